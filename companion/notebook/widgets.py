@@ -1,0 +1,167 @@
+"""Widgets that move without a kernel: every state is drawn ahead, sliders choose in the browser.
+
+For axes a, b, c the pictures stand in stacks within stacks: a stack over the values of a, each
+of its entries a stack over b, each of those a stack over c. A slider's index is linked, in the
+browser, to the index of each stack of its level.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from companion.notebook.pictures import picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["explore"]
+
+MOST_AXES = 3
+MOST_BYTES = 400_000
+
+Axes = dict[str, dict[str, Any]]
+
+
+def explore(
+    function: Callable[..., Figure],
+    *,
+    alt: str | Callable[..., str],
+    **axes: Sequence[Any] | Mapping[str, Any],
+) -> None:
+    r"""Show a figure with sliders that move in the built page, where no kernel runs.
+
+    `function` is called once for every combination of values. Where the widgets library has
+    no `Stack` (version 7, as on Colab), figures are drawn when a slider moves instead.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one keyword argument an axis and returns a matplotlib figure.
+    alt : str or callable
+        Text for those who do not see the picture: a format string such as
+        ``"temperature {temperature}"``, or a function of the same arguments.
+    **axes : sequence or mapping
+        Values of each argument, or a mapping from the label shown to the value. At most three.
+
+    Raises
+    ------
+    ValueError
+        If there is no axis or more than three, an axis is empty, two labels are the same, or
+        the pictures together exceed 400 kB.
+    """
+    import ipywidgets
+    from IPython.display import display
+
+    named = _named(axes)
+    build = _stacked if hasattr(ipywidgets, "Stack") else _live
+    display(build(function, alt, named))
+
+
+def _named(axes: Mapping[str, Sequence[Any] | Mapping[str, Any]]) -> Axes:
+    """Return each axis as a mapping from label to value, having checked them all."""
+    if not 1 <= len(axes) <= MOST_AXES:
+        raise ValueError(f"axes must be 1 to {MOST_AXES}, got {len(axes)}: {list(axes)}")
+    named: Axes = {}
+    for name, values in axes.items():
+        pairs = values.items() if isinstance(values, Mapping) else ((_label(v), v) for v in values)
+        items = [(str(label), value) for label, value in pairs]
+        named[name] = dict(items)
+        if not items:
+            raise ValueError(f"axis {name} must have at least one value, got none")
+        if len(named[name]) < len(items):
+            raise ValueError(f"axis {name} must have distinct labels, got {[x for x, _ in items]}")
+    return named
+
+
+def _label(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _describe(alt: str | Callable[..., str], state: Mapping[str, Any]) -> str:
+    return alt.format(**state) if isinstance(alt, str) else alt(**state)
+
+
+def _image(function: Callable[..., Figure], alt: Any, state: Mapping[str, Any]) -> str:
+    """Draw one state and return it as an HTML image."""
+    source, width, height = picture(function(**state))
+    text = html.escape(_describe(alt, state), quote=True)
+    return (
+        f'<img class="companion-explore" alt="{text}" width="{width}" height="{height}" '
+        f'style="max-width:100%;height:auto" src="{source}">'
+    )
+
+
+def _sliders(axes: Axes) -> dict[str, Any]:
+    from ipywidgets import Layout, SelectionSlider
+
+    return {
+        name: SelectionSlider(
+            options=list(labels),
+            description=name.replace("_", " "),
+            style={"description_width": "9em"},
+            layout=Layout(width="auto", max_width="34em"),
+        )
+        for name, labels in axes.items()
+    }
+
+
+def _stacked(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
+    """Draw every state, stack the pictures, and link the sliders in the browser."""
+    from ipywidgets import HTML, Layout, VBox
+
+    images = [_image(function, alt, state) for state in _states(axes)]
+    _check_size(images, axes)
+    first = HTML(images[0])
+    # One layout and one style serve all pictures: each of its own would add 3 kB.
+    frames: list[Any] = [first]
+    frames += [HTML(image, layout=first.layout, style=first.style) for image in images[1:]]
+    sliders = _sliders(axes)
+    shared = Layout(width="100%")
+    for slider, labels in reversed(list(zip(sliders.values(), axes.values(), strict=True))):
+        frames = _stack_level(frames, slider, len(labels), shared)
+    return VBox([*sliders.values(), *frames])
+
+
+def _states(axes: Axes) -> list[dict[str, Any]]:
+    combinations = itertools.product(*(labels.values() for labels in axes.values()))
+    return [dict(zip(axes, values, strict=True)) for values in combinations]
+
+
+def _stack_level(frames: list[Any], slider: Any, size: int, layout: Any) -> list[Any]:
+    """Put each run of `size` frames into a stack that follows the slider."""
+    from ipywidgets import Stack, jslink
+
+    stacks = []
+    for start in range(0, len(frames), size):
+        stack = Stack(frames[start : start + size], selected_index=0, layout=layout)
+        jslink((slider, "index"), (stack, "selected_index"))
+        stacks.append(stack)
+    return stacks
+
+
+def _check_size(images: list[str], axes: Axes) -> None:
+    size = sum(len(json.dumps(image)) for image in images)
+    if size > MOST_BYTES:
+        counts = " x ".join(f"{len(labels)} {name}" for name, labels in axes.items())
+        raise ValueError(
+            f"the widget must stay under {MOST_BYTES // 1000} kB, got {size // 1000} kB for "
+            f"{len(images)} pictures ({counts}), {size // len(images) // 1000} kB each; use fewer "
+            f"values, a smaller figure, or fewer colours and details"
+        )
+
+
+def _live(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
+    """Draw the state the sliders point at, in the running kernel."""
+    from IPython.display import HTML, display
+    from ipywidgets import VBox, interactive_output
+
+    def draw(**labels: str) -> None:
+        state = {name: axes[name][label] for name, label in labels.items()}
+        display(HTML(_image(function, alt, state)))
+
+    sliders = _sliders(axes)
+    return VBox([*sliders.values(), interactive_output(draw, sliders)])

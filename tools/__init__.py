@@ -1,0 +1,1 @@
+"""Tools that make the book: run the chapters, check them, build the site."""
