@@ -1,0 +1,39 @@
+r"""Normalisation and positions in NumPy, as their formulas are written."""
+
+import numpy as np
+
+
+def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | float = 0.0) -> np.ndarray:
+    r""":math:`x W^\top + b` with W of shape (out, in)."""
+    return x @ weight.T + bias
+
+
+def layer_norm(x: np.ndarray, eps: float = 1e-5) -> np.ndarray:
+    r""":math:`(x - \mu) / \sqrt{\sigma^2 + \varepsilon}` for each row."""
+    mean = x.mean(axis=-1, keepdims=True)
+    variance = x.var(axis=-1, keepdims=True)
+    return (x - mean) / np.sqrt(variance + eps)
+
+
+def rms_norm(x: np.ndarray, eps: float = 1e-6) -> np.ndarray:
+    r""":math:`x / \sqrt{\mathrm{mean}(x^2) + \varepsilon}` for each row."""
+    return x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + eps)
+
+
+def sinusoidal_positions(length: int, d_model: int, base: float = 10_000.0) -> np.ndarray:
+    r"""Sine in the even columns, cosine in the odd ones (Vaswani et al. 2017, section 3.5)."""
+    table = np.zeros((length, d_model))
+    for t in range(length):
+        for i in range(0, d_model, 2):
+            angle = t / base ** (i / d_model)
+            table[t, i], table[t, i + 1] = np.sin(angle), np.cos(angle)
+    return table
+
+
+def apply_rotary(x: np.ndarray, base: float = 10_000.0) -> np.ndarray:
+    r"""Turn each pair of features of (T, d), read as one complex number, by its angle."""
+    length, d = x.shape
+    pairs = x[:, 0::2] + 1j * x[:, 1::2]
+    frequencies = base ** (-np.arange(0, d, 2) / d)
+    turned = pairs * np.exp(1j * np.outer(np.arange(length), frequencies))
+    return np.stack((turned.real, turned.imag), axis=-1).reshape(length, d)
