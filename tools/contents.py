@@ -1,0 +1,44 @@
+"""What the book consists of, as `_toc.yml` and `_config.yml` say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pages(root: Path = ROOT) -> list[str]:
+    """Return the pages of the table of contents, in order, without their endings."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    return [contents["root"], *_files(contents)]
+
+
+def _files(entry: Any) -> Iterator[str]:
+    for part in entry.get("parts", []) + entry.get("chapters", []) + entry.get("sections", []):
+        if "file" in part:
+            yield part["file"]
+        yield from _files(part)
+
+
+def notebooks(root: Path = ROOT) -> list[Path]:
+    """Return the notebooks of the book, in order."""
+    paths = (root / page for page in pages(root))
+    candidates = (
+        path if path.suffix == ".ipynb" else path.with_name(f"{path.name}.ipynb") for path in paths
+    )
+    return [path for path in candidates if path.exists()]
+
+
+def chapters(root: Path = ROOT) -> list[Path]:
+    """Return the notebooks that are chapters, leaving the appendices out."""
+    return [path for path in notebooks(root) if path.parent == root / "chapters"]
+
+
+def repository(root: Path = ROOT) -> str:
+    """Return the address of the repository."""
+    settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    return settings["repository"]["url"].rstrip("/")

@@ -1,0 +1,262 @@
+"""Run the chapters and store their outputs: ``python -m tools.execute [CHAPTER ...]``.
+
+A notebook stays the same byte for byte when nothing that it computes has changed. Cells tagged
+``nbval-ignore-output`` (timings, training) give something else every time; their stored outputs
+are kept as long as the code of the chapter and all other outputs are the same, unless ``--fresh``
+asks for new ones. A cell that fails or writes to standard error stops the run, and the file is
+left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+from tools import contents, setup_cell, widget_state
+
+IGNORED = "nbval-ignore-output"
+SECONDS_A_CELL = 900
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+LANGUAGE = {
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "pygments_lexer": "ipython3",
+}
+
+
+class ExecutionFailed(Exception):
+    """A chapter cannot be run to its end; the message says why."""
+
+
+# -- one notebook --------------------------------------------------------------------------------
+
+
+def renew(path: Path, fresh: bool = False, root: Path = contents.ROOT) -> str:
+    """Return the text the notebook should have: run, with its outputs in normal form."""
+    stored = read(path)
+    notebook = read(path)
+    setup_cell.place(notebook, root)
+    execute(notebook, path)
+    normalise(notebook)
+    if not fresh:
+        keep_ignored_outputs(notebook, stored)
+    widget_state.rename(notebook)
+    return write(notebook)
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a notebook that has something to run."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (ValueError, nbformat.ValidationError) as error:
+        raise ExecutionFailed(f"{path.name} is not a notebook: {error}") from error
+    if not any(cell.cell_type == "code" and "setup" not in tags(cell) for cell in notebook.cells):
+        raise ExecutionFailed(f"{path.name} has no code to run")
+    return notebook
+
+
+def write(notebook: NotebookNode) -> str:
+    """Return the notebook as text, which is the same wherever it is written."""
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    """Return the tags of a cell."""
+    return cell.metadata.get("tags", [])
+
+
+def execute(notebook: NotebookNode, path: Path) -> None:
+    """Run all cells in a new kernel, from the notebook's own folder."""
+    os.environ["COMPANION_QUIET"] = "1"
+    # Widgets of an earlier run would be kept beside the new ones.
+    notebook.metadata.pop("widgets", None)
+    client = NotebookClient(
+        notebook,
+        timeout=SECONDS_A_CELL,
+        kernel_name=KERNELSPEC["name"],
+        record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise ExecutionFailed(_failure(notebook, path, plain(str(error)))) from error
+    except (CellTimeoutError, DeadKernelError) as error:
+        raise ExecutionFailed(f"{path.name}: {error}") from error
+    _refuse_stderr(notebook, path)
+
+
+def _failure(notebook: NotebookNode, path: Path, message: str) -> str:
+    failed = (
+        number
+        for number, cell in enumerate(notebook.cells)
+        if any(output.output_type == "error" for output in cell.get("outputs", []))
+    )
+    return f"{path.name}, cell {next(failed, '?')} failed:\n{message}"
+
+
+def _refuse_stderr(notebook: NotebookNode, path: Path) -> None:
+    for number, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream" and output.name == "stderr":
+                raise ExecutionFailed(
+                    f"{path.name}, cell {number} writes to standard error:\n"
+                    f"{plain(output.text)}\nThe cell is:\n{cell.source}"
+                )
+
+
+def plain(text: str) -> str:
+    """Remove the colours a terminal would show."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+# -- normal form ---------------------------------------------------------------------------------
+
+
+def normalise(notebook: NotebookNode) -> None:
+    """Remove what differs from run to run or from machine to machine without meaning anything."""
+    notebook.metadata["kernelspec"] = dict(KERNELSPEC)
+    notebook.metadata["language_info"] = dict(LANGUAGE)
+    count = 0
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        cell.execution_count = count
+        cell.outputs = merge_streams(cell.outputs)
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
+
+
+def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join neighbouring pieces of one stream, and keep of each redrawn line its last state."""
+    merged: list[NotebookNode] = []
+    for output in outputs:
+        before = merged[-1] if merged else None
+        if (
+            before
+            and output.output_type == before.output_type == "stream"
+            and (output.name == before.name)
+        ):
+            before.text += output.text
+        else:
+            merged.append(output)
+    for output in merged:
+        if output.output_type == "stream":
+            output.text = last_drawn(output.text)
+    return [o for o in merged if o.output_type != "stream" or o.text]
+
+
+def last_drawn(text: str) -> str:
+    """Carry out carriage returns: later text stands over earlier text of the same line."""
+    lines = []
+    for line in text.replace("\r\n", "\n").split("\n"):
+        shown = ""
+        for piece in line.split("\r"):
+            shown = piece + shown[len(piece) :]
+        lines.append(shown.rstrip() if "\r" in line else shown)
+    return "\n".join(lines)
+
+
+def keep_ignored_outputs(notebook: NotebookNode, stored: NotebookNode) -> None:
+    """Put stored outputs of ignored cells back if all else is as it was."""
+    if comparable(notebook) != comparable(stored):
+        return
+    for cell, old in zip(code_cells(notebook), code_cells(stored), strict=True):
+        if IGNORED in tags(cell) and old.outputs and not shows_widget(cell):
+            cell.outputs = old.outputs
+
+
+def comparable(notebook: NotebookNode) -> list[tuple]:
+    """Return the code of all cells and the outputs that must not differ between runs."""
+    return [
+        (cell.source, IGNORED in tags(cell), [] if IGNORED in tags(cell) else shown(cell))
+        for cell in code_cells(notebook)
+    ]
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return the code cells but for the one that sets up."""
+    return [c for c in notebook.cells if c.cell_type == "code" and "setup" not in tags(c)]
+
+
+def shown(cell: NotebookNode) -> list[NotebookNode]:
+    """Return the outputs without counters and without the names of widgets."""
+    outputs = []
+    for output in cell.outputs:
+        output = nbformat.from_dict({k: v for k, v in output.items() if k != "execution_count"})
+        output.get("data", {}).pop(widget_state.VIEW, None)
+        outputs.append(output)
+    return outputs
+
+
+def shows_widget(cell: NotebookNode) -> bool:
+    """Tell whether a cell's output refers to a widget."""
+    return any(widget_state.VIEW in output.get("data", {}) for output in cell.outputs)
+
+
+# -- the command ---------------------------------------------------------------------------------
+
+
+def find(names: list[str], root: Path = contents.ROOT) -> list[Path]:
+    """Return the notebooks named, by stem or path; all of the book's if none is."""
+    known = contents.notebooks(root)
+    if not names:
+        return known
+    by_name = {path.stem: path for path in known}
+    paths = [by_name.get(name, Path(name)) for name in names]
+    for name, path in zip(names, paths, strict=True):
+        if path.suffix != ".ipynb" or not path.exists():
+            raise ExecutionFailed(f"No chapter {name}; there are {', '.join(by_name) or 'none'}")
+    return [path.resolve() for path in paths]
+
+
+def store(path: Path, text: str) -> None:
+    """Write beside the file and rename, so that there is never half a notebook."""
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def run(path: Path, fresh: bool, check: bool) -> bool:
+    """Renew one notebook and say what came of it; return whether it was up to date."""
+    start = time.monotonic()
+    text = renew(path, fresh)
+    same = text == path.read_text(encoding="utf-8")
+    if not same and not check:
+        store(path, text)
+    outcome = "unchanged" if same else "would change" if check else "changed"
+    print(f"{path.name}: {outcome} ({time.monotonic() - start:.0f} s)", flush=True)
+    return same
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.execute", description=__doc__)
+    parser.add_argument("chapter", nargs="*", help="a chapter's name, or a path; default: all")
+    parser.add_argument("--fresh", action="store_true", help="renew timings and training, too")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if out of date")
+    options = parser.parse_args(arguments)
+    try:
+        current = [run(path, options.fresh, options.check) for path in find(options.chapter)]
+    except ExecutionFailed as error:
+        print(f"{error}\nThe file was left as it is.", file=sys.stderr)
+        return 1
+    return 1 if options.check and not all(current) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

