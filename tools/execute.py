@@ -60,7 +60,7 @@ def read(path: Path) -> NotebookNode:
         notebook = nbformat.read(path, as_version=4)
     except (ValueError, nbformat.ValidationError) as error:
         raise ExecutionFailed(f"{path.name} is not a notebook: {error}") from error
-    if not any(cell.cell_type == "code" and "setup" not in tags(cell) for cell in notebook.cells):
+    if not code_cells(notebook):
         raise ExecutionFailed(f"{path.name} has no code to run")
     return notebook
 
@@ -86,6 +86,7 @@ def execute(notebook: NotebookNode, path: Path) -> None:
         timeout=SECONDS_A_CELL,
         kernel_name=KERNELSPEC["name"],
         record_timing=False,
+        extra_arguments=["--log-level=40"],
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:
@@ -190,7 +191,8 @@ def comparable(notebook: NotebookNode) -> list[tuple]:
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     """Return the code cells but for the one that sets up."""
-    return [c for c in notebook.cells if c.cell_type == "code" and "setup" not in tags(c)]
+    start = 1 if setup_cell.is_placed(notebook) else 0
+    return [cell for cell in notebook.cells[start:] if cell.cell_type == "code"]
 
 
 def shown(cell: NotebookNode) -> list[NotebookNode]:

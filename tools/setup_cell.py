@@ -50,10 +50,14 @@ def _pinned_weights(root: Path) -> str:
 def place(notebook: NotebookNode, root: Path = contents.ROOT) -> None:
     """Write the set-up cell into the notebook, or renew the one that is there."""
     settings: dict[str, Any] = notebook.metadata.get("companion", {})
-    code = source(bool(settings.get("weights")), root)
+    if not is_placed(notebook):
+        notebook.cells.insert(0, new_code_cell(id="setup"))
+    first = notebook.cells[0]
+    first.source = source(bool(settings.get("weights")), root)
+    first.metadata["tags"] = list(TAGS)
+
+
+def is_placed(notebook: NotebookNode) -> bool:
+    """Tell whether the first cell is one that `place` wrote; no other cell is ever replaced."""
     first = notebook.cells[0] if notebook.cells else None
-    if first is None or "setup" not in first.metadata.get("tags", []):
-        first = new_code_cell(id="setup", metadata={"tags": TAGS})
-        notebook.cells.insert(0, first)
-    first.source = code
-    first.metadata["tags"] = TAGS
+    return first is not None and first.source.startswith(PACKAGE.splitlines()[0])
