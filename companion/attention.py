@@ -14,6 +14,7 @@ means the opposite), or additive, with 0 and minus infinity in their place.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -168,8 +169,9 @@ def scaled_dot_product_attention(
 
     .. math:: \mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(QK^\top/\sqrt{d_k}\right) V
 
-    Without weights asked for, PyTorch's fused kernel does the work and the
-    :math:`T_q \times T_k` matrix is never stored.
+    Without weights asked for, PyTorch's fused kernel does the work, and (where it is made
+    for the shapes at hand: :math:`d_v = d_k`, no dropout on a CPU) the
+    :math:`T_q \times T_k` scores are never stored.
 
     Parameters
     ----------
@@ -177,8 +179,9 @@ def scaled_dot_product_attention(
     k : Tensor, shape (..., T_k, d_k)
     v : Tensor, shape (..., T_k, d_v)
     mask : Tensor, optional
-        Broadcasts to (..., T_q, T_k). Boolean: True where a query may look. Floating:
-        added to the scores. A query that may look at nothing gets the zero vector.
+        Broadcasts to (..., T_q, T_k), where the dots are those of q, k and v. Boolean:
+        True where a query may look. Floating: added to the scores. A query that may look
+        at nothing gets the zero vector.
     is_causal : bool
         Also apply ``causal_mask``.
     scale : float, optional
@@ -208,12 +211,18 @@ def scaled_dot_product_attention(
             [0.5000]])
     """
     _check_shapes(q, k, v, mask, dropout_p)
+    mask = _like(mask, q)
     if not return_weights:
         return _fused(q, k, v, mask, is_causal, scale, dropout_p)
     mask = _add_causal(mask, q, k) if is_causal else mask
     scores = q @ k.transpose(-2, -1) * _scale(scale, q)  # (..., T_q, T_k)
     weights = softmax(_apply_mask(scores, mask))
     return F.dropout(weights, dropout_p) @ v, weights
+
+
+def _like(mask: Tensor | None, q: Tensor) -> Tensor | None:
+    """Give an additive mask the number format of the scores."""
+    return mask if mask is None or mask.dtype == torch.bool else mask.to(q.dtype)
 
 
 def _scale(scale: float | None, q: Tensor) -> float:
@@ -247,17 +256,24 @@ def _fused(
 ) -> Tensor:
     """Call the fused kernel; open rows that see nothing, then set their result to zero."""
     if mask is None and (not is_causal or q.shape[-2] == k.shape[-2]):
-        return F.scaled_dot_product_attention(
-            q, k, v, is_causal=is_causal, dropout_p=dropout_p, scale=scale
-        )
+        return _kernel(q, k, v, is_causal=is_causal, dropout_p=dropout_p, scale=scale)
     if is_causal:
         mask = _add_causal(mask, q, k)
     assert mask is not None  # the case without any mask has returned
+    mask = torch.atleast_2d(mask)
     sees = mask if mask.dtype == torch.bool else mask > -math.inf
     blind = ~sees.any(dim=-1, keepdim=True)  # (..., T_q, 1)
     mask = mask.masked_fill(blind, True if mask.dtype == torch.bool else 0.0)
-    out = F.scaled_dot_product_attention(q, k, v, mask, dropout_p=dropout_p, scale=scale)
+    out = _kernel(q, k, v, attn_mask=mask, dropout_p=dropout_p, scale=scale)
     return out.masked_fill(blind, 0.0)
+
+
+def _kernel(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
+    """Call PyTorch with four dimensions: with fewer it takes the path that stores the scores."""
+    missing = max(0, 4 - max(q.ndim, k.ndim, v.ndim))
+    q, k, v = (x[(None,) * max(0, 4 - x.ndim)] for x in (q, k, v))
+    out: Tensor = F.scaled_dot_product_attention(q, k, v, **options)
+    return out[(0,) * missing]
 
 
 def _check_shapes(
@@ -276,17 +292,30 @@ def _check_shapes(
             "k and v must have the same number of positions T_k, "
             f"got shapes {tuple(k.shape)} and {tuple(v.shape)}"
         )
+    if k.shape[-2] == 0:
+        raise ValueError(f"k must hold at least one position, got shape {tuple(k.shape)}")
     if not 0 <= dropout_p < 1:
         raise ValueError(f"dropout_p must be at least 0 and below 1, got {dropout_p}")
+    batch = _common_batch(q, k, v)
     if mask is not None:
-        _check_mask(mask, (*q.shape[:-1], k.shape[-2]))
+        _check_mask(mask, (*batch, q.shape[-2], k.shape[-2]))
+
+
+def _common_batch(q: Tensor, k: Tensor, v: Tensor) -> tuple[int, ...]:
+    try:
+        return tuple(torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2]))
+    except RuntimeError as error:
+        raise ValueError(
+            "q, k and v must agree in the dimensions before the last two, or have 1 there; "
+            f"got shapes {tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}"
+        ) from error
 
 
 def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
     if mask.dtype != torch.bool and not mask.is_floating_point():
         raise TypeError(f"mask must be boolean or floating, got {mask.dtype}")
     try:
-        fits = torch.broadcast_shapes(mask.shape, shape)[-2:] == shape[-2:]
+        fits = mask.ndim > 0 and torch.broadcast_shapes(mask.shape, shape) == shape
     except RuntimeError:
         fits = False
     if not fits:
@@ -343,6 +372,7 @@ def online_softmax_attention(
     _check_shapes(q, k, v, mask)
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size}")
+    mask = _like(mask, q)
     q = q * _scale(scale, q)
     m = torch.full_like(q[..., :1], -math.inf)  # (..., T_q, 1): largest score so far
     total = torch.zeros_like(m)  # the papers' l: sum of exp(score - m)
@@ -416,8 +446,10 @@ class KVCache:
         Raises
         ------
         ValueError
-            If the shape does not continue what the cache holds.
+            If the shapes differ, or do not continue what the cache holds.
         """
+        if v.shape != k.shape:
+            raise ValueError(f"v must have the shape of k, {tuple(k.shape)}, got {tuple(v.shape)}")
         if self.keys is not None and self.values is not None:
             held, new = self.keys.shape, k.shape
             if (*held[:2], held[3]) != (*new[:2], new[3]):
