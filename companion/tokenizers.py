@@ -123,8 +123,9 @@ class WordPiece:
 def _words(text: str) -> Iterator[str]:
     """Split at spaces, punctuation and Chinese characters, in lower case without accents."""
     for chunk in _clean(text).split():
-        plain = unicodedata.normalize("NFD", chunk.lower())
-        plain = "".join(c for c in plain if unicodedata.category(c) != "Mn")
+        letters = unicodedata.normalize("NFD", chunk)
+        # One letter at a time, as the published tokenizer does: no Greek final sigma.
+        plain = "".join(c.lower() for c in letters if unicodedata.category(c) != "Mn")
         yield from _split_at_punctuation(plain)
 
 
@@ -132,13 +133,22 @@ def _clean(text: str) -> str:
     """Drop control characters, make every blank a space, and set Chinese characters apart."""
     kept = []
     for character in text:
+        if _is_control(character):
+            continue
         if character.isspace():
             kept.append(" ")
         elif _is_chinese(character):
             kept.append(f" {character} ")
-        elif character != "\ufffd" and not unicodedata.category(character).startswith("C"):
+        else:
             kept.append(character)
     return "".join(kept)
+
+
+def _is_control(character: str) -> bool:
+    """Tab and line breaks are blanks; a code point without a character yet is kept."""
+    if character in "\t\n\r":
+        return False
+    return character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Co", "Cs")
 
 
 def _split_at_punctuation(word: str) -> Iterator[str]:
