@@ -124,7 +124,7 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     >>> relu(torch.tensor([-2.0, 3.0]))
     tensor([0., 3.])
     """
-    return torch.where(x > 0, x, torch.zeros_like(x))
+    return torch.where(x <= 0, torch.zeros_like(x), x)  # so NaN stays NaN
 
 
 def relu_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
