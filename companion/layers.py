@@ -196,7 +196,8 @@ def sinusoidal_positions(
     tensor([[0.0000, 1.0000],
             [0.8415, 0.5403]])
     """
-    _require_positive(length=length)
+    _require_positive(length=length, d_model=d_model)
+    _require_even("d_model", d_model)
     angles = _angles(torch.arange(length), d_model, base)  # (T, D/2)
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).float()  # (T, D)
 
@@ -238,6 +239,7 @@ def apply_rotary(
             [0.5403, 0.8415]])
     """
     length, d = x.shape[-2:]
+    _require_even("x's last dimension", d)
     if positions is None:
         positions = torch.arange(length, device=x.device)
     if positions.shape != (length,):
@@ -253,8 +255,6 @@ def apply_rotary(
 
 def _angles(positions: Tensor, d: int, base: float) -> Tensor:
     """Return position times frequency, (T, d/2), computed in float64 and kept in it on a CPU."""
-    if d < 2 or d % 2:
-        raise ValueError(f"the number of features must be even, to form pairs; got {d}")
     precision = torch.float32 if positions.device.type == "mps" else torch.float64
     exponents = torch.arange(0, d, 2, device=positions.device, dtype=precision) / d
     return positions.to(precision)[:, None] * base**-exponents
@@ -264,6 +264,11 @@ def _require_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
+
+
+def _require_even(name: str, size: int) -> None:
+    if size % 2:
+        raise ValueError(f"{name} must be even, to form pairs; got {size}")
 
 
 def _require_eps(eps: float) -> None:
