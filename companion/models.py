@@ -303,17 +303,17 @@ def _folders(name: str) -> list[Path]:
 
 def _download(name: str) -> dict[str, Path]:
     """Fetch into the cache; pooch checks, retries, and never leaves half a file."""
-    import pooch  # needed only here
-
     checkpoint = CHECKPOINTS[name]
     hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    fetcher = pooch.create(
-        path=pooch.os_cache("large-models-companion") / name,
-        base_url=f"{hub}/{checkpoint.repository}/resolve/{checkpoint.revision}/",
-        registry={file: f"sha256:{digest}" for file, digest in checkpoint.sha256.items()},
-        retry_if_failed=2,
-    )
     try:
+        import pooch  # needed only here, and not part of every installation
+
+        fetcher = pooch.create(
+            path=pooch.os_cache("large-models-companion") / name,
+            base_url=f"{hub}/{checkpoint.repository}/resolve/{checkpoint.revision}/",
+            registry={file: f"sha256:{digest}" for file, digest in checkpoint.sha256.items()},
+            retry_if_failed=2,
+        )
         return {file: Path(fetcher.fetch(file)) for file in checkpoint.sha256}
     except Exception as error:
         raise FileNotFoundError(
