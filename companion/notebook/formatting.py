@@ -112,6 +112,8 @@ def latex(value: Any, decimals: int = 4) -> str:
     array = as_array(value)
     if array.ndim > 2:
         raise ValueError(f"value must have at most 2 dimensions for LaTeX, got {array.ndim}")
+    if array.dtype.kind == "b":
+        array = array.astype(int)
     if array.ndim == 0:
         return _latex_number(array.item(), decimals)
     rows = (" & ".join(_latex_number(x, decimals) for x in row) for row in np.atleast_2d(array))
@@ -126,7 +128,7 @@ def _check_decimals(decimals: int) -> None:
 
 
 def _latex_number(value: Any, decimals: int) -> str:
-    text = format_number(int(value) if isinstance(value, bool) else value, decimals)
+    text = format_number(value, decimals)
     symbols = {"inf": r"\infty", "-inf": r"-\infty", "nan": r"\mathrm{nan}"}
     return symbols.get(text, text)
 

@@ -38,7 +38,8 @@ class Progress(Generic[T]):
         self._values.update(values)
 
     def __iter__(self) -> Iterator[T]:
-        self.done, self._started = 0, time.monotonic()
+        self.done = 0
+        self._started = self._last_drawn = time.monotonic()
         try:
             for item in self.iterable:
                 yield item

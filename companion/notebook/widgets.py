@@ -114,7 +114,6 @@ def _stacked(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
     from ipywidgets import HTML, Layout, VBox
 
     images = [_image(function, alt, state) for state in _states(axes)]
-    _check_size(images, axes)
     first = HTML(images[0])
     # One layout and one style serve all pictures: each of its own would add 3 kB.
     frames: list[Any] = [first]
@@ -123,7 +122,9 @@ def _stacked(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
     shared = Layout(width="100%")
     for slider, labels in reversed(list(zip(sliders.values(), axes.values(), strict=True))):
         frames = _stack_level(frames, slider, len(labels), shared)
-    return VBox([*sliders.values(), *frames])
+    box = VBox([*sliders.values(), *frames])
+    _check_size(box, len(images), axes)
+    return box
 
 
 def _states(axes: Axes) -> list[dict[str, Any]]:
@@ -143,13 +144,16 @@ def _stack_level(frames: list[Any], slider: Any, size: int, layout: Any) -> list
     return stacks
 
 
-def _check_size(images: list[str], axes: Axes) -> None:
-    size = sum(len(json.dumps(image)) for image in images)
+def _check_size(box: Any, pictures: int, axes: Axes) -> None:
+    """Refuse a widget that would make the page heavy."""
+    from ipywidgets.embed import dependency_state
+
+    size = len(json.dumps(dependency_state([box], drop_defaults=True)))
     if size > MOST_BYTES:
         counts = " x ".join(f"{len(labels)} {name}" for name, labels in axes.items())
         raise ValueError(
             f"the widget must stay under {MOST_BYTES // 1000} kB, got {size // 1000} kB for "
-            f"{len(images)} pictures ({counts}), {size // len(images) // 1000} kB each; use fewer "
+            f"{pictures} pictures ({counts}), {size // pictures // 1000} kB each; use fewer "
             f"values, a smaller figure, or fewer colours and details"
         )
 

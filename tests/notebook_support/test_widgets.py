@@ -1,0 +1,194 @@
+"""companion.notebook.explore: every state drawn ahead, and sliders that need no kernel."""
+
+import base64
+import io
+import json
+import re
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import pytest
+from ipywidgets.embed import dependency_state
+from PIL import Image
+
+from companion.notebook import explore, use_style, widgets
+from companion.notebook.pictures import picture
+
+
+def draw(a=0, b=0, c=0):
+    figure, ax = plt.subplots(figsize=(3, 2))
+    ax.plot([a, b, c])
+    return figure
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    return shown
+
+
+def text_of(html):
+    return re.search(r'alt="([^"]*)"', html.value)[1]
+
+
+def visible(box):
+    """Return the picture that a page shows for the present selection."""
+    widget = box.children[-1]
+    while isinstance(widget, ipywidgets.Stack):
+        widget = widget.children[widget.selected_index]
+    return text_of(widget)
+
+
+def links(box):
+    """Return the browser's links as (slider, stack) pairs, from what a page would hold."""
+    state = dependency_state([box])
+    models = {m: s for m, s in state.items() if s["model_name"] == "LinkModel"}
+    ends = []
+    for model in models.values():
+        (source, name), (target, attribute) = model["state"]["source"], model["state"]["target"]
+        assert (name, attribute) == ("index", "selected_index")
+        ends.append((source.removeprefix("IPY_MODEL_"), target.removeprefix("IPY_MODEL_")))
+    return ends
+
+
+def follow(box, sliders):
+    """Do what the browser does when sliders stand at the given indices."""
+    by_id = {}
+
+    def collect(widget):
+        by_id[widget.model_id] = widget
+        for child in getattr(widget, "children", ()):
+            collect(child)
+
+    collect(box)
+    for slider, index in zip(box.children[:-1], sliders, strict=True):
+        for source, target in links(box):
+            if source == slider.model_id:
+                by_id[target].selected_index = index
+
+
+def test_each_position_of_the_sliders_shows_its_own_picture(displayed):
+    explore(draw, alt="a={a} b={b} c={c}", a=[1, 2], b={"low": 3, "mid": 4, "high": 5}, c=[0.5, 6])
+    (box,) = displayed
+    assert [list(s.options) for s in box.children[:-1]] == [
+        ["1", "2"],
+        ["low", "mid", "high"],
+        ["0.5", "6"],
+    ]
+    for i, a in enumerate([1, 2]):
+        for j, b in enumerate([3, 4, 5]):
+            for k, c in enumerate([0.5, 6]):
+                follow(box, (i, j, k))
+                assert visible(box) == f"a={a} b={b} c={c}"
+
+
+def test_one_axis_and_a_function_for_the_text(displayed):
+    explore(draw, alt=lambda a: f'"{a}" <b>', a=[1, 2, 3])
+    (box,) = displayed
+    follow(box, (2,))
+    assert visible(box) == "&quot;3&quot; &lt;b&gt;"
+    assert box.children[0].description == "a"
+
+
+def test_the_pictures_are_whole_small_and_closed(displayed):
+    plt.close("all")
+    explore(draw, alt="{a}", a=[1, 2])
+    stack = displayed[0].children[-1]
+    assert plt.get_fignums() == []
+    for html in stack.children:
+        kind, data = re.search(r"data:image/(\w+);base64,([^\"]+)", html.value).groups()
+        image = Image.open(io.BytesIO(base64.b64decode(data)))
+        assert (image.format.lower(), image.size) == (kind, (450, 300))
+        assert 'width="300" height="200"' in html.value
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_all_pictures_share_one_layout_and_one_style(displayed):
+    explore(draw, alt="{a}", a=range(5))
+    frames = displayed[0].children[-1].children
+    assert len({id(frame.layout) for frame in frames}) == 1
+    assert len({id(frame.style) for frame in frames}) == 1
+
+
+def test_the_same_figure_gives_the_same_bytes():
+    use_style()
+    assert picture(draw(1, 2, 3)) == picture(draw(1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("axes", "says"),
+    [
+        ({}, "axes must be 1 to 3, got 0"),
+        ({"a": [1], "b": [1], "c": [1], "d": [1]}, "axes must be 1 to 3, got 4"),
+        ({"a": []}, "axis a must have at least one value"),
+        ({"a": [1, 1]}, "axis a must have distinct labels"),
+    ],
+)
+def test_bad_axes(axes, says):
+    with pytest.raises(ValueError, match=says):
+        explore(draw, alt="", **axes)
+
+
+def test_too_large_a_widget_says_how_large_and_what_to_do(monkeypatch):
+    monkeypatch.setattr(widgets, "MOST_BYTES", 10_000)
+    with pytest.raises(ValueError, match=r"under 10 kB, got \d+ kB for 8 pictures \(4 a x 2 b\)"):
+        explore(draw, alt="", a=range(4), b=range(2))
+
+
+def test_the_limit_counts_all_that_a_page_holds(displayed, monkeypatch):
+    explore(draw, alt="{a}", a=range(4), b=range(2))
+    stored = len(json.dumps(dependency_state(displayed, drop_defaults=True)))
+    monkeypatch.setattr(widgets, "MOST_BYTES", stored)
+    explore(draw, alt="{a}", a=range(4), b=range(2))
+    monkeypatch.setattr(widgets, "MOST_BYTES", stored - 1)
+    with pytest.raises(ValueError, match="must stay under"):
+        explore(draw, alt="{a}", a=range(4), b=range(2))
+
+
+def test_something_else_than_a_figure_is_refused():
+    with pytest.raises(TypeError, match="must return a matplotlib figure, got str"):
+        explore(lambda a: "figure", alt="", a=[1])
+
+
+class TestOlderWidgets:
+    """Version 7 of ipywidgets, as on Colab, has no Stack: figures are drawn when asked for."""
+
+    @pytest.fixture
+    def live(self, monkeypatch):
+        calls, shown, outputs = [], [], []
+
+        def record(a, b):
+            calls.append((a, b))
+            return draw(a, b)
+
+        def interactive_output(function, controls):
+            def update(_=None):
+                function(**{name: control.value for name, control in controls.items()})
+
+            for control in controls.values():
+                control.observe(update, "value")
+            update()
+            return ipywidgets.Output()
+
+        def display(thing):
+            (outputs if hasattr(thing, "data") else shown).append(thing)
+
+        monkeypatch.delattr(ipywidgets, "Stack")
+        monkeypatch.setattr(ipywidgets, "interactive_output", interactive_output)
+        monkeypatch.setattr("IPython.display.display", display)
+        explore(record, alt="{a} {b}", a={"one": 1, "two": 2}, b=[3, 4])
+        return calls, shown[0], outputs
+
+    def test_only_the_state_in_view_is_drawn(self, live):
+        calls, box, outputs = live
+        assert calls == [(1, 3)]
+        assert len(box.children) == 3
+        assert 'alt="1 3"' in outputs[0].data
+
+    def test_a_slider_draws_anew_with_the_values_behind_the_labels(self, live):
+        calls, box, outputs = live
+        box.children[0].value = "two"
+        box.children[1].index = 1
+        assert calls[1:] == [(2, 3), (2, 4)]
+        assert 'alt="2 4"' in outputs[-1].data
