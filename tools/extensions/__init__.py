@@ -1,0 +1,1 @@
+"""Sphinx extensions of this book, each small enough to read in one go."""

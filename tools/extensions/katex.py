@@ -1,0 +1,120 @@
+"""Math rendered by KaTeX while the book is built, so that pages carry no math JavaScript.
+
+One node process answers for the whole build. A formula that KaTeX cannot read is a warning that
+names its place, and warnings stop the build.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+from docutils import nodes
+from sphinx.locale import _
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+LOGGER = logging.getLogger(__name__)
+# The TeX source inside the MathML serves nobody on the page and weighs as much as the math.
+ANNOTATION = re.compile(r"<annotation\b.*?</annotation>", re.DOTALL)
+
+
+class Renderer:
+    """A node process that turns TeX into HTML, one line for one line."""
+
+    def __init__(self, command: list[str], macros: dict[str, str]):
+        self.command, self.macros, self.process = command, macros, None
+        self.known: dict[tuple[str, bool], dict] = {}
+
+    def render(self, tex: str, display: bool) -> dict:
+        """Return ``{"html": …}`` or ``{"error": …}`` for one formula."""
+        key = (tex, display)
+        if key not in self.known:
+            self.known[key] = self._ask({"tex": tex, "display": display, "macros": self.macros})
+        return self.known[key]
+
+    def _ask(self, request: dict) -> dict:
+        if self.process is None:
+            pipe = subprocess.PIPE
+            self.process = subprocess.Popen(
+                self.command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8"
+            )
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"The math renderer stopped while reading: {request['tex']}")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.stdin.close()
+            self.process.wait(timeout=10)
+            self.process = None
+
+
+def display_tex(source: str) -> str:
+    r"""Return `source` as one displayed formula: blank lines part equations, ``\\`` breaks them.
+
+    >>> display_tex("a = b")
+    'a = b'
+    >>> display_tex("a &= b \\\\ c &= d")
+    '\\begin{split}a &= b \\\\ c &= d\\end{split}'
+    """
+    parts = [part.strip() for part in source.split("\n\n") if part.strip()]
+    parts = [rf"\begin{{split}}{p}\end{{split}}" if r"\\" in p else p for p in parts]
+    if len(parts) < 2:
+        return "".join(parts)
+    return r"\begin{gathered}" + r" \\ ".join(parts) + r"\end{gathered}"
+
+
+def to_html(translator, node, tex: str, display: bool) -> str:
+    """Return the HTML of one formula, or report the error at the node's place."""
+    answer = translator.builder.app.katex.render(tex, display)
+    if "error" in answer:
+        LOGGER.warning("math: %s", answer["error"], location=node, type="katex")
+        return translator.encode(tex)
+    return ANNOTATION.sub("", answer["html"])
+
+
+def visit_math(self, node) -> None:
+    """Write an inline formula."""
+    self.body.append(self.starttag(node, "span", "", CLASS="math notranslate"))
+    self.body.append(to_html(self, node, node.astext(), display=False) + "</span>")
+    raise nodes.SkipNode
+
+
+def visit_displaymath(self, node) -> None:
+    """Write a displayed formula, with its number where it has one."""
+    tex = node.astext() if node.get("nowrap") else display_tex(node.astext())
+    numbered = " numbered" if node["number"] else ""
+    self.body.append(self.starttag(node, "div", CLASS=f"math notranslate{numbered}"))
+    self.body.append(f'<div class="math-body">{to_html(self, node, tex, display=True)}</div>')
+    if node["number"]:
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
+        self.add_permalink_ref(node, _("Link to this equation"))
+        self.body.append("</span>")
+    self.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+def start(app) -> None:
+    """Make the renderer ready; its process starts with the first formula."""
+    app.katex = Renderer(app.config.katex_command, app.config.katex_macros)
+
+
+def stop(app, _exception) -> None:
+    """End the renderer with the build."""
+    app.katex.close()
+
+
+def setup(app) -> dict:
+    """Register the renderer with Sphinx."""
+    app.add_config_value("katex_command", [], "env", types=[list])
+    app.add_config_value("katex_macros", {}, "env", types=[dict])
+    app.add_html_math_renderer("katex", (visit_math, None), (visit_displaymath, None))
+    app.connect("builder-inited", start)
+    app.connect("build-finished", stop)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}

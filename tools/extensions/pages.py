@@ -1,0 +1,113 @@
+"""What every page carries: its description, its social card, and links to its source.
+
+Every address is made from ``repository`` and ``html.baseurl`` in ``_config.yml``; the patterns
+of the addresses stand here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlencode
+
+from docutils import nodes
+
+COLAB = "https://colab.research.google.com/github/{owner}/blob/{branch}/{path}"
+EDIT = "{url}/edit/{branch}/{path}"
+ISSUE = "{url}/issues/new?{query}"
+DESCRIPTION_LENGTH = 200
+# Markup of other extensions that says the same name twice, or another name than the eye reads.
+MENDS = {
+    ' id="exercise-content"': ' class="exercise-content"',
+    ' id="solution-content"': ' class="solution-content"',
+    '<summary aria-label="Toggle hidden content">': "<summary>",
+}
+TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+
+
+def source_path(app, pagename: str) -> str:
+    """Return the path of a page's source file in the repository."""
+    return app.env.doc2path(pagename, base=False).replace("\\", "/")
+
+
+def colab_address(url: str, branch: str, path: str) -> str:
+    """Return where a chapter opens in Colab.
+
+    >>> colab_address("https://github.com/me/book", "main", "chapters/attention.ipynb")
+    'https://colab.research.google.com/github/me/book/blob/main/chapters/attention.ipynb'
+    """
+    owner = url.removeprefix("https://github.com/")
+    return COLAB.format(owner=owner, branch=branch, path=quote(path))
+
+
+def issue_address(url: str, title: str, path: str) -> str:
+    """Return a new issue's address, with the page's title and file filled in."""
+    body = f"Page: {title}\nFile: {path}\n\nWhat it says:\n\nWhat it should say:\n"
+    query = urlencode({"title": f"Error on the page “{title}”", "body": body}, quote_via=quote)
+    return ISSUE.format(url=url, query=query)
+
+
+def source_links(repository: dict, title: str, path: str) -> dict[str, str]:
+    """Return the addresses under which a page can be run, edited and complained about."""
+    url, branch = repository["url"].rstrip("/"), repository["branch"]
+    links = {
+        "repository": url,
+        "edit": EDIT.format(url=url, branch=branch, path=quote(path)),
+        "report": issue_address(url, title, path),
+    }
+    if path.endswith(".ipynb"):
+        links["colab"] = colab_address(url, branch, path)
+    return links
+
+
+def first_words(doctree) -> str:
+    """Return the start of a page's text, cut between words."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        text = " ".join(paragraph.astext().split())
+        if len(text) > 40:
+            break
+    else:
+        return ""
+    if len(text) <= DESCRIPTION_LENGTH:
+        return text
+    return text[:DESCRIPTION_LENGTH].rsplit(" ", 1)[0].rstrip(",;:") + " …"
+
+
+def in_scrolling_box(match: re.Match) -> str:
+    """Return a table inside a box of its own, which scrolls where the page is narrow."""
+    return f'<div class="scroll">{match[0]}</div>'
+
+
+def mended(body: str) -> str:
+    """Return a page's body with tables in scrolling boxes and the markup of others put right."""
+    for wrong, right in MENDS.items():
+        body = body.replace(wrong, right)
+    return TABLE.sub(in_scrolling_box, body)
+
+
+def is_landing(app, pagename: str) -> bool:
+    """Tell whether a page is the first one of the book."""
+    return pagename == app.config.root_doc
+
+
+def describe_page(app, pagename, _template, context, doctree) -> None:
+    """Add to a page's context what the templates need."""
+    meta = app.env.metadata.get(pagename, {})
+    context["landing"] = is_landing(app, pagename)
+    context["baseurl"] = (app.config.html_baseurl or "").rstrip("/")
+    context["description"] = meta.get("description") or (first_words(doctree) if doctree else "")
+    context["links"] = {"repository": app.config.repository["url"].rstrip("/")}
+    if doctree is not None:
+        title = app.env.titles[pagename].astext()
+        context["plain_title"] = title
+        context["links"] = source_links(app.config.repository, title, source_path(app, pagename))
+        context["has_math"] = bool(list(doctree.findall(nodes.math))) or bool(
+            list(doctree.findall(nodes.math_block))
+        )
+        context["body"] = mended(context["body"])
+
+
+def setup(app) -> dict:
+    """Register the context with Sphinx."""
+    app.add_config_value("repository", {}, "env", types=[dict])
+    app.connect("html-page-context", describe_page)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

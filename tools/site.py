@@ -1,0 +1,314 @@
+"""Build the website and serve it: ``python -m tools.site build`` and ``python -m tools.site serve``.
+
+Jupyter Book reads ``_config.yml`` and ``_toc.yml``; the pages are laid out by the book's own theme
+in ``web/theme``. Every warning is an error. The site is built beside the last one and renamed when
+it is whole, so that a build that fails leaves the last good site standing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import gzip
+import hashlib
+import http.server
+import io
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from tools import artwork, assets
+
+ROOT = Path(__file__).resolve().parent.parent
+UNUSED = {
+    "sphinx_togglebutton",
+    "sphinx_copybutton",
+    "sphinx_thebe",
+    "sphinx_comments",
+    "sphinx.ext.intersphinx",
+    "sphinx_book_theme",
+}
+OURS = [
+    f"tools.extensions.{name}"
+    for name in ("dropdowns", "katex", "margin", "pages", "pictures", "widgets")
+]
+STYLES = ["fonts", "tokens", "base", "layout", "code", "boxes", "widgets", "landing", "print"]
+FONTS = {
+    "source-serif-4": [
+        f"source-serif-4-{subset}-wght-{style}.woff2"
+        for subset in ("latin", "latin-ext", "greek")
+        for style in ("normal", "italic")
+    ],
+    "jetbrains-mono": [
+        f"jetbrains-mono-{subset}-wght-normal.woff2" for subset in ("latin", "latin-ext", "greek")
+    ],
+}
+
+
+SCHEMA_TALK = re.compile(r'(strictTypes:[^,"]*?)"log"')
+
+
+# -- what the pages load -------------------------------------------------------------------------
+
+
+def stage_fonts(modules: Path, out: Path) -> None:
+    """Copy the text faces and their licences."""
+    out.mkdir(parents=True)
+    for family, files in FONTS.items():
+        source = modules / "@fontsource-variable" / family
+        shutil.copy(source / "LICENSE", out / f"{family}-LICENSE.txt")
+        for name in files:
+            shutil.copy(source / "files" / name, out / name)
+
+
+def stage_katex(modules: Path, out: Path) -> None:
+    """Copy KaTeX's style sheet and its fonts in the one format every current browser reads."""
+    dist = modules / "katex" / "dist"
+    (out / "fonts").mkdir(parents=True)
+    css = (dist / "katex-swap.min.css").read_text(encoding="utf-8")
+    css = re.sub(r',url\([^)]*\.(?:woff|ttf)\) format\("(?:woff|truetype)"\)', "", css)
+    (out / "katex.css").write_text(css, encoding="utf-8")
+    for font in dist.glob("fonts/*.woff2"):
+        shutil.copy(font, out / "fonts")
+
+
+def without_schema_talk(script: str) -> str:
+    """Return the widget manager without its console warning about its own state schema."""
+    quiet, count = SCHEMA_TALK.subn(r"\1!1", script)
+    if count != 1:
+        raise RuntimeError(f"the widget manager has changed: expected one setting, found {count}")
+    return quiet
+
+
+def stage_widget_manager(modules: Path, out: Path) -> None:
+    """Copy the widget manager, whole in one file, without the address of its source map."""
+    dist = modules / "@jupyter-widgets" / "html-manager" / "dist"
+    out.mkdir(parents=True)
+    script = (dist / "embed.js").read_text(encoding="utf-8")
+    script = script.replace("//# sourceMappingURL=embed.js.map", "")
+    (out / "embed.js").write_text(without_schema_talk(script), encoding="utf-8")
+    shutil.copy(dist / "embed.js.LICENSE.txt", out)
+    for font in dist.glob("*.woff2"):
+        shutil.copy(font, out)
+
+
+def stage_own(root: Path, out: Path) -> None:
+    """Write the book's one style sheet and copy its scripts."""
+    sheets = [root / "web" / "css" / f"{name}.css" for name in STYLES]
+    css = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+    (out / "book.css").write_text(css, encoding="utf-8")
+    for name in ("book.js", "widgets.js"):
+        shutil.copy(root / "web" / "js" / name, out)
+
+
+def stage_static(root: Path, modules: Path, out: Path) -> Path:
+    """Gather everything that pages load into `out`, and return it."""
+    shutil.rmtree(out, ignore_errors=True)
+    book = out / "book"
+    book.mkdir(parents=True)
+    stage_own(root, book)
+    stage_fonts(modules, book / "fonts")
+    stage_katex(modules, book / "katex")
+    stage_widget_manager(modules, book / "widgets")
+    artwork.write_all(book)
+    return out
+
+
+def digests(static: Path) -> dict[str, str]:
+    """Return a short digest of each style sheet and script, by its name under ``book/``."""
+    files = [path for path in static.rglob("*") if path.suffix in {".css", ".js", ".png", ".webp"}]
+    return {
+        path.relative_to(static / "book").as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[
+            :8
+        ]
+        for path in files
+    }
+
+
+# -- building ------------------------------------------------------------------------------------
+
+
+def read_config(root: Path) -> dict:
+    """Return ``_config.yml`` as it stands."""
+    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+
+
+def sphinx_config(root: Path, static: Path, modules: Path) -> dict:
+    """Return the Sphinx configuration: Jupyter Book's, with our theme and our extensions."""
+    from jupyter_book.config import get_final_config
+
+    config, _ = get_final_config(
+        user_yaml=root / "_config.yml",
+        sourcedir=root,
+        cli_config={"latex_individualpages": False},
+        raise_on_invalid=True,
+    )
+    for key in ("html_theme_options", "comments_config"):
+        config.pop(key, None)
+    extensions = [name for name in config["extensions"] if name not in UNUSED]
+    config |= {
+        "extensions": extensions + OURS,
+        "external_toc_path": str(root / "_toc.yml"),
+        "html_theme": "theme",
+        "html_theme_path": [str(ROOT / "web")],
+        "html_static_path": [str(static)],
+        "html_math_renderer": "katex",
+        "html_context": {
+            "digests": digests(static),
+            "book_title": config["html_title"],
+            "author": config["author"],
+        },
+        "katex_command": [
+            str(assets.node_binary()),
+            str(ROOT / "web" / "js" / "katex-lines.js"),
+            str(modules / "katex"),
+        ],
+        "repository": read_config(root)["repository"],
+    }
+    return config
+
+
+def run_sphinx(root: Path, out: Path, config: dict) -> int:
+    """Build `root` into `out` from nothing, warnings as errors; return Sphinx's exit status."""
+    from sphinx.application import Sphinx
+    from sphinx.errors import SphinxError
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+    try:
+        with patch_docutils(None), docutils_namespace():
+            app = Sphinx(
+                srcdir=root,
+                confdir=None,
+                outdir=out,
+                doctreedir=out.parent / ".doctrees",
+                buildername="html",
+                confoverrides=config,
+                freshenv=True,
+                warningiserror=True,
+                keep_going=True,
+                status=None,
+            )
+            app.build(force_all=True)
+    except SphinxError as error:
+        print(f"{error.category}: {error}", file=sys.stderr)
+        return 1
+    return app.statuscode
+
+
+def swap(new: Path, site: Path) -> None:
+    """Put the new site in the old one's place."""
+    old = site.with_name(".html-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if site.exists():
+        site.rename(old)
+    new.rename(site)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def build(root: Path = ROOT) -> int:
+    """Build the site into ``_build/html``; return 0, or 1 when there was any warning.
+
+    Parameters
+    ----------
+    root : Path
+        A folder with ``_config.yml``, ``_toc.yml`` and what they name.
+    """
+    start = time.monotonic()
+    folder = root / "_build"
+    modules = assets.ensure()
+    static = stage_static(ROOT, modules, folder / ".static")
+    new = folder / ".html-next"
+    shutil.rmtree(new, ignore_errors=True)
+    status = run_sphinx(root, new, sphinx_config(root, static, modules))
+    if status:
+        print("The site was not built: every warning above is an error.", file=sys.stderr)
+        return 1
+    swap(new, folder / "html")
+    print(f"Built {folder / 'html' / 'index.html'} in {time.monotonic() - start:.0f} s.")
+    print("Open it with `make serve`.")
+    return 0
+
+
+# -- serving -------------------------------------------------------------------------------------
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serve files as a static host does: text compressed, no directory listings."""
+
+    protocol_version = "HTTP/1.1"
+    compressible = (".html", ".css", ".js", ".svg", ".json", ".txt", ".ipynb")
+    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
+        ".js": "text/javascript",
+        ".svg": "image/svg+xml",
+        ".webp": "image/webp",
+        ".woff2": "font/woff2",
+        ".ipynb": "application/x-ipynb+json",
+    }
+
+    def send_head(self):
+        """Send the headers; compress text where the browser takes it."""
+        path = Path(self.translate_path(self.path))
+        path = path / "index.html" if path.is_dir() else path
+        accepts = "gzip" in self.headers.get("Accept-Encoding", "")
+        if not (accepts and path.suffix in self.compressible and path.is_file()):
+            return super().send_head()
+        data = compressed(path, path.stat().st_mtime_ns)
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(str(path)))
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        return io.BytesIO(data)
+
+    def list_directory(self, path):
+        """Answer as static hosts do: a folder without an index is not there."""
+        self.send_error(404)
+
+    def log_message(self, *_args):
+        """Keep the terminal quiet."""
+
+
+@functools.lru_cache(maxsize=256)
+def compressed(path: Path, _changed: int) -> bytes:
+    """Return a file's bytes, compressed once per version of the file."""
+    return gzip.compress(path.read_bytes(), 6)
+
+
+def make_server(site: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
+    """Return a server for `site` on localhost; port 0 takes a free one."""
+    handler = functools.partial(Handler, directory=str(site))
+    return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+
+
+def serve(port: int, root: Path = ROOT) -> int:
+    """Serve the built site until interrupted."""
+    site = root / "_build" / "html"
+    if not (site / "index.html").exists():
+        print("There is no site yet: run `make book` first.", file=sys.stderr)
+        return 1
+    with make_server(site, port) as server:
+        print(f"The book is at http://localhost:{server.server_address[1]}/ (Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.site", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="build the site into _build/html")
+    command = commands.add_parser("serve", help="serve _build/html on localhost")
+    command.add_argument("--port", type=int, default=8000)
+    options = parser.parse_args(arguments)
+    return build() if options.command == "build" else serve(options.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+// Wakes the widgets of a page when a reader comes near one of them.
+"use strict";
+
+(() => {
+  const { state, manager } = document.currentScript.dataset;
+  const widgets = [...document.querySelectorAll(".widget")];
+
+  function load(address) {
+    return new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = address;
+      script.onload = resolve;
+      script.onerror = () => reject(new Error(`${address} could not be loaded`));
+      document.head.append(script);
+    });
+  }
+
+  function placeState() {
+    const script = document.createElement("script");
+    script.type = "application/vnd.jupyter.widget-state+json";
+    script.textContent = JSON.stringify(window.bookWidgetState);
+    document.body.append(script);
+    delete window.bookWidgetState;
+  }
+
+  // The manager waits for the window's load event, which has long passed.
+  async function start() {
+    const scripts = [load(state), load(manager)];
+    await scripts[0];
+    placeState();
+    await scripts[1];
+    if (document.readyState === "complete") dispatchEvent(new Event("load"));
+  }
+
+  // A slider's handle gets the name that stands beside it and says what its readout says.
+  function nameSlider(handle) {
+    const box = handle.closest(".jupyter-widgets");
+    const label = box?.querySelector(".widget-label");
+    const readout = box?.querySelector(".widget-readout");
+    const tell = () => handle.setAttribute("aria-valuetext", readout?.textContent.trim() ?? "");
+    handle.setAttribute("aria-label", label?.textContent.trim() || "value");
+    tell();
+    if (readout) new MutationObserver(tell).observe(readout, { childList: true, characterData: true, subtree: true });
+  }
+
+  function wake(widget) {
+    widget.querySelectorAll('[role="slider"]').forEach(nameSlider);
+    widget.querySelectorAll('.widget-readout[contenteditable="true"]').forEach((readout) => {
+      readout.contentEditable = "false";
+    });
+    widget.classList.add("awake");
+  }
+
+  function wakeWhenDrawn(widget) {
+    const live = widget.querySelector(".widget-live");
+    const drawn = () => live.querySelector(".jupyter-widgets img, [role='slider']");
+    const observer = new MutationObserver(() => {
+      if (!drawn()) return;
+      observer.disconnect();
+      // The manager draws children one promise at a time; the frame after the last is complete.
+      requestAnimationFrame(() => setTimeout(() => wake(widget), 0));
+    });
+    observer.observe(live, { childList: true, subtree: true });
+  }
+
+  const near = new IntersectionObserver(
+    (entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      near.disconnect();
+      widgets.forEach(wakeWhenDrawn);
+      start().catch((error) => console.error(error));
+    },
+    { rootMargin: "600px 0px" },
+  );
+  widgets.forEach((widget) => near.observe(widget));
+})();
