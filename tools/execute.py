@@ -2,14 +2,15 @@
 
 A notebook stays the same byte for byte when nothing that it computes has changed. Cells tagged
 ``nbval-ignore-output`` (timings, training) give something else every time; their stored outputs
-are kept as long as the code of the chapter and all other outputs are the same, unless ``--fresh``
-asks for new ones. A cell that fails or writes to standard error stops the run, and the file is
-left alone.
+are kept as long as the code up to them and all other outputs are the same, unless ``--fresh``
+asks for new ones. (A fingerprint of that code is kept in the cell's metadata as ``ran``.) A cell
+that fails or writes to standard error stops the run, and the file is left alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import sys
@@ -48,6 +49,7 @@ def renew(path: Path, fresh: bool = False, root: Path = contents.ROOT) -> str:
     setup_cell.place(notebook, root)
     execute(notebook, path)
     normalise(notebook)
+    sign(notebook)
     if not fresh:
         keep_ignored_outputs(notebook, stored)
     widget_state.rename(notebook)
@@ -174,19 +176,25 @@ def last_drawn(text: str) -> str:
 
 def keep_ignored_outputs(notebook: NotebookNode, stored: NotebookNode) -> None:
     """Put stored outputs of ignored cells back if all else is as it was."""
-    if comparable(notebook) != comparable(stored):
-        return
-    for cell, old in zip(code_cells(notebook), code_cells(stored), strict=True):
-        if IGNORED in tags(cell) and old.outputs and not shows_widget(cell):
+    before, after = code_cells(stored), code_cells(notebook)
+    others_same = all(
+        IGNORED in tags(cell) or shown(cell) == shown(old)
+        for cell, old in zip(after, before, strict=True)
+    )
+    for cell, old in zip(after, before, strict=True):
+        same_code = cell.metadata.get("ran") == old.metadata.get("ran")
+        if IGNORED in tags(cell) and others_same and same_code and not shows_widget(cell):
             cell.outputs = old.outputs
 
 
-def comparable(notebook: NotebookNode) -> list[tuple]:
-    """Return the code of all cells and the outputs that must not differ between runs."""
-    return [
-        (cell.source, IGNORED in tags(cell), [] if IGNORED in tags(cell) else shown(cell))
-        for cell in code_cells(notebook)
-    ]
+def sign(notebook: NotebookNode) -> None:
+    """Write into each ignored cell a fingerprint of the code that led to its outputs."""
+    digest = hashlib.sha256()
+    for cell in code_cells(notebook):
+        digest.update(cell.source.encode() + b"\0")
+        cell.metadata.pop("ran", None)
+        if IGNORED in tags(cell):
+            cell.metadata["ran"] = digest.hexdigest()[:16]
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:

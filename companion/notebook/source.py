@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["repository_address", "show"]
+__all__ = ["show"]
 
 DISTRIBUTION = "large-models-companion"
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]

