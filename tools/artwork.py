@@ -1,8 +1,8 @@
 """The book's pictures of itself, drawn from attention weights that are computed here.
 
 Each letter of the title is a vector: a random direction of its own (the same for the same
-letter), plus its position. The arcs are the weights softmax(0.6 q k^T / sqrt(d)) between the letters:
-equal letters find each other, and neighbours see a little of each other.
+letter), plus its position. The arcs are the weights softmax(0.6 q k^T / sqrt(d)) between the
+letters: equal letters find each other, and neighbours see a little of each other.
 """
 
 from __future__ import annotations

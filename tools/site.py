@@ -1,4 +1,4 @@
-"""Build the website and serve it: ``python -m tools.site build`` and ``python -m tools.site serve``.
+"""Build the website, and serve it: ``python -m tools.site build``, ``python -m tools.site serve``.
 
 Jupyter Book reads ``_config.yml`` and ``_toc.yml``; the pages are laid out by the book's own theme
 in ``web/theme``. Every warning is an error. The site is built beside the last one and renamed when
@@ -17,6 +17,7 @@ import re
 import shutil
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import yaml
@@ -179,7 +180,9 @@ def run_sphinx(root: Path, out: Path, config: dict) -> int:
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     try:
-        with patch_docutils(None), docutils_namespace():
+        with warnings.catch_warnings(), patch_docutils(None), docutils_namespace():
+            # Python's warnings about other people's code are theirs; Sphinx's own all count.
+            warnings.simplefilter("ignore")
             app = Sphinx(
                 srcdir=root,
                 confdir=None,
@@ -191,6 +194,7 @@ def run_sphinx(root: Path, out: Path, config: dict) -> int:
                 warningiserror=True,
                 keep_going=True,
                 status=None,
+                warning=sys.stderr,
             )
             app.build(force_all=True)
     except SphinxError as error:

@@ -19,6 +19,7 @@ DESCRIPTION_LENGTH = 200
 MENDS = {
     ' id="exercise-content"': ' class="exercise-content"',
     ' id="solution-content"': ' class="solution-content"',
+    ' role="doc-biblioentry"': ' role="listitem"',
     '<summary aria-label="Toggle hidden content">': "<summary>",
 }
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)

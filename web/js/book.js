@@ -46,15 +46,22 @@ function setUpDrawer() {
 // A box that scrolls must be reachable with the keyboard; one that does not should be passed over.
 function setUpScrollBoxes() {
   const boxes = document.querySelectorAll("article pre, .math-body, .scroll, .output.text_html");
+  const end = (box) => box.classList.toggle("at-end", box.scrollLeft + box.clientWidth > box.scrollWidth - 8);
   const mark = (box) => {
-    if (box.scrollWidth > box.clientWidth + 1) {
+    const scrolls = box.scrollWidth > box.clientWidth + 1;
+    box.classList.toggle("scrolls", scrolls);
+    if (scrolls) {
       box.tabIndex = 0;
     } else {
       box.removeAttribute("tabindex");
     }
+    end(box);
   };
   const observer = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
-  boxes.forEach((box) => observer.observe(box));
+  boxes.forEach((box) => {
+    observer.observe(box);
+    box.addEventListener("scroll", () => end(box), { passive: true });
+  });
   document.fonts?.ready.then(() => boxes.forEach(mark));
 }
 

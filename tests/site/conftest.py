@@ -1,0 +1,198 @@
+"""The built site, served from localhost to a Chromium whose network is cut."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tools import assets, site
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = ROOT / "_build" / "html"
+PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+]
+NO_BROWSER = (
+    "The tests of the site need Chromium. On Debian: apt-get install chromium; or name a program "
+    "in the environment variable CHROMIUM."
+)
+# Layout shifts are counted from the first moment, those after a key or a click left out.
+COUNT_SHIFTS = """
+window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) {
+    if (!entry.hadRecentInput) {
+      window.shifts.push([entry.value, entry.sources.map((s) => s.node?.className ?? "").join()]);
+    }
+  }
+}).observe({ type: "layout-shift", buffered: true });
+"""
+SCROLL_THROUGH = """
+async () => {
+  const step = innerHeight * 0.75;
+  for (let y = 0; y < document.documentElement.scrollHeight; y += step) {
+    scrollTo({ top: y, behavior: "instant" });
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+}
+"""
+
+
+def toc_pages(toc: dict) -> list[str]:
+    """Return the names of the pages listed in ``_toc.yml``, without their endings."""
+    chapters = [entry for part in toc.get("parts", []) for entry in part["chapters"]]
+    chapters += toc.get("chapters", [])
+    names = [toc["root"], *(entry["file"] for entry in chapters)]
+    return [name.removesuffix(".md").removesuffix(".ipynb") for name in names]
+
+
+PAGES = toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
+
+
+def find_chromium() -> str:
+    """Return the browser, or skip; where the environment variable CI is set, fail."""
+    named = os.environ.get("CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, PLACES)), None)
+    if found:
+        return found
+    if os.environ.get("CI"):
+        pytest.fail(NO_BROWSER)
+    pytest.skip(NO_BROWSER)
+
+
+def newest_source() -> float:
+    """Return when the last of the site's sources changed."""
+    files = [ROOT / name for name in ("_config.yml", "_toc.yml", "index.md", "references.bib")]
+    for folder in ("chapters", "web", "tools"):
+        files += [path for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
+    return max(path.stat().st_mtime for path in files if path.is_file())
+
+
+@pytest.fixture(scope="session")
+def html() -> Path:
+    """Return the folder of the built site, built first where it is missing or out of date."""
+    from filelock import FileLock
+
+    (ROOT / "_build").mkdir(exist_ok=True)
+    with FileLock(ROOT / "_build" / ".site.lock"):
+        index = HTML / "index.html"
+        if not index.exists() or index.stat().st_mtime < newest_source():
+            assert site.build() == 0, "the site does not build"
+    return HTML
+
+
+@pytest.fixture(scope="session")
+def address(html) -> str:
+    """Return the address under which the site is served during the tests."""
+    server = site.make_server(html)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Return a Chromium without a window."""
+    program = find_chromium()
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """Return the accessibility checker's script."""
+    return (assets.ensure() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@dataclass
+class Visit:
+    """A page that is open in the browser, and what went wrong on it."""
+
+    page: object
+    address: str
+    strangers: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    weight: int = 0
+
+    def watch(self) -> Visit:
+        """Cut the network and start to listen."""
+        self.page.route("**/*", self._gate)
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
+        self.page.add_init_script(COUNT_SHIFTS)
+        return self
+
+    def _gate(self, route) -> None:
+        url = route.request.url
+        if url.startswith((self.address, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.strangers.append(url)
+            route.abort()
+
+    def _hear(self, message) -> None:
+        if message.type in {"error", "warning"}:
+            self.messages.append(f"{message.type}: {message.text}")
+
+    def open(self, name: str) -> Visit:
+        """Go to a page and wait until it is quiet."""
+        self.page.goto(f"{self.address}{name}")
+        self.page.wait_for_load_state("networkidle")
+        return self
+
+    def read_through(self) -> Visit:
+        """Scroll to the end as a reader does, and wait for the widgets."""
+        self.page.evaluate(SCROLL_THROUGH)
+        self.page.wait_for_function(
+            "document.querySelectorAll('.widget:not(.awake)').length === 0", timeout=20_000
+        )
+        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_timeout(150)
+        return self
+
+
+@pytest.fixture(scope="session")
+def new_visit(browser, address):
+    """Return a function that opens a page of the site in a browser of its own settings."""
+    contexts = []
+
+    def start(name: str, width: int = 1400, height: int = 900, theme: str = "light") -> Visit:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        return Visit(context.new_page(), address).watch().open(name)
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def read(new_visit):
+    """Return a function that gives a page read to its end once, for all who only look."""
+    visits: dict[tuple, Visit] = {}
+
+    def get(name: str, **settings) -> Visit:
+        key = (name, *sorted(settings.items()))
+        if key not in visits:
+            visits[key] = new_visit(f"{name}.html", **settings).read_through()
+        return visits[key]
+
+    return get

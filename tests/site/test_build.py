@@ -1,0 +1,301 @@
+"""What is built: links, addresses, cards; and that a book with a fault is not built at all."""
+
+from __future__ import annotations
+
+import html as html_entities
+import itertools
+import re
+import subprocess
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+import yaml
+
+from tests.site.conftest import PAGES, ROOT
+from tools import artwork, assets, site
+from tools.extensions import katex, pages, pictures
+
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+REPOSITORY = CONFIG["repository"]["url"]
+PLACEHOLDER = "/".join(["https://github.com", "OWNER"])
+
+
+class Reader(HTMLParser):
+    """Collects what a page refers to, what can be referred to, and what it says of itself."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.references, self.anchors, self.meta, self.links, self.html = [], set(), {}, [], {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        """Note an element."""
+        values = dict(attributes)
+        self.references += [values[key] for key in ("href", "src") if values.get(key)]
+        self.anchors.add(values.get("id"))
+        if tag == "meta":
+            self.meta[values.get("property") or values.get("name")] = values.get("content")
+        if tag == "a":
+            self.links.append(values)
+        if tag == "html":
+            self.html = values
+
+
+@cache
+def parsed(path: Path) -> Reader:
+    """Return a built page, read."""
+    return Reader(path.read_text(encoding="utf-8"))
+
+
+def page_of(html: Path, name: str) -> Reader:
+    """Return the built page of a source file."""
+    return parsed(html / f"{name}.html")
+
+
+def test_every_internal_link_resolves(html):
+    broken = []
+    for path in html.rglob("*.html"):
+        for reference in parsed(path).references:
+            parts = urlsplit(reference)
+            if parts.scheme or parts.netloc:
+                continue
+            target = path if not parts.path else (path.parent / unquote(parts.path)).resolve()
+            if not target.is_file() or (
+                parts.fragment and unquote(parts.fragment) not in parsed(target).anchors
+            ):
+                broken.append((path.name, reference))
+    assert broken == []
+
+
+def test_every_page_is_built_and_none_besides(html):
+    built = {path.relative_to(html).with_suffix("").as_posix() for path in html.rglob("*.html")}
+    assert built == {*PAGES, "search"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_ids_are_unique(html, name):
+    ids = re.findall(r'\bid="([^"]+)"', (html / f"{name}.html").read_text(encoding="utf-8"))
+    assert sorted(ids) == sorted(set(ids))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_edit_and_report_links(html, name):
+    by_class = {link.get("class"): link["href"] for link in page_of(html, name).links}
+    branch = CONFIG["repository"]["branch"]
+    assert by_class["edit"].startswith(f"{REPOSITORY}/edit/{branch}/{name}.")
+    assert (ROOT / by_class["edit"].split(f"/{branch}/", 1)[1]).is_file()
+    report = urlsplit(by_class["report"])
+    assert by_class["report"].startswith(f"{REPOSITORY}/issues/new?")
+    title = parse_qs(report.query)["title"][0]
+    heading = re.search(r"<title>(.*?)(?: — .*)?</title>", (html / f"{name}.html").read_text())[1]
+    assert html_entities.unescape(heading) in title
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if (ROOT / f"{name}.ipynb").exists()])
+def test_notebooks_open_in_colab_and_download(html, name):
+    links = {link["href"] for link in page_of(html, name).links}
+    owner = REPOSITORY.removeprefix("https://github.com/")
+    branch = CONFIG["repository"]["branch"]
+    colab = f"https://colab.research.google.com/github/{owner}/blob/{branch}/{name}.ipynb"
+    assert colab in links
+    downloads = [link for link in page_of(html, name).links if "download" in link]
+    assert len(downloads) == 1
+    copy = (html / f"{name}.html").parent / downloads[0]["href"]
+    assert copy.resolve().read_bytes() == (ROOT / f"{name}.ipynb").read_bytes()
+
+
+def test_previous_and_next_follow_the_contents(html):
+    for before, after in itertools.pairwise(PAGES):
+        turns = {
+            link["rel"]: (html / f"{before}.html").parent / link["href"]
+            for link in page_of(html, before).links
+            if link.get("rel") in {"prev", "next"}
+        }
+        assert turns["next"].resolve() == (html / f"{after}.html").resolve()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_say_what_they_are(html, name):
+    page = page_of(html, name)
+    assert page.html["lang"] == CONFIG["sphinx"]["config"]["language"]
+    assert 40 <= len(page.meta["description"]) <= 300
+    for key in ("og:title", "og:type", "og:description", "og:site_name"):
+        assert page.meta[key]
+    for key in ("twitter:card", "twitter:title", "twitter:description"):
+        assert page.meta[key]
+    relative = [page.meta.get(key) for key in ("og:image", "twitter:image")]
+    if CONFIG["html"]["baseurl"]:
+        assert all(image.startswith(CONFIG["html"]["baseurl"]) for image in relative)
+    else:
+        assert relative == [None, None]
+
+
+def test_a_published_address_gives_cards_and_canonical_links(tmp_path, capfd):
+    write_book(tmp_path, "A paragraph that is long enough to be the description of this page.")
+    config = (tmp_path / "_config.yml").read_text()
+    (tmp_path / "_config.yml").write_text(config + "html: {baseurl: 'https://book.example/en/'}\n")
+    assert site.build(tmp_path) == 0, capfd.readouterr().err
+    text = (tmp_path / "_build/html/index.html").read_text(encoding="utf-8")
+    assert Reader(text).meta["og:image"] == "https://book.example/en/_static/book/card.png"
+    assert '<link rel="canonical" href="https://book.example/en/index.html">' in text
+
+
+def test_the_placeholder_stands_only_until_an_address_is_set(html):
+    if REPOSITORY.startswith(PLACEHOLDER):
+        return
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    tracked = [ROOT / name for name in listed.stdout.split("\0") if name]
+    built = [path for path in html.rglob("*") if path.suffix in {".html", ".js", ".ipynb"}]
+    holders = [path for path in tracked + built if path.is_file() and mentions_owner(path)]
+    assert holders == []
+
+
+def mentions_owner(path: Path) -> bool:
+    """Tell whether a file names the repository that nobody owns."""
+    return PLACEHOLDER.encode() in path.read_bytes()
+
+
+def test_pages_name_no_other_repository(html):
+    elsewhere = {
+        link["href"]
+        for name in PAGES
+        for link in page_of(html, name).links
+        if link["href"].startswith("https://github.com/")
+        and not link["href"].startswith(REPOSITORY)
+    }
+    assert not any("edit" in link or "issues" in link for link in elsewhere)
+
+
+# -- a book with a fault -------------------------------------------------------------------------
+
+
+def write_book(root: Path, text: str) -> None:
+    """Write a book of one page."""
+    config = {
+        "title": "Tiny",
+        "author": "Nobody",
+        "repository": {"url": REPOSITORY, "branch": "main"},
+        "only_build_toc_files": True,
+        "execute": {"execute_notebooks": "off"},
+        "sphinx": {"config": {"language": "en", "nitpicky": True}},
+    }
+    (root / "_config.yml").write_text(yaml.safe_dump(config))
+    (root / "_toc.yml").write_text("format: jb-book\nroot: index\n")
+    (root / "index.md").write_text(f"# Tiny\n\n{text}\n")
+
+
+FAULTS = {
+    "math": (r"$\frac{1}$", "math"),
+    "unknown command": (r"$\nosuchcommand x$", "nosuchcommand"),
+    "reference": ("{ref}`nowhere`", "nowhere"),
+    "equation": ("{eq}`nothing`", "nothing"),
+    "directive": (":::{nosuchbox}\n:::", "nosuchbox"),
+    "link": ("[text](missing.md)", "missing"),
+}
+
+
+def test_faults_stop_the_build_and_are_named(tmp_path, capfd):
+    write_book(tmp_path, "\n\n".join(text for text, _ in FAULTS.values()))
+    assert site.build(tmp_path) == 1
+    said = capfd.readouterr().err
+    assert [fault for fault, (_, name) in FAULTS.items() if name not in said] == []
+    assert not (tmp_path / "_build" / "html").exists()
+
+
+@pytest.mark.parametrize("fault", ["math", "reference"])
+def test_one_fault_is_enough(tmp_path, fault):
+    write_book(tmp_path, FAULTS[fault][0])
+    assert site.build(tmp_path) == 1
+
+
+def test_a_failed_build_leaves_the_last_site(tmp_path, capfd):
+    write_book(tmp_path, r"Good, with $\frac{1}{2}$ in it.")
+    assert site.build(tmp_path) == 0, capfd.readouterr().err
+    good = (tmp_path / "_build/html/index.html").read_text()
+    assert "katex" in good
+    write_book(tmp_path, "{ref}`nowhere`")
+    assert site.build(tmp_path) == 1
+    assert (tmp_path / "_build/html/index.html").read_text() == good
+
+
+# -- the parts -----------------------------------------------------------------------------------
+
+
+def web_folder(root: Path) -> Path:
+    """Return a folder with a manifest and a lock file in ``web``."""
+    (root / "web").mkdir()
+    for name in assets.MANIFESTS:
+        (root / "web" / name).write_text("{}")
+    return root
+
+
+def test_an_interrupted_installation_leaves_nothing(tmp_path):
+    def interrupted(folder: Path) -> None:
+        (folder / "node_modules").mkdir()
+        raise KeyboardInterrupt
+
+    root = web_folder(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        assets.ensure(root, interrupted)
+    assert list((root / ".cache" / "web").iterdir()) == []
+
+
+def test_assets_are_installed_once_for_each_lock_file(tmp_path):
+    calls = []
+
+    def install(folder: Path) -> None:
+        calls.append(folder)
+        (folder / "node_modules").mkdir()
+
+    root = web_folder(tmp_path)
+    first = assets.ensure(root, install)
+    assert assets.ensure(root, install) == first
+    assert len(calls) == 1
+    (root / "web" / "package-lock.json").write_text("[]")
+    assert assets.ensure(root, install) != first
+    assert len(calls) == 2
+
+
+def test_the_lock_file_names_no_registry():
+    lock = (ROOT / "web" / "package-lock.json").read_text(encoding="utf-8")
+    assert '"resolved"' not in lock
+    assert "integrity" in lock
+
+
+def test_attention_between_the_letters_of_the_title():
+    weights = artwork.title_attention()
+    letters = artwork.TITLE
+    rows = [row for row, letter in zip(weights, letters, strict=True) if letter != " "]
+    assert all(row.sum() == pytest.approx(1) for row in rows)
+    first_a = letters.index("a")
+    assert letters[weights[first_a].argmax()] == "a"
+
+
+def test_displayed_math_keeps_its_lines():
+    assert katex.display_tex("a = b") == "a = b"
+    assert katex.display_tex("a &= b \\\\\nc &= d").startswith(r"\begin{split}")
+    assert katex.display_tex("a\n\nb") == r"\begin{gathered}a \\ b\end{gathered}"
+
+
+def test_picture_sizes():
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 30 20"></svg>'
+    assert pictures.size_on_page(svg, "a.svg") == (30, 20)
+    with pytest.raises(ValueError, match="viewBox"):
+        pictures.size_on_page(b"<svg></svg>", "a.svg")
+    styled = '<img alt="x" src="a.png" style="width: 30px; height: 20px;">'
+    tag = pictures.with_size(styled, lambda _: None)
+    assert 'width="30"' in tag
+    assert 'height="20"' in tag
+    assert "style" not in tag
+
+
+def test_report_addresses_are_escaped():
+    address = pages.issue_address(REPOSITORY, "Q & A", "chapters/a b.md")
+    query = parse_qs(urlsplit(address).query)
+    assert "Q & A" in query["title"][0]
+    assert "chapters/a b.md" in query["body"][0]

@@ -1,0 +1,245 @@
+"""Every page of the book, as a reader's browser sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.site.conftest import PAGES
+
+pytestmark = pytest.mark.browser
+CHAPTERS = [page for page in PAGES if page.startswith("chapters/") and "/appendix/" not in page]
+SETTINGS = [{"theme": "light"}, {"theme": "dark"}]
+PHONE = {"width": 400, "height": 800}
+# What a reader sees, code and the hidden half of the math left out.
+VISIBLE_TEXT = """
+() => {
+  const copy = document.querySelector("main").cloneNode(true);
+  copy.querySelectorAll("script, pre, code, .katex-mathml").forEach((node) => node.remove());
+  return copy.textContent;
+}
+"""
+CONTRAST = """
+(selector) => {
+  const light = (colour) => {
+    const parts = colour.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255);
+    const linear = parts.map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  const paper = light(getComputedStyle(document.body).backgroundColor);
+  const ink = light(getComputedStyle(document.querySelector(selector)).color);
+  return (Math.max(paper, ink) + 0.05) / (Math.min(paper, ink) + 0.05);
+}
+"""
+COLOURS = "() => { const s = getComputedStyle(document.body); return [s.backgroundColor, s.color] }"
+LINE_LENGTHS = """
+() => [...document.querySelectorAll("article > section p")].flatMap((paragraph) => {
+  const lines = paragraph.clientHeight / parseFloat(getComputedStyle(paragraph).lineHeight);
+  const plain = !paragraph.querySelector(".math, code") && !paragraph.closest(".admonition");
+  return plain && lines > 3.5 ? [paragraph.textContent.length / (lines - 0.5)] : [];
+})
+"""
+RUN_AXE = "async () => (await axe.run({ resultTypes: ['violations'] })).violations"
+PICTURE_NOW = """
+(widget) => [...widget.querySelectorAll(".widget-live img")]
+  .filter((picture) => picture.offsetParent !== null)
+  .map((picture) => picture.src)
+"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_request_to_another_host(read, name):
+    assert read(name).strangers == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_in_the_console(read, name):
+    assert read(name).messages == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_math_is_rendered(read, name):
+    page = read(name).page
+    assert page.locator(".katex-error").count() == 0
+    text = page.evaluate(VISIBLE_TEXT)
+    assert re.findall(r"\\begin|\\frac|\\mathbb|\$", text) == []
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_chapters_have_math_and_numbered_equations(read, name):
+    page = read(name).page
+    assert page.locator("span.math .katex").count() > 5
+    numbers = page.locator(".numbered .eqno").all_text_contents()
+    assert numbers
+    assert len(set(numbers)) == len(numbers)
+    assert all(re.match(r"\(\d+\.\d+\)", number) for number in numbers)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_directives_and_roles_are_resolved(read, name):
+    text = read(name).page.evaluate(VISIBLE_TEXT)
+    assert re.findall(r":::|\{(?:eq|ref|numref|cite\w*|doc)[:}]", text) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_picture_has_its_words_and_its_size(read, name):
+    for picture in read(name).page.locator("img").all():
+        for attribute in ("alt", "width", "height"):
+            assert picture.get_attribute(attribute) is not None, picture.evaluate(
+                "p => p.outerHTML"
+            )
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_picture_is_broken_or_distorted(read, name):
+    sizes = read(name).page.evaluate(
+        """() => [...document.images].filter((p) => p.offsetParent !== null && p.loading !== "x")
+          .map((p) => [p.src.slice(0, 80), p.naturalWidth / p.naturalHeight, p.width / p.height])"""
+    )
+    for source, natural, shown in sizes:
+        assert shown == pytest.approx(natural, rel=0.03), source
+
+
+@pytest.mark.parametrize("settings", [{}, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_moves_while_a_page_loads(read, name, settings):
+    shifts = read(name, **settings).page.evaluate("window.shifts")
+    assert sum(value for value, _ in shifts) < 0.05, shifts
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_sideways_scrolling_on_a_phone(read, name):
+    page = read(name, **PHONE).page
+    page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing(read, axe, name, settings):
+    page = read(name, **settings).page
+    page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
+    page.evaluate(axe)
+    found = page.evaluate(RUN_AXE)
+    assert found == [], json.dumps(
+        [[v["id"], [n["html"][:200] for n in v["nodes"][:3]]] for v in found], indent=1
+    )
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_text_stands_out(read, name, settings):
+    assert read(name, **settings).page.evaluate(CONTRAST, "article p") >= 7
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_lines_are_about_seventy_characters_long(read, name):
+    lengths = read(name).page.evaluate(LINE_LENGTHS)
+    assert lengths
+    assert 60 <= sum(lengths) / len(lengths) <= 80
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_theme_switch(new_visit, name):
+    page = new_visit(f"{name}.html").page
+    before = page.evaluate(COLOURS)
+    page.get_by_role("button", name="Use the dark theme").click()
+    after = page.evaluate(COLOURS)
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+    page.reload()
+    assert page.evaluate(COLOURS) == after
+    page.get_by_role("button", name="Use the light theme").click()
+    assert page.evaluate(COLOURS) == before
+
+
+def press_until_changed(page, widget, handle) -> bool:
+    """Press arrow keys on a slider; tell whether picture and spoken value have changed."""
+    before = (widget.evaluate(PICTURE_NOW), handle.get_attribute("aria-valuetext"))
+    handle.focus()
+    for key in ("ArrowRight", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(120)
+        after = (widget.evaluate(PICTURE_NOW), handle.get_attribute("aria-valuetext"))
+        if after[0] != before[0] and after[1] != before[1]:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_slider_moves_with_the_keyboard(new_visit, name):
+    page = new_visit(f"{name}.html").read_through().page
+    widgets = page.locator(".widget").all()
+    assert widgets, "a chapter has at least one widget"
+    for widget in widgets:
+        handles = widget.get_by_role("slider").all()
+        assert handles
+        for handle in handles:
+            assert handle.get_attribute("aria-label")
+            assert len(widget.evaluate(PICTURE_NOW)) == 1
+            assert press_until_changed(page, widget, handle), handle.get_attribute("aria-label")
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_widget_manager_waits_for_a_reader(new_visit, name):
+    visit = new_visit(f"{name}.html")
+    loaded = "performance.getEntriesByType('resource').map((r) => r.name).join()"
+    first = visit.page.locator(".widget").first.bounding_box()
+    if first["y"] > 900 + 600:
+        assert "widgets/embed.js" not in visit.page.evaluate(loaded)
+    assert visit.page.locator(".widget-still img").first.is_visible()
+    visit.read_through()
+    assert "widgets/embed.js" in visit.page.evaluate(loaded)
+
+
+@pytest.mark.parametrize("name", [page for page in PAGES if page not in CHAPTERS])
+def test_pages_without_widgets_load_no_manager(read, name):
+    page = read(name).page
+    if page.locator(".widget").count() == 0:
+        assert page.locator("script[src*='widgets']").count() == 0
+
+
+def test_search_finds_softmax(new_visit):
+    visit = new_visit("index.html")
+    assert visit.page.get_by_role("searchbox").count() == 1
+    visit.page.get_by_role("searchbox").fill("softmax")
+    visit.page.keyboard.press("Enter")
+    hit = visit.page.locator("#search-results a[href*='chapters/attention.html']").first
+    hit.wait_for(timeout=10_000)
+    assert "Attention" in hit.text_content()
+    assert visit.page.get_by_role("searchbox").count() == 1
+    visit.page.wait_for_load_state("networkidle")
+    assert visit.messages == []
+    assert visit.strangers == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_in_the_search(new_visit, axe, theme):
+    visit = new_visit("search.html?q=softmax", theme=theme)
+    visit.page.locator("#search-results a").first.wait_for(timeout=10_000)
+    visit.page.evaluate(axe)
+    assert [rule["id"] for rule in visit.page.evaluate(RUN_AXE)] == []
+
+
+def test_the_contents_open_on_a_phone(new_visit):
+    page = new_visit(f"{PAGES[-1]}.html", **PHONE).page
+    contents = page.get_by_role("navigation", name="Contents")
+    assert not contents.is_visible()
+    page.get_by_role("button", name="Contents").click()
+    assert contents.is_visible()
+    page.keyboard.press("Escape")
+    assert not contents.is_visible()
+    assert page.evaluate("document.activeElement.className").split()[-1] == "menu"
+
+
+def test_a_page_reads_without_javascript(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}{CHAPTERS[0]}.html")
+    assert page.locator("h1").is_visible()
+    assert page.locator(".katex").first.is_visible()
+    assert page.locator(".widget-still img").first.is_visible()
+    context.close()
