@@ -7,6 +7,9 @@ import pytest
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("COMPANION_QUIET", "")
 
+# Shapes are checked on every call, and the largest error of each comparison is recorded.
+pytest_plugins = ["tests.plugins.shapes", "tests.verification"]
+
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
