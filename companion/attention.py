@@ -210,8 +210,8 @@ def scaled_dot_product_attention(
     tensor([[0.5000],
             [0.5000]])
     """
-    _check_shapes(q, k, v, mask, dropout_p)
-    mask = _like(mask, q)
+    batch = _check_shapes(q, k, v, mask, dropout_p)
+    q, mask = q.expand(*batch, *q.shape[-2:]), _like(mask, q)
     if not return_weights:
         return _fused(q, k, v, mask, is_causal, scale, dropout_p)
     mask = _add_causal(mask, q, k) if is_causal else mask
@@ -270,7 +270,7 @@ def _fused(
 
 def _kernel(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
     """Call PyTorch with four dimensions: with fewer it takes the path that stores the scores."""
-    missing = max(0, 4 - max(q.ndim, k.ndim, v.ndim))
+    missing = max(0, 4 - q.ndim)
     q, k, v = (x[(None,) * max(0, 4 - x.ndim)] for x in (q, k, v))
     out: Tensor = F.scaled_dot_product_attention(q, k, v, **options)
     return out[(0,) * missing]
@@ -278,7 +278,8 @@ def _kernel(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
 
 def _check_shapes(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout_p: float = 0.0
-) -> None:
+) -> tuple[int, ...]:
+    """Return the batch dimensions that q, k and v have together."""
     for name, tensor in (("q", q), ("k", k), ("v", v)):
         if tensor.ndim < 2:
             raise ValueError(f"{name} must be (..., T, d), got shape {tuple(tensor.shape)}")
@@ -299,6 +300,7 @@ def _check_shapes(
     batch = _common_batch(q, k, v)
     if mask is not None:
         _check_mask(mask, (*batch, q.shape[-2], k.shape[-2]))
+    return batch
 
 
 def _common_batch(q: Tensor, k: Tensor, v: Tensor) -> tuple[int, ...]:
@@ -369,11 +371,10 @@ def online_softmax_attention(
     tensor([[0.5000],
             [0.5000]])
     """
-    _check_shapes(q, k, v, mask)
+    batch = _check_shapes(q, k, v, mask)
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size}")
-    mask = _like(mask, q)
-    q = q * _scale(scale, q)
+    q, mask = q.expand(*batch, *q.shape[-2:]) * _scale(scale, q), _like(mask, q)
     m = torch.full_like(q[..., :1], -math.inf)  # (..., T_q, 1): largest score so far
     total = torch.zeros_like(m)  # the papers' l: sum of exp(score - m)
     context = torch.zeros_like(m)  # (..., T_q, d_v) after the first block
