@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,6 +81,7 @@ def ensure(root: Path = ROOT, install=npm_install) -> Path:
 
 def _install_beside(web: Path, store: Path, target: Path, install) -> None:
     beside = Path(tempfile.mkdtemp(prefix="partial-", dir=store))
+    remove_leftovers(store)
     try:
         for name in MANIFESTS:
             shutil.copy2(web / name, beside / name)
@@ -87,6 +89,13 @@ def _install_beside(web: Path, store: Path, target: Path, install) -> None:
         _rename(beside, target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def remove_leftovers(store: Path, age: float = 3600) -> None:
+    """Remove what installations that were killed more than `age` seconds ago have left behind."""
+    for folder in store.glob("partial-*"):
+        if time.time() - folder.stat().st_mtime > age:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _rename(beside: Path, target: Path) -> None:

@@ -109,6 +109,15 @@ def test_nothing_moves_while_a_page_loads(read, name, settings):
     assert sum(value for value, _ in shifts) < 0.05, shifts
 
 
+@pytest.mark.parametrize("settings", [{}, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_widget_wakes_without_growing(new_visit, name, settings):
+    heights = "[...document.querySelectorAll('.widget')].map((widget) => widget.offsetHeight)"
+    visit = new_visit(f"{name}.html", **settings)
+    asleep = visit.page.evaluate(heights)
+    assert visit.read_through().page.evaluate(heights) == pytest.approx(asleep, abs=2)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_sideways_scrolling_on_a_phone(read, name):
     page = read(name, **PHONE).page
