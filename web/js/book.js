@@ -131,6 +131,14 @@ function fillSearchField() {
   });
 }
 
+// Pictures that have not been met yet are needed on paper too.
+function loadPicturesForPrint() {
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll('img[loading="lazy"]').forEach((picture) => (picture.loading = "eager"));
+  });
+}
+
+loadPicturesForPrint();
 setUpThemeSwitch();
 setUpDrawer();
 setUpScrollBoxes();
