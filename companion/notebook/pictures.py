@@ -1,26 +1,31 @@
-"""Turn a figure into a small picture that an HTML page can hold."""
+"""Turn figures into small pictures that an HTML page can hold.
+
+The states of a widget share most of what they show: axes, labels, white. That is stored once, as
+a common ground; each state is then a picture that is transparent wherever it equals the ground.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from companion.notebook.style import PIXELS_PER_INCH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["picture"]
+__all__ = ["address", "layers", "pixels"]
 
 SHARPNESS = 1.5
 COLOURS = 48
 
 
-def picture(figure: Figure) -> tuple[str, int, int]:
-    """Draw and close a figure; return a data address, and the width and height on the page.
-
-    The picture has 1.5 pixels for each of the page's, few colours, and no loss beyond that.
+def pixels(figure: Figure) -> np.ndarray:
+    """Draw a figure, 1.5 pixels for each of the page's, and close it.
 
     Parameters
     ----------
@@ -29,8 +34,8 @@ def picture(figure: Figure) -> tuple[str, int, int]:
 
     Returns
     -------
-    tuple of (str, int, int)
-        ``data:image/…;base64,…``, and width and height in CSS pixels.
+    numpy.ndarray
+        Shape (height, width, 3), whole numbers from 0 to 255.
 
     Raises
     ------
@@ -43,22 +48,54 @@ def picture(figure: Figure) -> tuple[str, int, int]:
 
     if not isinstance(figure, Figure):
         raise TypeError(f"function must return a matplotlib figure, got {type(figure).__name__}")
-    width, height = (round(inches * PIXELS_PER_INCH) for inches in figure.get_size_inches())
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=SHARPNESS * PIXELS_PER_INCH, facecolor="white")
     plt.close(figure)
-    few = Image.open(buffer).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    kind, data = min((_png(few), _webp(few)), key=lambda candidate: len(candidate[1]))
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}", width, height
+    return np.asarray(Image.open(buffer).convert("RGB"))
 
 
-def _png(image: Any) -> tuple[str, bytes]:
+def layers(drawn: Sequence[np.ndarray]) -> tuple[str, list[str]]:
+    """Divide pictures of one size into a common ground and what each puts over it.
+
+    The ground has in each place the brightest that any picture has there.
+
+    Parameters
+    ----------
+    drawn : sequence of numpy.ndarray
+        Pictures of one shape (height, width, 3).
+
+    Returns
+    -------
+    tuple of (str, list of str)
+        Data addresses of the ground and of each picture's own part.
+    """
+    ground = np.maximum.reduce(list(drawn))
+    return address(ground), [address(one, (one != ground).any(axis=2)) for one in drawn]
+
+
+def address(picture: np.ndarray, visible: np.ndarray | None = None) -> str:
+    """Return a picture in few colours as a data address.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        Shape (height, width, 3).
+    visible : numpy.ndarray of bool, optional
+        Shape (height, width): where the picture is not transparent. Everywhere by default.
+
+    Returns
+    -------
+    str
+        ``data:image/webp;base64,…``, without loss but for the number of colours.
+    """
+    from PIL import Image
+
+    if visible is not None:
+        picture = np.where(visible[..., None], picture, 255).astype(np.uint8)
+    image: Any = Image.fromarray(picture)
+    image = image.quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB")
+    if visible is not None:
+        image.putalpha(Image.fromarray(np.where(visible, 255, 0).astype(np.uint8)))
     buffer = io.BytesIO()
-    image.save(buffer, format="png", optimize=True)
-    return "png", buffer.getvalue()
-
-
-def _webp(image: Any) -> tuple[str, bytes]:
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, format="webp", lossless=True, quality=100, method=4)
-    return "webp", buffer.getvalue()
+    image.save(buffer, format="webp", lossless=True, quality=100, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

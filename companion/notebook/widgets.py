@@ -7,13 +7,14 @@ browser, to the index of each stack of its level.
 
 from __future__ import annotations
 
+import hashlib
 import html
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from companion.notebook.pictures import picture
+from companion.notebook.pictures import SHARPNESS, address, layers, pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,14 +86,28 @@ def _describe(alt: str | Callable[..., str], state: Mapping[str, Any]) -> str:
     return alt.format(**state) if isinstance(alt, str) else alt(**state)
 
 
-def _image(function: Callable[..., Figure], alt: Any, state: Mapping[str, Any]) -> str:
-    """Draw one state and return it as an HTML image."""
-    source, width, height = picture(function(**state))
-    text = html.escape(_describe(alt, state), quote=True)
+def _image(text: str, source: str, size: tuple[int, ...], ground: str = "") -> str:
+    """Return an HTML image; `size` is that of the picture, height first."""
+    height, width = (round(pixels / SHARPNESS) for pixels in size[:2])
     return (
-        f'<img class="companion-explore" alt="{text}" width="{width}" height="{height}" '
-        f'style="max-width:100%;height:auto" src="{source}">'
+        f'<img class="companion-explore {ground}" alt="{html.escape(text, quote=True)}" '
+        f'width="{width}" height="{height}" style="max-width:100%;height:auto" src="{source}">'
     )
+
+
+def _images(function: Callable[..., Figure], alt: Any, axes: Axes) -> tuple[str, list[str]]:
+    """Draw all states; return a style sheet with what they share, and their images."""
+    texts = [_describe(alt, state) for state in _states(axes)]
+    drawn = [pixels(function(**state)) for state in _states(axes)]
+    if len({one.shape for one in drawn}) > 1:
+        pairs = zip(texts, drawn, strict=True)
+        return "", [_image(text, address(one), one.shape) for text, one in pairs]
+    ground, parts = layers(drawn)
+    name = f"companion-{hashlib.sha256(ground.encode()).hexdigest()[:12]}"
+    images = [
+        _image(text, part, drawn[0].shape, name) for text, part in zip(texts, parts, strict=True)
+    ]
+    return f"<style>.{name} {{ background: url({ground}) 0 0 / 100% 100% }}</style>", images
 
 
 def _sliders(axes: Axes) -> dict[str, Any]:
@@ -113,7 +128,7 @@ def _stacked(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
     """Draw every state, stack the pictures, and link the sliders in the browser."""
     from ipywidgets import HTML, Layout, VBox
 
-    images = [_image(function, alt, state) for state in _states(axes)]
+    sheet, images = _images(function, alt, axes)
     first = HTML(images[0])
     # One layout and one style serve all pictures: each of its own would add 3 kB.
     frames: list[Any] = [first]
@@ -122,7 +137,8 @@ def _stacked(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
     shared = Layout(width="100%")
     for slider, labels in reversed(list(zip(sliders.values(), axes.values(), strict=True))):
         frames = _stack_level(frames, slider, len(labels), shared)
-    box = VBox([*sliders.values(), *frames])
+    ground = HTML(sheet, layout=Layout(display="none"))
+    box = VBox([ground, *sliders.values(), *frames])
     _check_size(box, len(images), axes)
     return box
 
@@ -165,7 +181,8 @@ def _live(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
 
     def draw(**labels: str) -> None:
         state = {name: axes[name][label] for name, label in labels.items()}
-        display(HTML(_image(function, alt, state)))
+        drawn = pixels(function(**state))
+        display(HTML(_image(_describe(alt, state), address(drawn), drawn.shape)))
 
     sliders = _sliders(axes)
     return VBox([*sliders.values(), interactive_output(draw, sliders)])

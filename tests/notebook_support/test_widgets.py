@@ -7,12 +7,13 @@ import re
 
 import ipywidgets
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from ipywidgets.embed import dependency_state
 from PIL import Image
 
-from companion.notebook import explore, use_style, widgets
-from companion.notebook.pictures import picture
+from companion.notebook import attention_map, explore, use_style, widgets
+from companion.notebook.pictures import pixels
 
 
 def draw(a=0, b=0, c=0):
@@ -62,7 +63,7 @@ def follow(box, sliders):
             collect(child)
 
     collect(box)
-    for slider, index in zip(box.children[:-1], sliders, strict=True):
+    for slider, index in zip(box.children[1:-1], sliders, strict=True):
         for source, target in links(box):
             if source == slider.model_id:
                 by_id[target].selected_index = index
@@ -71,7 +72,7 @@ def follow(box, sliders):
 def test_each_position_of_the_sliders_shows_its_own_picture(displayed):
     explore(draw, alt="a={a} b={b} c={c}", a=[1, 2], b={"low": 3, "mid": 4, "high": 5}, c=[0.5, 6])
     (box,) = displayed
-    assert [list(s.options) for s in box.children[:-1]] == [
+    assert [list(s.options) for s in box.children[1:-1]] == [
         ["1", "2"],
         ["low", "mid", "high"],
         ["0.5", "6"],
@@ -88,20 +89,73 @@ def test_one_axis_and_a_function_for_the_text(displayed):
     (box,) = displayed
     follow(box, (2,))
     assert visible(box) == "&quot;3&quot; &lt;b&gt;"
-    assert box.children[0].description == "a"
+    assert box.children[1].description == "a"
 
 
-def test_the_pictures_are_whole_small_and_closed(displayed):
+def decoded(text):
+    kind, data = re.search(r"data:image/(\w+);base64,([^\")]+)", text).groups()
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert image.format.lower() == kind
+    return image
+
+
+def test_ground_and_picture_together_are_the_figure(displayed):
+    """What the browser lays over one another is what matplotlib drew, but for few colours."""
     plt.close("all")
     explore(draw, alt="{a}", a=[1, 2])
-    stack = displayed[0].children[-1]
     assert plt.get_fignums() == []
-    for html in stack.children:
-        kind, data = re.search(r"data:image/(\w+);base64,([^\"]+)", html.value).groups()
-        image = Image.open(io.BytesIO(base64.b64decode(data)))
-        assert (image.format.lower(), image.size) == (kind, (450, 300))
+    sheet, stack = displayed[0].children[0], displayed[0].children[-1]
+    name = re.search(r"\.([\w-]+) \{ background", sheet.value)[1]
+    for value, html in zip([1, 2], stack.children, strict=True):
+        assert f'class="companion-explore {name}"' in html.value
         assert 'width="300" height="200"' in html.value
-        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+        seen = decoded(sheet.value).convert("RGBA")
+        seen.alpha_composite(decoded(html.value).convert("RGBA"))
+        drawn = pixels(draw(value))
+        assert drawn.shape == (300, 450, 3)
+        assert np.abs(np.asarray(seen)[..., :3].astype(int) - drawn).mean() < 1
+        assert np.asarray(seen)[..., 3].min() == 255
+
+
+def test_figures_of_different_sizes_are_kept_whole(displayed):
+    explore(lambda a: plt.figure(figsize=(a, 1)), alt="", a=[1, 2])
+    sheet, stack = displayed[0].children[0], displayed[0].children[-1]
+    assert sheet.value == ""
+    assert [decoded(html.value).size for html in stack.children] == [(150, 150), (300, 150)]
+    assert [decoded(html.value).mode for html in stack.children] == ["RGB", "RGB"]
+
+
+def test_maps_of_attention_are_small(displayed):
+    """At this size, all 72 heads of MiniLM fit into one widget."""
+    tokens = [
+        "[CLS]",
+        "the",
+        "animal",
+        "did",
+        "not",
+        "cross",
+        "the",
+        "street",
+        "because",
+        "it",
+        "was",
+        "too",
+        "tired",
+        ".",
+        "[SEP]",
+    ]
+    generator = np.random.default_rng(0)
+
+    def head(layer, head):
+        _, ax = plt.subplots(figsize=(5, 5))
+        weights = generator.dirichlet(np.full(len(tokens), 0.1), size=len(tokens))
+        return attention_map(weights, tokens, ax=ax).figure
+
+    use_style()
+    explore(head, alt="layer {layer}, head {head}", layer=range(2), head=range(3))
+    sheet, *_, stack = displayed[0].children
+    each = max(len(html.value) for inner in stack.children for html in inner.children)
+    assert len(sheet.value) + 72 * (each + 1_000) < 400_000
 
 
 def test_all_pictures_share_one_layout_and_one_style(displayed):
@@ -111,9 +165,12 @@ def test_all_pictures_share_one_layout_and_one_style(displayed):
     assert len({id(frame.style) for frame in frames}) == 1
 
 
-def test_the_same_figure_gives_the_same_bytes():
-    use_style()
-    assert picture(draw(1, 2, 3)) == picture(draw(1, 2, 3))
+def test_the_same_figures_give_the_same_bytes(displayed):
+    for _ in range(2):
+        explore(draw, alt="{a}", a=[1, 2])
+    first, second = ([html.value for html in box.children[-1].children] for box in displayed)
+    assert first == second
+    assert displayed[0].children[0].value == displayed[1].children[0].value
 
 
 @pytest.mark.parametrize(
