@@ -37,6 +37,7 @@ new PerformanceObserver((list) => {
   }
 }).observe({ type: "layout-shift", buffered: true });
 """
+HEIGHTS = "[...document.querySelectorAll('.widget')].map((widget) => widget.offsetHeight)"
 SCROLL_THROUGH = """
 async () => {
   const step = innerHeight * 0.75;
@@ -126,7 +127,7 @@ class Visit:
     address: str
     strangers: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
-    weight: int = 0
+    asleep: list[int] = field(default_factory=list)
 
     def watch(self) -> Visit:
         """Cut the network and start to listen."""
@@ -156,13 +157,22 @@ class Visit:
 
     def read_through(self) -> Visit:
         """Scroll to the end as a reader does, and wait for the widgets."""
+        self.asleep = self.widget_heights()
         self.page.evaluate(SCROLL_THROUGH)
         self.page.wait_for_function(
             "document.querySelectorAll('.widget:not(.awake)').length === 0", timeout=20_000
         )
-        self.page.wait_for_load_state("networkidle")
-        self.page.wait_for_timeout(150)
+        self.page.wait_for_timeout(300)
         return self
+
+    def widget_heights(self) -> list[int]:
+        """Return how high the page's widgets stand."""
+        return self.page.evaluate(HEIGHTS)
+
+    def wear(self, theme: str) -> object:
+        """Put the page into a theme, and return it."""
+        self.page.evaluate("theme => (document.documentElement.dataset.theme = theme)", theme)
+        return self.page
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from tests.site.conftest import PAGES
 
 pytestmark = pytest.mark.browser
 CHAPTERS = [page for page in PAGES if page.startswith("chapters/") and "/appendix/" not in page]
-SETTINGS = [{"theme": "light"}, {"theme": "dark"}]
+THEMES = ["light", "dark"]
 PHONE = {"width": 400, "height": 800}
 # What a reader sees, code and the hidden half of the math left out.
 VISIBLE_TEXT = """
@@ -111,11 +111,10 @@ def test_nothing_moves_while_a_page_loads(read, name, settings):
 
 @pytest.mark.parametrize("settings", [{}, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_a_widget_wakes_without_growing(new_visit, name, settings):
-    heights = "[...document.querySelectorAll('.widget')].map((widget) => widget.offsetHeight)"
-    visit = new_visit(f"{name}.html", **settings)
-    asleep = visit.page.evaluate(heights)
-    assert visit.read_through().page.evaluate(heights) == pytest.approx(asleep, abs=2)
+def test_a_widget_wakes_without_growing(read, name, settings):
+    visit = read(name, **settings)
+    assert visit.asleep
+    assert visit.widget_heights() == pytest.approx(visit.asleep, abs=2)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -125,10 +124,10 @@ def test_no_sideways_scrolling_on_a_phone(read, name):
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing(read, axe, name, settings):
-    page = read(name, **settings).page
+def test_axe_finds_nothing(read, axe, name, theme):
+    page = read(name).wear(theme)
     page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
     page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
     page.evaluate(axe)
@@ -138,10 +137,10 @@ def test_axe_finds_nothing(read, axe, name, settings):
     )
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", PAGES)
-def test_text_stands_out(read, name, settings):
-    assert read(name, **settings).page.evaluate(CONTRAST, "article p") >= 7
+def test_text_stands_out(read, name, theme):
+    assert read(name).wear(theme).evaluate(CONTRAST, "article p") >= 7
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -225,12 +224,12 @@ def test_search_finds_softmax(new_visit):
     assert visit.strangers == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_in_the_search(new_visit, axe, theme):
-    visit = new_visit("search.html?q=softmax", theme=theme)
+def test_axe_finds_nothing_in_the_search(new_visit, axe):
+    visit = new_visit("search.html?q=softmax")
     visit.page.locator("#search-results a").first.wait_for(timeout=10_000)
     visit.page.evaluate(axe)
-    assert [rule["id"] for rule in visit.page.evaluate(RUN_AXE)] == []
+    for theme in THEMES:
+        assert [rule["id"] for rule in visit.wear(theme).evaluate(RUN_AXE)] == []
 
 
 def test_the_contents_open_on_a_phone(new_visit):
