@@ -10,10 +10,8 @@ from __future__ import annotations
 import argparse
 import functools
 import gzip
-import hashlib
 import http.server
 import io
-import re
 import shutil
 import sys
 import time
@@ -22,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from tools import artwork, assets
+from tools import assets, staging
 
 ROOT = Path(__file__).resolve().parent.parent
 UNUSED = {
@@ -37,97 +35,6 @@ OURS = [
     f"tools.extensions.{name}"
     for name in ("dropdowns", "katex", "margin", "pages", "pictures", "widgets")
 ]
-STYLES = ["fonts", "tokens", "base", "layout", "code", "boxes", "widgets", "landing", "print"]
-FONTS = {
-    "source-serif-4": [
-        f"source-serif-4-{subset}-wght-{style}.woff2"
-        for subset in ("latin", "latin-ext", "greek")
-        for style in ("normal", "italic")
-    ],
-    "jetbrains-mono": [
-        f"jetbrains-mono-{subset}-wght-normal.woff2" for subset in ("latin", "latin-ext", "greek")
-    ],
-}
-
-
-SCHEMA_TALK = re.compile(r'(strictTypes:[^,"]*?)"log"')
-
-
-# -- what the pages load -------------------------------------------------------------------------
-
-
-def stage_fonts(modules: Path, out: Path) -> None:
-    """Copy the text faces and their licences."""
-    out.mkdir(parents=True)
-    for family, files in FONTS.items():
-        source = modules / "@fontsource-variable" / family
-        shutil.copy(source / "LICENSE", out / f"{family}-LICENSE.txt")
-        for name in files:
-            shutil.copy(source / "files" / name, out / name)
-
-
-def stage_katex(modules: Path, out: Path) -> None:
-    """Copy KaTeX's style sheet and its fonts in the one format every current browser reads."""
-    dist = modules / "katex" / "dist"
-    (out / "fonts").mkdir(parents=True)
-    css = (dist / "katex-swap.min.css").read_text(encoding="utf-8")
-    css = re.sub(r',url\([^)]*\.(?:woff|ttf)\) format\("(?:woff|truetype)"\)', "", css)
-    (out / "katex.css").write_text(css, encoding="utf-8")
-    for font in dist.glob("fonts/*.woff2"):
-        shutil.copy(font, out / "fonts")
-
-
-def without_schema_talk(script: str) -> str:
-    """Return the widget manager without its console warning about its own state schema."""
-    quiet, count = SCHEMA_TALK.subn(r"\1!1", script)
-    if count != 1:
-        raise RuntimeError(f"the widget manager has changed: expected one setting, found {count}")
-    return quiet
-
-
-def stage_widget_manager(modules: Path, out: Path) -> None:
-    """Copy the widget manager, whole in one file, without the address of its source map."""
-    dist = modules / "@jupyter-widgets" / "html-manager" / "dist"
-    out.mkdir(parents=True)
-    script = (dist / "embed.js").read_text(encoding="utf-8")
-    script = script.replace("//# sourceMappingURL=embed.js.map", "")
-    (out / "embed.js").write_text(without_schema_talk(script), encoding="utf-8")
-    shutil.copy(dist / "embed.js.LICENSE.txt", out)
-    for font in dist.glob("*.woff2"):
-        shutil.copy(font, out)
-
-
-def stage_own(root: Path, out: Path) -> None:
-    """Write the book's one style sheet and copy its scripts."""
-    sheets = [root / "web" / "css" / f"{name}.css" for name in STYLES]
-    css = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
-    (out / "book.css").write_text(css, encoding="utf-8")
-    for name in ("book.js", "widgets.js"):
-        shutil.copy(root / "web" / "js" / name, out)
-
-
-def stage_static(root: Path, modules: Path, out: Path) -> Path:
-    """Gather everything that pages load into `out`, and return it."""
-    shutil.rmtree(out, ignore_errors=True)
-    book = out / "book"
-    book.mkdir(parents=True)
-    stage_own(root, book)
-    stage_fonts(modules, book / "fonts")
-    stage_katex(modules, book / "katex")
-    stage_widget_manager(modules, book / "widgets")
-    artwork.write_all(book)
-    return out
-
-
-def digests(static: Path) -> dict[str, str]:
-    """Return a short digest of each style sheet and script, by its name under ``book/``."""
-    files = [path for path in static.rglob("*") if path.suffix in {".css", ".js", ".png", ".webp"}]
-    return {
-        path.relative_to(static / "book").as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[
-            :8
-        ]
-        for path in files
-    }
 
 
 # -- building ------------------------------------------------------------------------------------
@@ -159,7 +66,7 @@ def sphinx_config(root: Path, static: Path, modules: Path) -> dict:
         "html_static_path": [str(static)],
         "html_math_renderer": "katex",
         "html_context": {
-            "digests": digests(static),
+            "digests": staging.digests(static),
             "book_title": config["html_title"],
             "author": config["author"],
         },
@@ -224,7 +131,7 @@ def build(root: Path = ROOT) -> int:
     start = time.monotonic()
     folder = root / "_build"
     modules = assets.ensure()
-    static = stage_static(ROOT, modules, folder / ".static")
+    static = staging.stage_static(ROOT, modules, folder / ".static")
     new = folder / ".html-next"
     shutil.rmtree(new, ignore_errors=True)
     status = run_sphinx(root, new, sphinx_config(root, static, modules))
