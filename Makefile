@@ -15,11 +15,15 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 JOBS ?= 2
 PORT ?= 8000
+# Tests that run side by side share the cores; threads of their own would only be in the way.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help book serve test execute lint format clean
+.PHONY: help setup book serve test lab execute lint format clean
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+
+setup: $(READY) ## Make the virtual environment in .venv, and no more
 
 book: $(READY) ## Build the site into _build/html
 	$(PY) -m tools.site build
@@ -31,8 +35,13 @@ serve: $(READY) ## Serve the site on localhost (PORT=8000), building it if there
 # What runs whole chapters measures times, so it runs by itself.
 test: book ## Run all tests: package, notebooks, site
 	@mkdir -p _build
-	$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not chapters" --durations 5
+	$(ONE_THREAD) $(PY) -m pytest -n $(JOBS) --dist loadfile -m "not chapters" --durations 5
 	$(PY) -m pytest -m chapters --durations 5
+
+lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
+	@test -x $(VENV)/bin/jupyter-lab || $(PY) -m pip install --quiet \
+	  --disable-pip-version-check -r requirements.txt jupyterlab
+	$(VENV)/bin/jupyter lab --notebook-dir chapters
 
 execute: $(READY) ## Run chapters and store outputs (CHAPTER=attention, FRESH=1 renews timings)
 	$(PY) -m tools.execute $(CHAPTER) $(if $(FRESH),--fresh)

@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 
 import companion
-from tools import contents
+from tools import contents, execute
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,6 +96,51 @@ def test_what_is_installed_is_what_is_pinned():
         assert pin.specifier.contains(metadata.version(pin.name)), pin.name
 
 
+# Pins that no file of ours imports by name, and what asks for them instead.
+ASKED_FOR_OTHERWISE = {
+    "ipykernel": "runs the notebooks",
+    "mypy": "make lint",
+    "myst-nb": "the notebooks' metadata",
+    "nbval": "pytest --nbval",
+    "pytest-xdist": "pytest -n",
+    "ruff": "make lint",
+    "setuptools": "pyproject.toml",
+    "sphinx-exercise": "_config.yml",
+    "sphinxcontrib-bibtex": "_config.yml",
+    "beartype": "tests/plugins/shapes.py, by its name",
+}
+
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def distributions_imported():
+    """Return the distributions that the book's own code imports, chapters included."""
+    names = {name.partition(".")[0] for path in tracked() for name in imported_by(path)}
+    ours = {"companion", "tests", "tools", "exercises"}
+    by_module = metadata.packages_distributions()
+    foreign = names - STANDARD - ours - {""}
+    return {canonical(found) for name in foreign for found in by_module.get(name, [name])}
+
+
+def imported_by(path):
+    if path.suffix == ".py":
+        yield from imports(path)
+    elif path.suffix == ".ipynb":
+        for cell in execute.code_cells(execute.read(path)):
+            yield from imports_of(cell.source)
+
+
+def test_what_is_imported_is_pinned_and_what_is_pinned_is_used():
+    pinned = {canonical(pin.name) for pin in [*pins(), *pins("requirements-weights.txt")]}
+    weights = {canonical(pin.name) for pin in pins("requirements-weights.txt")}
+    imported = distributions_imported()
+    assert imported - pinned == set()
+    assert pinned - weights - imported - set(ASKED_FOR_OTHERWISE) == set()
+    assert set(ASKED_FOR_OTHERWISE) & imported == set()
+
+
 def test_no_dependency_of_the_package_is_pinned_exactly():
     for name, requirement in ranges().items():
         assert "==" not in {s.operator for s in requirement.specifier}, name
@@ -141,12 +186,17 @@ def module_of(path):
 
 def imports(path):
     """Yield the full name of everything a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    yield from imports_of(path.read_text(encoding="utf-8"))
+
+
+def imports_of(code):
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} imports relatively"
-            if node.module == "companion":
+            if node.level:
+                yield "." * node.level
+            elif node.module == "companion":
                 yield from (f"companion.{alias.name}" for alias in node.names)
             else:
                 yield node.module
@@ -186,6 +236,7 @@ def test_a_module_imports_only_what_comes_before_it(path):
         ("attention", "companion.reference.attention", True),
         ("attention", "matplotlib.pyplot", True),
         ("attention", "torch.nn", False),
+        ("attention", ".", True),
         ("reference.attention", "torch", True),
         ("reference.attention", "companion.attention", True),
         ("reference.attention", "companion.reference.activations", False),
