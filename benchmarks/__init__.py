@@ -1,0 +1,1 @@
+"""Side-by-side measurements; their records are in results/."""
