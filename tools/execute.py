@@ -22,7 +22,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools import contents, setup_cell, widget_state
+from tools import contents, exercises, setup_cell, widget_state
 
 IGNORED = "nbval-ignore-output"
 SECONDS_A_CELL = 900
@@ -47,6 +47,7 @@ def renew(path: Path, fresh: bool = False, root: Path = contents.ROOT) -> str:
     stored = read(path)
     notebook = read(path)
     setup_cell.place(notebook, root)
+    exercises.place(notebook, exercises.masters(path, root))
     execute(notebook, path)
     normalise(notebook)
     sign(notebook)

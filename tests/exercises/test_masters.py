@@ -1,0 +1,173 @@
+"""What holds for every exercise: its solution passes, its wrong answers fail, nothing leaks."""
+
+import collections
+import importlib
+import inspect
+import itertools
+import re
+
+import nbformat
+import pytest
+
+from exercises import KINDS, Check, run
+from tools import contents
+
+MODULES = sorted((contents.ROOT / "exercises").glob("[a-z]*.py"))
+MASTERS = {path.stem: importlib.import_module(f"exercises.{path.stem}") for path in MODULES}
+EXERCISES = [e for master in MASTERS.values() for e in master.EXERCISES]
+SETUP = {e.id: master.SETUP for master in MASTERS.values() for e in master.EXERCISES}
+
+
+def answer(exercise, code):
+    return run(SETUP[exercise.id], code)
+
+
+def each(exercises):
+    return pytest.mark.parametrize("exercise", exercises, ids=lambda e: e.id)
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+@each(EXERCISES)
+def test_the_solution_passes(exercise):
+    assert exercise.failures(answer(exercise, exercise.solution)) == []
+
+
+@pytest.mark.parametrize(
+    ("exercise", "mistake"),
+    [
+        pytest.param(e, mistake, id=f"{e.id}: {mistake}")
+        for e in EXERCISES
+        for mistake in e.wrong_answers
+    ],
+)
+def test_a_wrong_answer_fails_with_a_message_that_helps(exercise, mistake):
+    found = exercise.failures(answer(exercise, exercise.wrong_answers[mistake]))
+    assert found
+    assert all(len(message.split()) >= 6 for message in found)
+    told = [message for message in found if not message.startswith("The answer could not be used")]
+    assert told, "no check says in its own words what is wrong"
+
+
+@each(EXERCISES)
+def test_an_empty_answer_fails_every_check(exercise):
+    assert len(exercise.failures({})) == len(exercise.visible) + len(exercise.hidden)
+
+
+@each(EXERCISES)
+def test_the_starter_fails(exercise):
+    assert exercise.starter
+    assert exercise.failures(answer(exercise, exercise.starter))
+
+
+@each(EXERCISES)
+def test_there_are_checks_and_wrong_answers(exercise):
+    assert exercise.visible
+    assert exercise.hidden
+    assert len(exercise.wrong_answers) >= 2
+
+
+def test_a_check_says_what_is_missing_and_what_broke():
+    def halves(a, b, *, factor):
+        if a * factor != b:
+            raise AssertionError("b should be the double of a")
+
+    check = Check(halves, {"factor": 2})
+    assert check.needs == ["a", "b"]
+    assert check.failure({"a": 1, "b": 2}) == ""
+    assert check.failure({"a": 1, "b": 3}) == "b should be the double of a"
+    assert "define a and b" in check.failure({"a": ...})
+    assert "TypeError" in check.failure({"a": None, "b": 1})
+
+
+# -- what a master holds -------------------------------------------------------------------------
+
+
+def test_ids_are_unique_and_named_after_their_chapter():
+    ids = [exercise.id for exercise in EXERCISES]
+    assert len(set(ids)) == len(ids)
+    for name, master in MASTERS.items():
+        for exercise in master.EXERCISES:
+            assert re.fullmatch(rf"{name.replace('_', '-')}(-[a-z0-9]+)+", exercise.id)
+            assert len(f"exercise-{exercise.id}") <= 64
+
+
+@pytest.mark.parametrize("name", MASTERS)
+def test_the_mix(name):
+    exercises = MASTERS[name].EXERCISES
+    assert len(exercises) >= 6
+    assert any(exercise.kind == "predict" for exercise in exercises)
+    assert {exercise.kind for exercise in exercises} <= set(KINDS)
+    assert sum(e.public_solution for e in exercises) * 2 == len(exercises)
+    assert {exercise.difficulty for exercise in exercises} == {1, 2, 3}
+
+
+def test_the_mix_of_attention():
+    kinds = collections.Counter(e.kind for e in MASTERS["attention"].EXERCISES)
+    assert kinds == {"by hand": 2, "predict": 1, "code": 3, "measure": 1, "open": 1}
+
+
+@each(EXERCISES)
+def test_every_part_is_there(exercise):
+    assert exercise.minutes > 0
+    assert exercise.points > 0
+    for part in (exercise.question, exercise.hint, exercise.explanation):
+        assert len(part.split()) >= 6
+
+
+@each(EXERCISES)
+def test_a_kind_and_a_difficulty_must_be_known(exercise):
+    values = {
+        name: getattr(exercise, name) for name in inspect.signature(type(exercise)).parameters
+    }
+    with pytest.raises(ValueError, match="kind must be one of by hand"):
+        type(exercise)(**{**values, "kind": "essay"})
+    with pytest.raises(ValueError, match="difficulty must be 1, 2 or 3, got 4"):
+        type(exercise)(**{**values, "difficulty": 4})
+
+
+# -- nothing leaks -------------------------------------------------------------------------------
+
+
+def book():
+    """Return all that the book's notebooks hold, without line breaks and indentation."""
+    notebooks = [nbformat.read(path, as_version=4) for path in contents.notebooks()]
+    return flat("\n".join(cell.source for notebook in notebooks for cell in notebook.cells))
+
+
+def flat(text):
+    return " ".join(text.split())
+
+
+def pairs_of_lines(code):
+    lines = [line.strip() for line in code.splitlines() if len(line.strip()) > 8]
+    return {flat(f"{a} {b}") for a, b in itertools.pairwise(lines)}
+
+
+def sentences(text):
+    return {s for s in re.split(r"(?<=[.:;?]) ", flat(text)) if len(s) > 40}
+
+
+def secrets(exercise):
+    """Return what must not be found: hidden checks, and the solution if it is not public."""
+    found = set()
+    for check in exercise.hidden:
+        source = inspect.getsource(check.function)
+        found |= pairs_of_lines(source) | sentences(inspect.getdoc(check.function))
+    if not exercise.public_solution:
+        found |= pairs_of_lines(exercise.solution) | sentences(exercise.explanation)
+    shown = flat(f"{exercise.starter} {exercise.question} {exercise.hint}")
+    return {secret for secret in found if secret not in shown}
+
+
+@each(EXERCISES)
+def test_the_book_gives_nothing_away(exercise):
+    text = book()
+    assert [secret for secret in secrets(exercise) if secret in text] == []
+
+
+@each([e for e in EXERCISES if not e.public_solution])
+def test_what_leaks_would_be_found(exercise):
+    text = flat(exercise.solution + "\n" + exercise.explanation)
+    assert any(secret in text for secret in secrets(exercise))
