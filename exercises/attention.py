@@ -254,13 +254,11 @@ def shuffling(seed: int = 0, n: int = 6, order: tuple[int, ...] = (3, 0, 5, 1, 4
             order = torch.tensor({list(order)})
             attend = attention.scaled_dot_product_attention
 
-
             def compare(old, new):
                 for name, expected in (("same", old), ("shuffled", old[order])):
                     if torch.allclose(new, expected, atol=1e-5):
                         return name
                 return "different"
-
 
             predictions = {{"a": ..., "b": ..., "c": ..., "d": ..., "e": ...}}
             """,
@@ -340,7 +338,9 @@ def masked_numpy(seed: int = 0) -> Exercise:
             """,
         starter="""\
             def masked_attention(q, k, v, mask):
-                \"""q (T_q, d_k), k (T_k, d_k), v (T_k, d_v), mask (T_q, T_k), True: may look.\"""
+                \"""q (T_q, d_k), k (T_k, d_k), v (T_k, d_v)
+
+                mask (T_q, T_k), True where a query may look\"""
                 ...
             """,
         hint="Subtract each row's maximum before you exponentiate. What is the maximum of a row that is $-\\infty$ throughout, and what is it minus itself?",
@@ -348,7 +348,8 @@ def masked_numpy(seed: int = 0) -> Exercise:
             def masked_attention(q, k, v, mask):
                 scores = np.where(mask, q @ k.T / np.sqrt(k.shape[1]), -np.inf)
                 largest = scores.max(axis=1, keepdims=True)
-                exponentials = np.exp(scores - np.where(np.isneginf(largest), 0, largest))
+                shift = np.where(np.isneginf(largest), 0, largest)
+                exponentials = np.exp(scores - shift)
                 total = exponentials.sum(axis=1, keepdims=True)
                 return exponentials @ v / np.where(total == 0, 1, total)
             """,
@@ -501,11 +502,9 @@ def heads(seed: int = 0, n_heads: int = 3) -> Exercise:
                 \"""(..., T, D) to (..., H, T, D/H)\"""
                 ...
 
-
             def join_heads(x):
                 \"""(..., H, T, D/H) to (..., T, D)\"""
                 ...
-
 
             def multi_head(x, w_q, w_k, w_v, w_o, n_heads):
                 \"""x (..., T, D) and four matrices (D, D), applied as x @ w\"""
@@ -516,10 +515,8 @@ def heads(seed: int = 0, n_heads: int = 3) -> Exercise:
             def split_heads(x, n_heads):
                 return x.unflatten(-1, (n_heads, -1)).transpose(-3, -2)
 
-
             def join_heads(x):
                 return x.transpose(-3, -2).flatten(-2)
-
 
             def multi_head(x, w_q, w_k, w_v, w_o, n_heads):
                 q, k, v = (split_heads(x @ w, n_heads) for w in (w_q, w_k, w_v))
@@ -669,7 +666,6 @@ def alibi(seed: int = 0, n_heads: int = 4) -> Exercise:
                 \"""Return the bias, (H, T_q, T_k), -inf where a query must not look.\"""
                 ...
 
-
             def attend_alibi(q, k, v):
                 \"""q (H, T_q, d), k and v (H, T_k, d)\"""
                 ...
@@ -682,7 +678,6 @@ def alibi(seed: int = 0, n_heads: int = 4) -> Exercise:
                 distance = positions[:, None] - torch.arange(n_keys)
                 bias = -slopes[:, None, None] * distance
                 return bias.masked_fill(distance < 0, -math.inf)
-
 
             def attend_alibi(q, k, v):
                 bias = alibi_bias(q.shape[-3], q.shape[-2], k.shape[-2])
@@ -815,15 +810,12 @@ def cache_timing(lengths: tuple[int, ...] = (48, 96, 192, 384), d_model: int = 1
             layer = attention.MultiHeadAttention({d_model}, n_heads=4)
             lengths = {list(lengths)}
 
-
             @torch.no_grad()
             def generate(length, cached):
                 ...
 
-
             def fit_exponent(lengths, seconds):
                 ...
-
 
             seconds = {{"cached": [...], "recomputed": [...]}}
             exponents = {{"cached": ..., "recomputed": ...}}
@@ -833,7 +825,6 @@ def cache_timing(lengths: tuple[int, ...] = (48, 96, 192, 384), d_model: int = 1
             layer = attention.MultiHeadAttention({d_model}, n_heads=4)
             lengths = {list(lengths)}
 
-
             @torch.no_grad()
             def generate(length, cached):
                 x = torch.randn(1, length, {d_model})
@@ -842,11 +833,9 @@ def cache_timing(lengths: tuple[int, ...] = (48, 96, 192, 384), d_model: int = 1
                     seen = x[:, t : t + 1] if cached else x[:, : t + 1]
                     layer(seen, is_causal=True, cache=cache)
 
-
             def fit_exponent(lengths, seconds):
                 slope, _ = np.polyfit(np.log(lengths), np.log(seconds), 1)
                 return slope
-
 
             seconds = {{
                 name: [device.seconds(lambda: generate(T, cached), 2) for T in lengths]
@@ -959,12 +948,10 @@ def pairs(*templates):
 COUNT = """\
 minilm = models.load_pretrained("all-MiniLM-L6-v2")
 
-
 def holds(sentence, word, target, control):
     tokens, weights = minilm.attention_of(sentence)
     i, j, c = (tokens.index(name) for name in (word, target, control))
     return weights[:, :, i, j] > weights[:, :, i, c]  # layers, heads
-
 
 def count(cases):
     return sum(np.asarray(holds(*case), dtype=int) for case in cases)
@@ -1067,9 +1054,10 @@ def count_is_right(examples, layer, head, held):
 
 def conclusion_follows(held, beyond_chance, *, n, needed):
     """Compare the conclusion with the bound of the sign test."""
+    chance = sum(math.comb(n, k) for k in range(needed, n + 1)) / 2**n
     assert beyond_chance == (held >= needed), (
         f"{held} of {n} does not support beyond_chance = {beyond_chance}: a coin reaches "
-        f"{needed} or more in 2 of 100 trials, and fewer are no surprise"
+        f"{needed} or more in {100 * chance:.0f} of 100 trials, and fewer are no surprise"
     )
 
 
