@@ -43,15 +43,17 @@ def pixels(figure: Figure) -> np.ndarray:
         If `figure` is not a matplotlib figure.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
     if not isinstance(figure, Figure):
         raise TypeError(f"function must return a matplotlib figure, got {type(figure).__name__}")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=SHARPNESS * PIXELS_PER_INCH, facecolor="white")
+    figure.set_dpi(SHARPNESS * PIXELS_PER_INCH)
+    figure.set_facecolor("white")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
     plt.close(figure)
-    return np.asarray(Image.open(buffer).convert("RGB"))
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def layers(drawn: Sequence[np.ndarray]) -> tuple[str, list[str]]:
@@ -70,7 +72,18 @@ def layers(drawn: Sequence[np.ndarray]) -> tuple[str, list[str]]:
         Data addresses of the ground and of each picture's own part.
     """
     ground = np.maximum.reduce(list(drawn))
-    return address(ground), [address(one, (one != ground).any(axis=2)) for one in drawn]
+    return address(ground), [address(one, _differs(one, ground)) for one in drawn]
+
+
+def _differs(one: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """Mark where a picture differs from the ground, and two pixels around.
+
+    Without that seam the ground would shine through along edges when a browser scales both.
+    """
+    from PIL import Image, ImageFilter
+
+    differs = Image.fromarray((one != ground).any(axis=2).astype(np.uint8) * 255)
+    return np.asarray(differs.filter(ImageFilter.MaxFilter(5))) > 0
 
 
 def address(picture: np.ndarray, visible: np.ndarray | None = None) -> str:

@@ -84,14 +84,14 @@ def online_softmax_attention(
 ) -> np.ndarray:
     r"""Attention in blocks of keys, never holding more than (T_q, block_size) scores.
 
-    Three running quantities for each query: the largest score so far ``m``, the sum ``l``
+    Three running quantities for each query: the largest score so far ``m``, the sum ``total``
     of exponentials relative to it, and the weighted sum ``context`` of values. When a
     block brings a larger score, the old sums shrink by :math:`e^{m_{old} - m_{new}}`
     (Milakov and Gimelshein 2018, algorithm 3; Dao et al. 2022, algorithm 1).
     """
     scale = 1 / np.sqrt(q.shape[-1]) if scale is None else scale
     m = np.full((len(q), 1), -np.inf)
-    l = np.zeros((len(q), 1))  # noqa: E741 (the papers' letter)
+    total = np.zeros((len(q), 1))
     context = np.zeros((len(q), v.shape[1]))
     for start in range(0, len(k), block_size):
         block = slice(start, start + block_size)
@@ -102,7 +102,7 @@ def online_softmax_attention(
         safe = np.where(np.isneginf(m_new), 0.0, m_new)
         shrink = np.exp(m - safe)
         p = np.exp(scores - safe)
-        l = l * shrink + p.sum(axis=1, keepdims=True)  # noqa: E741
+        total = total * shrink + p.sum(axis=1, keepdims=True)
         context = context * shrink + p @ v[block]
         m = m_new
-    return np.divide(context, l, out=np.zeros_like(context), where=l > 0)
+    return np.divide(context, total, out=np.zeros_like(context), where=total > 0)
