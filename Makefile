@@ -16,7 +16,8 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 PORT ?= 8000
 # Tests that run side by side share the cores; threads of their own would only be in the way.
-ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+  $(PY) -m pytest -n $(JOBS) --dist loadfile --durations 5
 
 .PHONY: help setup book serve test lab execute lint format clean
 
@@ -32,11 +33,13 @@ serve: $(READY) ## Serve the site on localhost (PORT=8000), building it if there
 	@test -f _build/html/index.html || $(MAKE) book
 	$(PY) -m tools.site serve --port $(PORT)
 
-# What runs whole chapters measures times, so it runs by itself.
-test: book ## Run all tests: package, notebooks, site
+# Whole chapters run last, when no browser is waiting; they run even if a test before them failed.
+test: book ## Run all tests: package, notebooks, site (JOBS=2 side by side)
 	@mkdir -p _build
-	$(ONE_THREAD) $(PY) -m pytest -n $(JOBS) --dist loadfile -m "not chapters" --durations 5
-	$(PY) -m pytest -m chapters --durations 5
+	@status=0; \
+	$(PYTEST) -m "not chapters" || status=1; \
+	$(PYTEST) -m chapters || status=1; \
+	exit $$status
 
 lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
 	@test -x $(VENV)/bin/jupyter-lab || $(PY) -m pip install --quiet \
