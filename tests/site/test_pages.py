@@ -248,6 +248,6 @@ def test_a_page_reads_without_javascript(browser, address):
     page = context.new_page()
     page.goto(f"{address}{CHAPTERS[0]}.html")
     assert page.locator("h1").is_visible()
-    assert page.locator(".katex").first.is_visible()
+    assert page.locator("article .katex").first.is_visible()
     assert page.locator(".widget-still img").first.is_visible()
     context.close()
