@@ -1,0 +1,36 @@
+"""What chapters quote from recorded runs is what the records say, for the settings in the text."""
+
+import json
+
+import nbformat
+
+from benchmarks import attention_recall
+
+NUMBERS = {3: "three", 5: "five", 10: "ten"}
+
+
+def quoted():
+    cells = nbformat.read(attention_recall.CHAPTER, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def test_the_recall_results_in_the_chapter_are_the_recorded_ones():
+    record = json.loads(attention_recall.RESULT.read_text(encoding="utf-8"))
+    one, two = record["runs"]
+    accuracies = [
+        f"{run['accuracy']['mean']:.2f} ± {run['accuracy']['sd']:.2f}" for run in (one, two)
+    ]
+    times = [round(run["seconds"]["mean"]) for run in (one, two)]
+    assert (one["n_layers"], two["n_layers"]) == (1, 2)
+    assert (
+        f"Over {NUMBERS[len(record['seeds'])]} seeds one layer reached an accuracy of "
+        f"{accuracies[0]} and two layers {accuracies[1]}, in {times[0]} and {times[1]} seconds a "
+        f"run on two CPU threads"
+    ) in quoted()
+    assert record["machine"].startswith("CPU, 2 threads")
+
+
+def test_the_recall_results_were_recorded_with_the_settings_in_the_chapter():
+    record = json.loads(attention_recall.RESULT.read_text(encoding="utf-8"))
+    settings = vars(attention_recall.chapter_code()["Settings"]())
+    assert [run["settings"] for run in record["runs"]] == [settings, settings]
