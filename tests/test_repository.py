@@ -118,7 +118,7 @@ def canonical(name):
 def distributions_imported():
     """Return the distributions that the book's own code imports, chapters included."""
     names = {name.partition(".")[0] for path in tracked() for name in imported_by(path)}
-    ours = {"companion", "tests", "tools", "exercises"}
+    ours = {path.relative_to(ROOT).parts[0] for path in tracked() if path.suffix == ".py"}
     by_module = metadata.packages_distributions()
     foreign = names - STANDARD - ours - {""}
     return {canonical(found) for name in foreign for found in by_module.get(name, [name])}
