@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def pages(root: Path = ROOT) -> list[str]:
     """Return the pages of the table of contents, in order, without their endings."""
     contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    return [contents["root"], *_files(contents)]
+    named = [contents["root"], *_files(contents)]
+    return [name.removesuffix(".md").removesuffix(".ipynb") for name in named]
 
 
 def _files(entry: Any) -> Iterator[str]:
@@ -26,11 +27,8 @@ def _files(entry: Any) -> Iterator[str]:
 
 def notebooks(root: Path = ROOT) -> list[Path]:
     """Return the notebooks of the book, in order."""
-    paths = (root / page for page in pages(root))
-    candidates = (
-        path if path.suffix == ".ipynb" else path.with_name(f"{path.name}.ipynb") for path in paths
-    )
-    return [path for path in candidates if path.exists()]
+    paths = (root / f"{page}.ipynb" for page in pages(root))
+    return [path for path in paths if path.exists()]
 
 
 def chapters(root: Path = ROOT) -> list[Path]:
@@ -38,7 +36,11 @@ def chapters(root: Path = ROOT) -> list[Path]:
     return [path for path in notebooks(root) if path.parent == root / "chapters"]
 
 
+def settings(root: Path = ROOT) -> dict[str, Any]:
+    """Return ``_config.yml`` as it stands."""
+    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+
+
 def repository(root: Path = ROOT) -> str:
     """Return the address of the repository."""
-    settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    return settings["repository"]["url"].rstrip("/")
+    return settings(root)["repository"]["url"].rstrip("/")

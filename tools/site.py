@@ -18,9 +18,7 @@ import time
 import warnings
 from pathlib import Path
 
-import yaml
-
-from tools import assets, staging
+from tools import assets, contents, staging
 
 ROOT = Path(__file__).resolve().parent.parent
 UNUSED = {
@@ -38,11 +36,6 @@ OURS = [
 
 
 # -- building ------------------------------------------------------------------------------------
-
-
-def read_config(root: Path) -> dict:
-    """Return ``_config.yml`` as it stands."""
-    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
 
 
 def sphinx_config(root: Path, static: Path, modules: Path) -> dict:
@@ -75,7 +68,7 @@ def sphinx_config(root: Path, static: Path, modules: Path) -> dict:
             str(ROOT / "web" / "js" / "katex-lines.js"),
             str(modules / "katex"),
         ],
-        "repository": read_config(root)["repository"],
+        "repository": contents.settings(root)["repository"],
     }
     return config
 

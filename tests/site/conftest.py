@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tools import assets, site
+from tools import assets, contents, site
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = contents.ROOT
+PAGES = contents.pages()
 HTML = ROOT / "_build" / "html"
 PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = [
@@ -47,17 +47,6 @@ async () => {
   }
 }
 """
-
-
-def toc_pages(toc: dict) -> list[str]:
-    """Return the names of the pages listed in ``_toc.yml``, without their endings."""
-    chapters = [entry for part in toc.get("parts", []) for entry in part["chapters"]]
-    chapters += toc.get("chapters", [])
-    names = [toc["root"], *(entry["file"] for entry in chapters)]
-    return [name.removesuffix(".md").removesuffix(".ipynb") for name in names]
-
-
-PAGES = toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
 
 
 def find_chromium() -> str:

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from tests.site.conftest import PAGES, ROOT
-from tools import artwork, assets, site
+from tools import artwork, assets, contents, site
 from tools.extensions import katex, pages, pictures
 
-CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+CONFIG = contents.settings()
 REPOSITORY = CONFIG["repository"]["url"]
 PLACEHOLDER = "/".join(["https://github.com", "OWNER"])
 
