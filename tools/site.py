@@ -15,92 +15,14 @@ import io
 import shutil
 import sys
 import time
-import warnings
 from pathlib import Path
 
-from tools import assets, contents, staging
+from tools import editions
 
 ROOT = Path(__file__).resolve().parent.parent
-UNUSED = {
-    "sphinx_togglebutton",
-    "sphinx_copybutton",
-    "sphinx_thebe",
-    "sphinx_comments",
-    "sphinx.ext.intersphinx",
-    "sphinx_book_theme",
-}
-OURS = [
-    f"tools.extensions.{name}"
-    for name in ("dropdowns", "katex", "margin", "pages", "pictures", "widgets")
-]
 
 
 # -- building ------------------------------------------------------------------------------------
-
-
-def sphinx_config(root: Path, static: Path, modules: Path) -> dict:
-    """Return the Sphinx configuration: Jupyter Book's, with our theme and our extensions."""
-    from jupyter_book.config import get_final_config
-
-    config, _ = get_final_config(
-        user_yaml=root / "_config.yml",
-        sourcedir=root,
-        cli_config={"latex_individualpages": False},
-        raise_on_invalid=True,
-    )
-    for key in ("html_theme_options", "comments_config"):
-        config.pop(key, None)
-    extensions = [name for name in config["extensions"] if name not in UNUSED]
-    config |= {
-        "extensions": extensions + OURS,
-        "external_toc_path": str(root / "_toc.yml"),
-        "html_theme": "theme",
-        "html_theme_path": [str(ROOT / "web")],
-        "html_static_path": [str(static)],
-        "html_math_renderer": "katex",
-        "html_context": {
-            "digests": staging.digests(static),
-            "book_title": config["html_title"],
-            "author": config["author"],
-        },
-        "katex_command": [
-            str(assets.node_binary()),
-            str(ROOT / "web" / "js" / "katex-lines.js"),
-            str(modules / "katex"),
-        ],
-        "repository": contents.settings(root)["repository"],
-    }
-    return config
-
-
-def run_sphinx(root: Path, out: Path, config: dict) -> int:
-    """Build `root` into `out` from nothing, warnings as errors; return Sphinx's exit status."""
-    from sphinx.application import Sphinx
-    from sphinx.errors import SphinxError
-    from sphinx.util.docutils import docutils_namespace, patch_docutils
-
-    try:
-        with warnings.catch_warnings(), patch_docutils(None), docutils_namespace():
-            # Python's warnings about other people's code are theirs; Sphinx's own all count.
-            warnings.simplefilter("ignore")
-            app = Sphinx(
-                srcdir=root,
-                confdir=None,
-                outdir=out,
-                doctreedir=out.parent / ".doctrees",
-                buildername="html",
-                confoverrides=config,
-                freshenv=True,
-                warningiserror=True,
-                keep_going=True,
-                status=None,
-                warning=sys.stderr,
-            )
-            app.build(force_all=True)
-    except SphinxError as error:
-        print(f"{error.category}: {error}", file=sys.stderr)
-        return 1
-    return app.statuscode
 
 
 def swap(new: Path, site: Path) -> None:
@@ -123,14 +45,16 @@ def build(root: Path = ROOT) -> int:
     """
     start = time.monotonic()
     folder = root / "_build"
-    modules = assets.ensure()
-    static = staging.stage_static(ROOT, modules, folder / ".static")
+    static, modules = editions.stage(root)
     new = folder / ".html-next"
     shutil.rmtree(new, ignore_errors=True)
-    status = run_sphinx(root, new, sphinx_config(root, static, modules))
-    if status:
-        print("The site was not built: every warning above is an error.", file=sys.stderr)
-        return 1
+    new.mkdir()
+    for edition in editions.EDITIONS:
+        config = editions.sphinx_config(root, static, modules, edition)
+        if editions.run("html", root, edition, config):
+            print("The site was not built: every warning above is an error.", file=sys.stderr)
+            return 1
+        editions.place("html", root, edition).rename(new / edition.folder)
     swap(new, folder / "html")
     print(f"Built {folder / 'html' / 'index.html'} in {time.monotonic() - start:.0f} s.")
     print("Open it with `make serve`.")

@@ -1,0 +1,141 @@
+"""The book's editions, and Sphinx set up for one of them.
+
+An edition is the book in one language. All are made from the same source; what differs are the
+message catalogs under ``locale/``. Every builder (pages, Colab notebooks, slides, EPUB) goes
+through `run`, so that all of them see the same book: the same pages, numbers and references.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools import assets, contents, staging
+
+ROOT = contents.ROOT
+LOCALE = "locale"
+UNUSED = {
+    "sphinx_togglebutton",
+    "sphinx_copybutton",
+    "sphinx_thebe",
+    "sphinx_comments",
+    "sphinx.ext.intersphinx",
+    "sphinx_book_theme",
+}
+OURS = [
+    f"tools.extensions.{name}"
+    for name in ("dropdowns", "katex", "margin", "pages", "pictures", "widgets")
+]
+
+
+@dataclass(frozen=True)
+class Edition:
+    """The book in one language."""
+
+    folder: str  # of the built site, and of what else is built for this edition
+    language: str  # as Sphinx names it
+    tag: str  # as HTML and browsers name it
+    name: str  # in the language itself
+
+
+EDITIONS = (
+    Edition("en", "en", "en", "English"),
+    Edition("zh", "zh_CN", "zh-CN", "中文"),
+)
+
+
+def edition(folder: str) -> Edition:
+    """Return the edition that is built into `folder`."""
+    return {each.folder: each for each in EDITIONS}[folder]
+
+
+def sphinx_config(root: Path, static: Path, modules: Path, edition: Edition) -> dict:
+    """Return the Sphinx configuration: Jupyter Book's, with our theme and our extensions."""
+    from jupyter_book.config import get_final_config
+
+    config, _ = get_final_config(
+        user_yaml=root / "_config.yml",
+        sourcedir=root,
+        cli_config={"latex_individualpages": False},
+        raise_on_invalid=True,
+    )
+    for key in ("html_theme_options", "comments_config"):
+        config.pop(key, None)
+    extensions = [name for name in config["extensions"] if name not in UNUSED]
+    config |= {
+        "extensions": extensions + OURS,
+        "external_toc_path": str(root / "_toc.yml"),
+        "language": edition.language,
+        "locale_dirs": [str(root / LOCALE)],
+        "gettext_compact": False,
+        "html_theme": "theme",
+        "html_theme_path": [str(ROOT / "web")],
+        "html_static_path": [str(static)],
+        "html_math_renderer": "katex",
+        "html_context": {
+            "digests": staging.digests(static),
+            "book_title": config["html_title"],
+            "author": config["author"],
+            "edition": edition,
+            "editions": EDITIONS,
+        },
+        "katex_command": [
+            str(assets.node_binary()),
+            str(ROOT / "web" / "js" / "katex-lines.js"),
+            str(modules / "katex"),
+        ],
+        "repository": contents.settings(root)["repository"],
+    }
+    return config
+
+
+def stage(root: Path = ROOT) -> tuple[Path, Path]:
+    """Gather what the pages load; return that folder, and the one with npm's packages."""
+    modules = assets.ensure()
+    return staging.stage_static(ROOT, modules, root / "_build" / ".static"), modules
+
+
+def place(builder: str, root: Path, edition: Edition) -> Path:
+    """Return the folder into which a builder writes an edition."""
+    return root / "_build" / ".editions" / edition.folder / builder
+
+
+def run(builder: str, root: Path, edition: Edition, config: dict, fresh: bool = True) -> int:
+    """Build an edition into its `place`, warnings as errors; return Sphinx's exit status.
+
+    What was read is kept for each edition. With `fresh` everything is read anew; without it, a
+    builder goes on from what the one before it has read.
+    """
+    from sphinx.application import Sphinx
+    from sphinx.errors import SphinxError
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+    out, doctrees = (place(name, root, edition) for name in (builder, ".doctrees"))
+    shutil.rmtree(out, ignore_errors=True)
+    if fresh:
+        shutil.rmtree(doctrees, ignore_errors=True)
+    try:
+        with warnings.catch_warnings(), patch_docutils(None), docutils_namespace():
+            # Python's warnings about other people's code are theirs; Sphinx's own all count.
+            warnings.simplefilter("ignore")
+            app = Sphinx(
+                srcdir=root,
+                confdir=None,
+                outdir=out,
+                doctreedir=doctrees,
+                buildername=builder,
+                confoverrides=config,
+                freshenv=fresh,
+                warningiserror=True,
+                keep_going=True,
+                status=None,
+                warning=sys.stderr,
+            )
+            app.build(force_all=True)
+    except SphinxError as error:
+        print(f"{error.category}: {error}", file=sys.stderr)
+        return 1
+    return app.statuscode
