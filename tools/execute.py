@@ -22,7 +22,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools import contents, exercises, setup_cell, widget_state
+from tools import contents, exercises, notebooks, setup_cell, widget_state
+from tools.notebooks import NotebookError, tags
 
 IGNORED = "nbval-ignore-output"
 SECONDS_A_CELL = 900
@@ -35,7 +36,7 @@ LANGUAGE = {
 }
 
 
-class ExecutionFailed(Exception):
+class ExecutionFailed(NotebookError):
     """A chapter cannot be run to its end; the message says why."""
 
 
@@ -54,29 +55,15 @@ def renew(path: Path, fresh: bool = False, root: Path = contents.ROOT) -> str:
     if not fresh:
         keep_ignored_outputs(notebook, stored)
     widget_state.rename(notebook)
-    return write(notebook)
+    return notebooks.write(notebook)
 
 
 def read(path: Path) -> NotebookNode:
     """Read a notebook that has something to run."""
-    try:
-        notebook = nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.ValidationError) as error:
-        raise ExecutionFailed(f"{path.name} is not a notebook: {error}") from error
+    notebook = notebooks.read(path)
     if not code_cells(notebook):
         raise ExecutionFailed(f"{path.name} has no code to run")
     return notebook
-
-
-def write(notebook: NotebookNode) -> str:
-    """Return the notebook as text, which is the same wherever it is written."""
-    nbformat.validate(notebook)
-    return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
-
-
-def tags(cell: NotebookNode) -> list[str]:
-    """Return the tags of a cell."""
-    return cell.metadata.get("tags", [])
 
 
 def execute(notebook: NotebookNode, path: Path) -> None:
@@ -235,20 +222,13 @@ def find(names: list[str], root: Path = contents.ROOT) -> list[Path]:
     return [path.resolve() for path in paths]
 
 
-def store(path: Path, text: str) -> None:
-    """Write beside the file and rename, so that there is never half a notebook."""
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
-
-
 def run(path: Path, fresh: bool, check: bool) -> bool:
     """Renew one notebook and say what came of it; return whether it was up to date."""
     start = time.monotonic()
     text = renew(path, fresh)
     same = text == path.read_text(encoding="utf-8")
     if not same and not check:
-        store(path, text)
+        notebooks.store(path, text)
     outcome = "unchanged" if same else "would change" if check else "changed"
     print(f"{path.name}: {outcome} ({time.monotonic() - start:.0f} s)", flush=True)
     return same
@@ -263,7 +243,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         current = [run(path, options.fresh, options.check) for path in find(options.chapter)]
-    except ExecutionFailed as error:
+    except NotebookError as error:
         print(f"{error}\nThe file was left as it is.", file=sys.stderr)
         return 1
     return 1 if options.check and not all(current) else 0

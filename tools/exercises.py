@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from exercises import Exercise
-from tools import contents
+from tools import contents, notebooks
 
 TAG = "exercise"
 HEADING = re.compile(r"^## Exercises\s*$", re.MULTILINE)
@@ -76,7 +76,7 @@ def place(notebook: NotebookNode, exercises: list[Exercise]) -> None:
     """Put the exercises' cells in their place, instead of those that are there."""
     if not exercises:
         return
-    kept = [cell for cell in notebook.cells if TAG not in cell.metadata.get("tags", [])]
+    kept = [cell for cell in notebook.cells if TAG not in notebooks.tags(cell)]
     start = _heading(kept) + 1
     notebook.cells = [*kept[:start], *(new_cell(e) for e in exercises), *kept[start:]]
 
@@ -100,14 +100,12 @@ def _heading(cells: list[NotebookNode]) -> int:
 
 def renew(path: Path, check: bool) -> bool:
     """Bring one notebook in step; return whether it was."""
-    from tools import execute  # which uses this module, too
-
-    notebook = execute.read(path)
+    notebook = notebooks.read(path)
     place(notebook, masters(path))
-    text = execute.write(notebook)
+    text = notebooks.write(notebook)
     same = text == path.read_text(encoding="utf-8")
     if not same and not check:
-        execute.store(path, text)
+        notebooks.store(path, text)
     print(f"{path.name}: exercises {'unchanged' if same else 'differ' if check else 'written'}")
     return same
 

@@ -6,6 +6,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from tools import contents, execute, setup_cell, widget_state
 from tools.execute import ExecutionFailed, last_drawn, merge_streams
+from tools.notebooks import NotebookError
 
 WIDGET = """\
 import matplotlib.pyplot as plt
@@ -106,7 +107,7 @@ def test_nothing_to_run(make, tmp_path):
     with pytest.raises(ExecutionFailed, match=r"trial\.ipynb has no code to run"):
         execute.read(make())
     (tmp_path / "broken.ipynb").write_text("{")
-    with pytest.raises(ExecutionFailed, match=r"broken\.ipynb is not a notebook"):
+    with pytest.raises(NotebookError, match=r"broken\.ipynb is not a notebook"):
         execute.read(tmp_path / "broken.ipynb")
     with pytest.raises(ExecutionFailed, match="No chapter alchemy; there are"):
         execute.find(["alchemy"])
