@@ -56,15 +56,17 @@ def npm_install(folder: Path) -> None:
         )
 
 
-def ensure(root: Path = ROOT, install=npm_install) -> Path:
-    """Return the ``node_modules`` folder for the lock file in ``root/web``, installing it once.
+def ensure(root: Path = ROOT, install=npm_install, folder: str = "web") -> Path:
+    """Return the ``node_modules`` folder for the lock file in a folder, installing it once.
 
     Parameters
     ----------
     root : Path
-        The folder that holds ``web/package-lock.json`` and, from then on, ``.cache/web``.
+        The folder that holds `folder` and, from then on, ``.cache/web``.
     install : callable
         Fills a folder that holds the manifests; replaced in tests.
+    folder : str
+        The folder in `root` that holds ``package.json`` and ``package-lock.json``.
 
     Raises
     ------
@@ -72,10 +74,10 @@ def ensure(root: Path = ROOT, install=npm_install) -> Path:
         If npm fails. Nothing is left under ``.cache/web`` that a later call would use.
     """
     store = root / ".cache" / "web"
-    target = store / cache_key(root / "web")
+    target = store / cache_key(root / folder)
     if not target.exists():
         store.mkdir(parents=True, exist_ok=True)
-        _install_beside(root / "web", store, target, install)
+        _install_beside(root / folder, store, target, install)
     return target / "node_modules"
 
 
