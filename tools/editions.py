@@ -13,10 +13,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import assets, contents, staging
+from tools import assets, catalogs, contents, phrases, products, staging
 
 ROOT = contents.ROOT
-LOCALE = "locale"
 UNUSED = {
     "sphinx_togglebutton",
     "sphinx_copybutton",
@@ -38,12 +37,14 @@ class Edition:
     folder: str  # of the built site, and of what else is built for this edition
     language: str  # as Sphinx names it
     tag: str  # as HTML and browsers name it
+    locale: str  # as social networks name it
     name: str  # in the language itself
+    invitation: str  # to read the same page in this language
 
 
 EDITIONS = (
-    Edition("en", "en", "en", "English"),
-    Edition("zh", "zh_CN", "zh-CN", "中文"),
+    Edition("en", "en", "en", "en_US", "English", "Read this page in English"),
+    Edition("zh", "zh_CN", "zh-CN", "zh_CN", "中文", "阅读本页的中文版"),
 )
 
 
@@ -64,30 +65,40 @@ def sphinx_config(root: Path, static: Path, modules: Path, edition: Edition) -> 
     )
     for key in ("html_theme_options", "comments_config"):
         config.pop(key, None)
+    say = phrases.speaker(root, edition.language)
+    address = contents.site(root)
     extensions = [name for name in config["extensions"] if name not in UNUSED]
     config |= {
         "extensions": extensions + OURS,
         "external_toc_path": str(root / "_toc.yml"),
         "language": edition.language,
-        "locale_dirs": [str(root / LOCALE)],
+        "locale_dirs": [str(catalogs.stage(root, edition.language, contents.pages(root)))],
         "gettext_compact": False,
+        "html_title": say(config["html_title"]),
+        "author": say(config["author"]),
+        "html_baseurl": f"{address}/{edition.folder}/" if address else "",
+        "nb_code_prompt_show": say("Show the {type}"),
+        "nb_code_prompt_hide": say("Hide the {type}"),
         "html_theme": "theme",
         "html_theme_path": [str(ROOT / "web")],
         "html_static_path": [str(static)],
         "html_math_renderer": "katex",
         "html_context": {
             "digests": staging.digests(static),
-            "book_title": config["html_title"],
-            "author": config["author"],
+            "book_title": say(config["html_title"]),
+            "author": say(config["author"]),
             "edition": edition,
             "editions": EDITIONS,
+            "site_address": address,
+            "downloads": products.downloads(root, edition.folder),
         },
         "katex_command": [
             str(assets.node_binary()),
             str(ROOT / "web" / "js" / "katex-lines.js"),
             str(modules / "katex"),
         ],
-        "repository": contents.settings(root)["repository"],
+        "repository": contents.settings(root)["repository"]
+        | {"site_branch": contents.site_branch(root), "edition": edition.folder},
     }
     return config
 

@@ -17,7 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-from tools import editions
+from tools import editions, entrance, products
+from tools.editions import Edition
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,21 +45,41 @@ def build(root: Path = ROOT) -> int:
         A folder with ``_config.yml``, ``_toc.yml`` and what they name.
     """
     start = time.monotonic()
-    folder = root / "_build"
-    static, modules = editions.stage(root)
-    new = folder / ".html-next"
+    new = root / "_build" / ".html-next"
     shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    for edition in editions.EDITIONS:
-        config = editions.sphinx_config(root, static, modules, edition)
-        if editions.run("html", root, edition, config):
-            print("The site was not built: every warning above is an error.", file=sys.stderr)
-            return 1
-        editions.place("html", root, edition).rename(new / edition.folder)
-    swap(new, folder / "html")
-    print(f"Built {folder / 'html' / 'index.html'} in {time.monotonic() - start:.0f} s.")
+    new.mkdir(parents=True)
+    static, modules = editions.stage(root)
+    if any(build_edition(root, each, new, static, modules) for each in editions.EDITIONS):
+        print("The site was not built: every warning above is an error.", file=sys.stderr)
+        return 1
+    complete(root, new)
+    site = root / "_build" / "html"
+    swap(new, site)
+    print(f"Built {site / 'index.html'} in {time.monotonic() - start:.0f} s.")
     print("Open it with `make serve`.")
     return 0
+
+
+def build_edition(root: Path, edition: Edition, site: Path, static: Path, modules: Path) -> int:
+    """Build an edition's pages, and what is made besides them, into its folder of the site."""
+    config = editions.sphinx_config(root, static, modules, edition)
+    if editions.run("html", root, edition, config):
+        return 1
+    folder = site / edition.folder
+    editions.place("html", root, edition).rename(folder)
+    for product in products.EDITION_PRODUCTS:
+        if editions.run(product.builder, root, edition, config, fresh=False):
+            return 1
+        editions.place(product.builder, root, edition).rename(folder / product.folder)
+    return 0
+
+
+def complete(root: Path, site: Path) -> None:
+    """Add what does not belong to one edition."""
+    for write in products.SITE_PRODUCTS:
+        write(root, site)
+    products.copy_downloads(root, site, [edition.folder for edition in editions.EDITIONS])
+    entrance.write(root, site)
 
 
 # -- serving -------------------------------------------------------------------------------------
@@ -95,6 +116,20 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def list_directory(self, path):
         """Answer as static hosts do: a folder without an index is not there."""
         self.send_error(404)
+
+    def send_error(self, code, message=None, explain=None):
+        """Answer with the site's own page where there is nothing."""
+        page = Path(self.directory) / "404.html"
+        if code != 404 or not page.is_file():
+            super().send_error(code, message, explain)
+            return
+        data = page.read_bytes()
+        self.send_response(404)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
     def log_message(self, *_args):
         """Keep the terminal quiet."""

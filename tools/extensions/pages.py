@@ -90,11 +90,23 @@ def is_landing(app, pagename: str) -> bool:
     return pagename == app.config.root_doc
 
 
+def other_editions(context: dict, pagename: str) -> list[dict]:
+    """Return where the same page stands in each edition: from here, and on the published site."""
+    up = "../" * (pagename.count("/") + 1)
+    published = f"{context['site_address']}/" if context["site_address"] else up
+    places = [(edition, f"{edition.folder}/{pagename}.html") for edition in context["editions"]]
+    return [
+        {"edition": edition, "from_here": up + place, "published": published + place}
+        for edition, place in places
+    ]
+
+
 def describe_page(app, pagename, _template, context, doctree) -> None:
     """Add to a page's context what the templates need."""
     meta = app.env.metadata.get(pagename, {})
     context["landing"] = is_landing(app, pagename)
     context["baseurl"] = (app.config.html_baseurl or "").rstrip("/")
+    context["others"] = other_editions(context, pagename)
     context["description"] = meta.get("description") or (first_words(doctree) if doctree else "")
     context["links"] = {"repository": app.config.repository["url"].rstrip("/")}
     if doctree is not None:

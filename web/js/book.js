@@ -23,6 +23,17 @@ function setUpThemeSwitch() {
   label();
 }
 
+// The same page in the other language, at the same place; the choice is kept for the next visit.
+function setUpLanguageSwitch() {
+  for (const link of document.querySelectorAll("a.language")) {
+    const address = link.getAttribute("href");
+    link.addEventListener("click", () => {
+      keep("book-language", link.hreflang);
+      link.href = address + location.search + location.hash;
+    });
+  }
+}
+
 function setUpDrawer() {
   const button = document.querySelector(".menu");
   const drawer = document.getElementById("contents");
@@ -140,6 +151,7 @@ function loadPicturesForPrint() {
 
 loadPicturesForPrint();
 setUpThemeSwitch();
+setUpLanguageSwitch();
 setUpDrawer();
 setUpScrollBoxes();
 setUpCopyButtons();

@@ -1,0 +1,69 @@
+"""The message catalogs as Sphinx reads them, gathered from ``locale/`` into ``_build/.locale``.
+
+What translators write stays as they wrote it; what is derived from it, and what is compiled, goes
+there. `DERIVED` names functions that add to a page's catalog what another catalog already says.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polib
+
+from tools import phrases
+
+LOCALE = "locale"
+SPHINX = "sphinx"  # the name under which Sphinx looks for words that replace its own
+# Each takes the book's root, a language and a page, and returns further messages for that page.
+DERIVED: list[Callable[[Path, str, str], list[polib.POEntry]]] = []
+
+
+def folder(root: Path, language: str) -> Path:
+    """Return the folder of a language's catalogs."""
+    return root / LOCALE / language / "LC_MESSAGES"
+
+
+def pages(root: Path, language: str) -> dict[str, Path]:
+    """Return a language's catalogs of pages, by the page's name."""
+    start = folder(root, language)
+    found = {
+        path.relative_to(start).with_suffix("").as_posix(): path for path in start.rglob("*.po")
+    }
+    return {name: path for name, path in sorted(found.items()) if is_page(name)}
+
+
+def is_page(name: str) -> bool:
+    """Tell whether a catalog belongs to a page, and not to the theme or to a master."""
+    return name != phrases.CATALOG and not name.startswith("exercises/")
+
+
+def entries(root: Path, language: str, page: str) -> polib.POFile:
+    """Return a page's catalog, with what is derived for it added."""
+    path = folder(root, language) / f"{page}.po"
+    catalog = polib.pofile(str(path)) if path.exists() else polib.POFile()
+    known = {entry.msgid for entry in catalog}
+    for derive in DERIVED:
+        for entry in derive(root, language, page):
+            if entry.msgid not in known:
+                catalog.append(entry)
+                known.add(entry.msgid)
+    return catalog
+
+
+def stage(root: Path, language: str, names: list[str]) -> Path:
+    """Put the catalogs of `names` where Sphinx reads them; return the folder of all languages."""
+    staged = root / "_build" / ".locale"
+    out = staged / language / "LC_MESSAGES"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for name in names:
+        catalog = entries(root, language, name)
+        path = out / f"{name}.po"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        catalog.save(str(path))
+    own = phrases.path(root, language)
+    if own.exists():
+        shutil.copy(own, out / f"{SPHINX}.po")
+    return staged
