@@ -118,13 +118,15 @@ def run(builder: str, root: Path, edition: Edition, config: dict, fresh: bool = 
     """Build an edition into its `place`, warnings as errors; return Sphinx's exit status.
 
     What was read is kept for each edition. With `fresh` everything is read anew; without it, a
-    builder goes on from what the one before it has read.
+    builder goes on from what the one before it has read. (Only the catalogs' builder reads for
+    itself, since it keeps track of messages.)
     """
     from sphinx.application import Sphinx
     from sphinx.errors import SphinxError
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-    out, doctrees = (place(name, root, edition) for name in (builder, ".doctrees"))
+    kept = ".messages" if builder == "gettext" else ".doctrees"
+    out, doctrees = (place(name, root, edition) for name in (builder, kept))
     shutil.rmtree(out, ignore_errors=True)
     if fresh:
         shutil.rmtree(doctrees, ignore_errors=True)

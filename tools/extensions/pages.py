@@ -11,6 +11,8 @@ from urllib.parse import quote, urlencode
 
 from docutils import nodes
 
+from tools import products
+
 COLAB = "https://colab.research.google.com/github/{owner}/blob/{branch}/{path}"
 EDIT = "{url}/edit/{branch}/{path}"
 ISSUE = "{url}/issues/new?{query}"
@@ -33,10 +35,10 @@ def source_path(app, pagename: str) -> str:
 def colab_address(url: str, branch: str, path: str) -> str:
     """Return where a chapter opens in Colab.
 
-    >>> colab_address("https://github.com/me/book", "main", "chapters/attention.ipynb")
-    'https://colab.research.google.com/github/me/book/blob/main/chapters/attention.ipynb'
+    >>> colab_address("https://github.com/me/book", "gh-pages", "en/colab/attention.ipynb")
+    'https://colab.research.google.com/github/me/book/blob/gh-pages/en/colab/attention.ipynb'
     """
-    owner = url.removeprefix("https://github.com/")
+    owner = url.rstrip("/").removeprefix("https://github.com/")
     return COLAB.format(owner=owner, branch=branch, path=quote(path))
 
 
@@ -50,13 +52,25 @@ def issue_address(url: str, title: str, path: str) -> str:
 def source_links(repository: dict, title: str, path: str) -> dict[str, str]:
     """Return the addresses under which a page can be run, edited and complained about."""
     url, branch = repository["url"].rstrip("/"), repository["branch"]
-    links = {
+    return {
         "repository": url,
         "edit": EDIT.format(url=url, branch=branch, path=quote(path)),
         "report": issue_address(url, title, path),
     }
-    if path.endswith(".ipynb"):
-        links["colab"] = colab_address(url, branch, path)
+
+
+def made_links(repository: dict, path: str) -> dict[str, str]:
+    """Return where a chapter's further forms are: from the edition's root, or in Colab."""
+    if not path.endswith(".ipynb"):
+        return {}
+    name = path.rsplit("/", 1)[-1].removesuffix(".ipynb")
+    links = {}
+    if products.is_made("colab"):
+        links["notebook"] = f"colab/{name}.ipynb"
+        published = f"{repository['edition']}/{links['notebook']}"
+        links["colab"] = colab_address(repository["url"], repository["site_branch"], published)
+    if products.is_made("slides"):
+        links["slides"] = f"slides/{name}.html"
     return links
 
 
@@ -112,7 +126,9 @@ def describe_page(app, pagename, _template, context, doctree) -> None:
     if doctree is not None:
         title = app.env.titles[pagename].astext()
         context["plain_title"] = title
-        context["links"] = source_links(app.config.repository, title, source_path(app, pagename))
+        path = source_path(app, pagename)
+        context["links"] = source_links(app.config.repository, title, path)
+        context["links"] |= made_links(app.config.repository, path)
         context["has_math"] = bool(list(doctree.findall(nodes.math))) or bool(
             list(doctree.findall(nodes.math_block))
         )
