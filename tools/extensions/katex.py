@@ -17,7 +17,7 @@ from sphinx.util.math import get_node_equation_number
 
 LOGGER = logging.getLogger(__name__)
 # The TeX source inside the MathML serves nobody on the page and weighs as much as the math.
-ANNOTATION = re.compile(r"<annotation\b.*?</annotation>", re.DOTALL)
+ANNOTATION = re.compile(r"<annotation\b.*?</annotation>|</?semantics>", re.DOTALL)
 
 
 class Renderer:

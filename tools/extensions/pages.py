@@ -24,6 +24,8 @@ MENDS = {
     ' role="doc-biblioentry"': ' role="listitem"',
     '<summary aria-label="Toggle hidden content">': "<summary>",
 }
+# Names, operators and spaces have the colour of the text: marking each would double the page.
+PLAIN_CODE = re.compile(r'<span class="(?:n|o|p|w)">([^<]*)</span>')
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 
 
@@ -93,10 +95,10 @@ def in_scrolling_box(match: re.Match) -> str:
 
 
 def mended(body: str) -> str:
-    """Return a page's body with tables in scrolling boxes and the markup of others put right."""
+    """Return a page's body with tables in scrolling boxes, and the markup of others put right."""
     for wrong, right in MENDS.items():
         body = body.replace(wrong, right)
-    return TABLE.sub(in_scrolling_box, body)
+    return TABLE.sub(in_scrolling_box, PLAIN_CODE.sub(r"\1", body))
 
 
 def is_landing(app, pagename: str) -> bool:
@@ -121,7 +123,9 @@ def describe_page(app, pagename, _template, context, doctree) -> None:
     context["landing"] = is_landing(app, pagename)
     context["baseurl"] = (app.config.html_baseurl or "").rstrip("/")
     context["others"] = other_editions(context, pagename)
-    context["description"] = meta.get("description") or (first_words(doctree) if doctree else "")
+    stated = " ".join(meta.get("description", "").split())
+    stated = meta.get("words", {}).get(stated, stated)
+    context["description"] = stated or (first_words(doctree) if doctree else "")
     context["links"] = {"repository": app.config.repository["url"].rstrip("/")}
     if doctree is not None:
         title = app.env.titles[pagename].astext()

@@ -56,7 +56,6 @@ function setUpDrawer() {
 
 // A box that scrolls must be reachable with the keyboard; one that does not should be passed over.
 function setUpScrollBoxes() {
-  const boxes = document.querySelectorAll("article pre, .math-body, .scroll, .output.text_html");
   const end = (box) => box.classList.toggle("at-end", box.scrollLeft + box.clientWidth > box.scrollWidth - 8);
   const mark = (box) => {
     const scrolls = box.scrollWidth > box.clientWidth + 1;
@@ -68,12 +67,20 @@ function setUpScrollBoxes() {
     }
     end(box);
   };
-  const observer = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
-  boxes.forEach((box) => {
-    observer.observe(box);
-    box.addEventListener("scroll", () => end(box), { passive: true });
-  });
-  document.fonts?.ready.then(() => boxes.forEach(mark));
+  const resized = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
+  // Measuring lays out, so a box is measured only when a reader comes near it.
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (!isIntersecting) continue;
+        near.unobserve(target);
+        resized.observe(target);
+        target.addEventListener("scroll", () => end(target), { passive: true });
+      }
+    },
+    { rootMargin: "100% 0px" },
+  );
+  for (const box of document.querySelectorAll("article pre, .math-body, .scroll, .output.text_html")) near.observe(box);
 }
 
 function copyButton(block) {
