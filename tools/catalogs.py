@@ -6,6 +6,8 @@ there. `DERIVED` names functions that add to a page's catalog what another catal
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +18,27 @@ from tools import phrases
 
 LOCALE = "locale"
 SPHINX = "sphinx"  # the name under which Sphinx looks for words that replace its own
+# What `companion.notebook.show` writes above code: made by code, so said by code, too.
+SHOWN = re.compile(r"^(`[\w.]+`) · \[source, lines (\d+) to (\d+)\]\((\S+)\)$", re.MULTILINE)
+SHOWN_SAID = "{0} · [source, lines {1} to {2}]({3})"
 # Each takes the book's root, a language and a page, and returns further messages for that page.
 DERIVED: list[Callable[[Path, str, str], list[polib.POEntry]]] = []
+
+
+def shown_sources(root: Path, language: str, page: str) -> list[polib.POEntry]:
+    """Return the lines that name the source of code shown in a chapter."""
+    path = root / f"{page}.ipynb"
+    if not path.exists():
+        return []
+    form = phrases.speaker(root, language)(SHOWN_SAID)
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    outputs = (output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
+    texts = ("".join(data.get("text/markdown", "")) for data in outputs)
+    found = (match for text in texts for match in SHOWN.finditer(text))
+    return [polib.POEntry(msgid=m[0], msgstr=form.format(*m.groups())) for m in found]
+
+
+DERIVED.append(shown_sources)
 
 
 def folder(root: Path, language: str) -> Path:

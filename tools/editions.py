@@ -26,7 +26,16 @@ UNUSED = {
 }
 OURS = [
     f"tools.extensions.{name}"
-    for name in ("dropdowns", "katex", "margin", "pages", "pictures", "widgets")
+    for name in (
+        "dropdowns",
+        "katex",
+        "margin",
+        "messages",
+        "pages",
+        "pictures",
+        "slides",
+        "widgets",
+    )
 ]
 
 

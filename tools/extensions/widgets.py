@@ -27,17 +27,67 @@ VIEW = re.compile(
 )
 DATA_PICTURE = re.compile(r'<img\b[^>]*\bsrc="data:image/([\w+]+);base64,([^"]+)"[^>]*>')
 ALT = re.compile(r'\balt="([^"]*)"')
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+LETTERS = re.compile(r"[A-Za-z]{2}")
 CONTROLS = ("Slider", "Dropdown", "ToggleButtons", "Checkbox", "RadioButtons", "Select")
 SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "svg+xml": "svg"}
 
 
-def page_state(app, pagename: str) -> dict:
+def page_state(env, pagename: str) -> dict:
     """Return the widget state that myst-nb keeps for a page, empty where there is none."""
-    metadata = getattr(app.env, "nb_metadata", {}).get(pagename, {})
+    metadata = getattr(env, "nb_metadata", {}).get(pagename, {})
     for _address, attributes in metadata.get("js_files", {}).values():
         if (attributes or {}).get("type") == STATE:
             return json.loads(attributes["body"].replace("<\\/", "</"))
     return {}
+
+
+def pattern(text: str) -> tuple[str, list[str]]:
+    """Return a text with its numbers left open, and the numbers: one message for many pictures.
+
+    >>> pattern("layer 4, head 12")
+    ('layer {0}, head {1}', ['4', '12'])
+    """
+    numbers = NUMBER.findall(text)
+    places = iter(range(len(numbers)))
+    return NUMBER.sub(lambda _: f"{{{next(places)}}}", text), numbers
+
+
+def alts(model: dict) -> list[str]:
+    """Return what stands for the pictures of a model."""
+    found = DATA_PICTURE.finditer(str(model["state"].get("value", "")))
+    return [unescape(alt[1]) for picture in found if (alt := ALT.search(picture[0]))]
+
+
+def labels(model: dict) -> list[str]:
+    """Return the words that a control shows."""
+    state = model["state"]
+    return [t for t in [state.get("description"), *state.get("_options_labels", [])] if t]
+
+
+def words_of_widgets(state: dict) -> list[str]:
+    """Return all that widgets say in words, each once, numbers left open."""
+    models = state.get("state", {}).values()
+    texts = [label for model in models for label in labels(model)]
+    texts += [pattern(alt)[0] for model in models for alt in alts(model)]
+    return [text for text in dict.fromkeys(texts) if LETTERS.search(text)]
+
+
+def translate(model: dict, words: dict[str, str]) -> None:
+    """Let a model say its words in the page's language."""
+    state = model["state"]
+    if state.get("description"):
+        state["description"] = words.get(state["description"], state["description"])
+    if "_options_labels" in state:
+        state["_options_labels"] = [words.get(label, label) for label in state["_options_labels"]]
+    if alts(model):
+        state["value"] = ALT.sub(lambda alt: f'alt="{said(alt[1], words)}"', state["value"])
+
+
+def said(alt: str, words: dict[str, str]) -> str:
+    """Return what stands for a picture in the page's language."""
+    text, numbers = pattern(unescape(alt))
+    return escape(words[text].format(*numbers)) if text in words else alt
 
 
 def children(model: dict) -> list[str]:
@@ -124,8 +174,10 @@ def prepare_widgets(app, pagename, _template, context, _doctree) -> None:
     body = context.get("body", "")
     if not VIEW.search(body):
         return
-    state = page_state(app, pagename)
+    state = page_state(app.env, pagename)
     models = state.get("state", {})
+    for model in models.values():
+        translate(model, app.env.metadata[pagename].get("words", {}))
     lost = [m[1] for m in VIEW.finditer(body) if json.loads(m[1])["model_id"] not in models]
     if lost:
         LOGGER.warning("%s: a widget's state is not stored in the notebook: %s", pagename, lost)
