@@ -20,7 +20,7 @@ LOCALE = "locale"
 SPHINX = "sphinx"  # the name under which Sphinx looks for words that replace its own
 # What `companion.notebook.show` writes above code: made by code, so said by code, too.
 SHOWN = re.compile(r"^(`[\w.]+`) · \[source, lines (\d+) to (\d+)\]\((\S+)\)$", re.MULTILINE)
-SHOWN_SAID = "{0} · [source, lines {1} to {2}]({3})"
+SHOWN_SAID = phrases.N_("{0} · [source, lines {1} to {2}]({3})")
 # Each takes the book's root, a language and a page, and returns further messages for that page.
 DERIVED: list[Callable[[Path, str, str], list[polib.POEntry]]] = []
 
@@ -60,6 +60,13 @@ def is_page(name: str) -> bool:
     return name != phrases.CATALOG and not name.startswith("exercises/")
 
 
+def translated(root: Path, language: str) -> list[str]:
+    """Return the pages that are listed as translated."""
+    path = root / LOCALE / language / "pages.txt"
+    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
 def entries(root: Path, language: str, page: str) -> polib.POFile:
     """Return a page's catalog, with what is derived for it added."""
     path = folder(root, language) / f"{page}.po"
@@ -73,13 +80,13 @@ def entries(root: Path, language: str, page: str) -> polib.POFile:
     return catalog
 
 
-def stage(root: Path, language: str, names: list[str]) -> Path:
-    """Put the catalogs of `names` where Sphinx reads them; return the folder of all languages."""
+def stage(root: Path, language: str) -> Path:
+    """Put the catalogs where Sphinx reads them; return the folder of all languages."""
     staged = root / "_build" / ".locale"
     out = staged / language / "LC_MESSAGES"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    for name in names:
+    for name in translated(root, language):
         catalog = entries(root, language, name)
         path = out / f"{name}.po"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -75,16 +75,17 @@ def sphinx_config(root: Path, static: Path, modules: Path, edition: Edition) -> 
     for key in ("html_theme_options", "comments_config"):
         config.pop(key, None)
     say = phrases.speaker(root, edition.language)
+    title, author = config["html_title"], config["author"]
     address = contents.site(root)
     extensions = [name for name in config["extensions"] if name not in UNUSED]
     config |= {
         "extensions": extensions + OURS,
         "external_toc_path": str(root / "_toc.yml"),
         "language": edition.language,
-        "locale_dirs": [str(catalogs.stage(root, edition.language, contents.pages(root)))],
+        "locale_dirs": [str(catalogs.stage(root, edition.language))],
         "gettext_compact": False,
-        "html_title": say(config["html_title"]),
-        "author": say(config["author"]),
+        "html_title": say(title),
+        "author": say(author),
         "html_baseurl": f"{address}/{edition.folder}/" if address else "",
         "nb_code_prompt_show": say("Show the {type}"),
         "nb_code_prompt_hide": say("Hide the {type}"),
@@ -94,11 +95,12 @@ def sphinx_config(root: Path, static: Path, modules: Path, edition: Edition) -> 
         "html_math_renderer": "katex",
         "html_context": {
             "digests": staging.digests(static),
-            "book_title": say(config["html_title"]),
-            "author": say(config["author"]),
+            "book_title": say(title),
+            "author": say(author),
             "edition": edition,
             "editions": EDITIONS,
             "site_address": address,
+            "translated": catalogs.translated(root, edition.language),
             "downloads": products.downloads(root, edition.folder),
         },
         "katex_command": [

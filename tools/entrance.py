@@ -14,11 +14,12 @@ import jinja2
 
 from tools import contents, phrases
 from tools.editions import EDITIONS
+from tools.phrases import N_
 
 TEMPLATES = contents.ROOT / "web" / "entrance"
-MISSING = "There is no such page"
-MOVED = "It may have moved. The table of contents and the search are on every page of the book."
-DESCRIPTION = "An interactive textbook on building and fine-tuning large models."
+MISSING = N_("There is no such page")
+MOVED = N_("It may have moved. The table of contents and the search are on every page of the book.")
+DESCRIPTION = N_("An interactive textbook on building and fine-tuning large models.")
 ALTERNATE = '<xhtml:link rel="alternate" hreflang="{tag}" href="{address}"/>'
 NAMESPACES = (
     'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:xhtml="http://www.w3.org/1999/xhtml"'

@@ -11,8 +11,16 @@ from functools import cache
 from pathlib import Path
 
 import polib
+from babel.messages import extract as babel
+
+from tools import contents
 
 CATALOG = "book"
+SOURCES = {
+    "web/**/*.html": "jinja2.ext:babel_extract",
+    "tools/**/*.py": "python",
+}
+KEYWORDS = {"_": None, "N_": None, "say": None}
 
 
 def path(root: Path, language: str) -> Path:
@@ -34,3 +42,19 @@ def _phrases(catalog: Path) -> dict[str, str]:
     if not catalog.exists():
         return {}
     return {entry.msgid: entry.msgstr for entry in polib.pofile(str(catalog)) if entry.translated()}
+
+
+def N_(phrase: str) -> str:
+    """Mark a phrase that is said elsewhere, in the language of the page."""
+    return phrase
+
+
+def extract(root: Path) -> list[str]:
+    """Return every phrase of the theme and the tools, and what the settings say."""
+    settings = contents.settings(root)
+    found = [settings["title"], settings["author"]]
+    for pattern, form in SOURCES.items():
+        for file in sorted(contents.ROOT.glob(pattern)):
+            with file.open("rb") as lines:
+                found += [m[1] for m in babel.extract(form, lines, keywords=KEYWORDS)]
+    return list(dict.fromkeys(found))
