@@ -49,6 +49,10 @@ lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
 execute: $(READY) ## Run chapters and store outputs (CHAPTER=attention, FRESH=1 renews timings)
 	$(PY) -m tools.execute $(CHAPTER) $(if $(FRESH),--fresh)
 
+.PHONY: translations
+translations: $(READY) ## Update the message catalogs; say what is missing (CHECK=1 only looks)
+	$(PY) -m tools.translations $(if $(CHECK),--check)
+
 lint: $(READY) ## Check style and types, notebooks included
 	@status=0; \
 	$(VENV)/bin/ruff check . || status=1; \
