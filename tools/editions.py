@@ -27,6 +27,7 @@ UNUSED = {
 OURS = [
     f"tools.extensions.{name}"
     for name in (
+        "colab",
         "dropdowns",
         "katex",
         "margin",

@@ -6,7 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-SPECIAL = re.compile(r"([\\`*\[\]<$~]|(?<!\w)_|_(?!\w))")
+SPECIAL = re.compile(r"([\\`*<$~]|(?<!\w)_|_(?!\w))")
+BRACKETS = str.maketrans({"[": "&#91;", "]": "&#93;"})  # \[ would begin a formula for some
 ENTITY = re.compile(r"&(?=#?\w+;)")
 AT_START = re.compile(r"^(?:(>|#+(?=\s|$)|[-+](?=\s|$))|(\d+)([.)])(?=\s|$)|([=|:-]{3,}))")
 SPACES = re.compile(r"\s+")
@@ -22,9 +23,10 @@ def escape(text: str) -> str:
     r"""Return text in which no character is taken for markup.
 
     >>> escape("2 * 3 < 7, snake_case, [x]")
-    '2 \\* 3 \\< 7, snake_case, \\[x\\]'
+    '2 \\* 3 \\< 7, snake_case, &#91;x&#93;'
     """
-    return ENTITY.sub("&amp;", SPECIAL.sub(r"\\\1", SPACES.sub(" ", text)))
+    text = SPECIAL.sub(r"\\\1", ENTITY.sub("&amp;", SPACES.sub(" ", text)))
+    return text.translate(BRACKETS)
 
 
 def at_start(line: str) -> str:

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools import wheel
+
 
 @dataclass(frozen=True)
 class EditionProduct:
@@ -42,8 +44,8 @@ class Download:
         return f"{self.size / 1e6:.1f}"
 
 
-EDITION_PRODUCTS: list[EditionProduct] = []
-SITE_PRODUCTS: list[Callable[[Path, Path], None]] = []
+EDITION_PRODUCTS: list[EditionProduct] = [EditionProduct("colab", "colab")]
+SITE_PRODUCTS: list[Callable[[Path, Path], None]] = [wheel.write]
 DOWNLOADS = {"PDF": "pdf", "EPUB": "epub"}
 STEM = "large-models-from-scratch"
 
