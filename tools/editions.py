@@ -88,8 +88,6 @@ def sphinx_config(root: Path, static: Path, modules: Path, edition: Edition) -> 
         "html_title": say(title),
         "author": say(author),
         "html_baseurl": f"{address}/{edition.folder}/" if address else "",
-        "nb_code_prompt_show": say("Show the {type}"),
-        "nb_code_prompt_hide": say("Hide the {type}"),
         "html_theme": "theme",
         "html_theme_path": [str(ROOT / "web")],
         "html_static_path": [str(static)],

@@ -10,8 +10,10 @@ import re
 from urllib.parse import quote, urlencode
 
 from docutils import nodes
+from sphinx.locale import _
 
 from tools import products
+from tools.phrases import N_
 
 COLAB = "https://colab.research.google.com/github/{owner}/blob/{branch}/{path}"
 EDIT = "{url}/edit/{branch}/{path}"
@@ -26,6 +28,11 @@ MENDS = {
 }
 # Names, operators and spaces have the colour of the text: marking each would double the page.
 PLAIN_CODE = re.compile(r'<span class="(?:n|o|p|w)">([^<]*)</span>')
+# What myst-nb says about folded code, a phrase for each of its two words and four kinds.
+PROMPTS = [
+    *(N_("Show the source"), N_("Show the output"), N_("Show the outputs"), N_("Show the content")),
+    *(N_("Hide the source"), N_("Hide the output"), N_("Hide the outputs"), N_("Hide the content")),
+]
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 
 
@@ -46,8 +53,10 @@ def colab_address(url: str, branch: str, path: str) -> str:
 
 def issue_address(url: str, title: str, path: str) -> str:
     """Return a new issue's address, with the page's title and file filled in."""
-    body = f"Page: {title}\nFile: {path}\n\nWhat it says:\n\nWhat it should say:\n"
-    query = urlencode({"title": f"Error on the page “{title}”", "body": body}, quote_via=quote)
+    lines = [f"{_('Page')}: {title}", f"{_('File')}: {path}", ""]
+    lines += [f"{_('What it says')}:", "", f"{_('What it should say')}:", ""]
+    subject = _("Error on the page “{title}”").format(title=title)
+    query = urlencode({"title": subject, "body": "\n".join(lines)}, quote_via=quote)
     return ISSUE.format(url=url, query=query)
 
 
@@ -117,11 +126,18 @@ def other_editions(context: dict, pagename: str) -> list[dict]:
     ]
 
 
+def is_in_english(context: dict, pagename: str, doctree) -> bool:
+    """Tell whether a page stands in English because it has not been translated yet."""
+    foreign = context["edition"].language != "en" and doctree is not None
+    return foreign and pagename not in context["translated"]
+
+
 def describe_page(app, pagename, _template, context, doctree) -> None:
     """Add to a page's context what the templates need."""
     meta = app.env.metadata.get(pagename, {})
     context["landing"] = is_landing(app, pagename)
     context["baseurl"] = (app.config.html_baseurl or "").rstrip("/")
+    context["in_english"] = is_in_english(context, pagename, doctree)
     context["others"] = other_editions(context, pagename)
     stated = " ".join(meta.get("description", "").split())
     stated = meta.get("words", {}).get(stated, stated)

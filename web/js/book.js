@@ -84,8 +84,7 @@ function setUpScrollBoxes() {
 }
 
 function copyButton(block) {
-  const chinese = root.lang.startsWith("zh");
-  const [copy, copied] = chinese ? ["复制", "已复制"] : ["Copy", "Copied"];
+  const { copy, copied } = document.body.dataset;
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
