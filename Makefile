@@ -19,7 +19,7 @@ PORT ?= 8000
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
   $(PY) -m pytest -n $(JOBS) --dist loadfile --durations 5
 
-.PHONY: help setup book serve test lab execute lint format clean
+.PHONY: help setup book serve test verification lab execute lint format clean
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -40,6 +40,9 @@ test: book ## Run all tests: package, notebooks, site (JOBS=2 side by side)
 	$(PYTEST) -m "not chapters" || status=1; \
 	$(PYTEST) -m chapters || status=1; \
 	exit $$status
+
+verification: $(READY) ## Run the package's tests and record what agreed with what (JOBS=2)
+	JOBS=$(JOBS) $(PY) -m tools.verification
 
 lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
 	@test -x $(VENV)/bin/jupyter-lab || $(PY) -m pip install --quiet \

@@ -25,7 +25,7 @@ from tests.support import (
     shapes_vary,
     sizes,
 )
-from tests.verification import agree
+from tests.verification import agree, same
 
 
 def fused(q, k, v, **options):
@@ -68,21 +68,34 @@ def test_masks_position_by_position(n_queries, n_keys, window):
     causal = attention.causal_mask(n_queries, n_keys)
     before = attention.sliding_window_mask(n_queries, window, n_keys)
     around = attention.sliding_window_mask(n_queries, window, n_keys, causal=False)
-    for i, j in itertools.product(range(n_queries), range(n_keys)):
-        distance = (n_keys - n_queries + i) - j  # the queries are the last positions
-        assert causal[i, j] == (distance >= 0)
-        assert before[i, j] == (0 <= distance < window)
-        assert around[i, j] == (-window < distance < window)
-    assert causal.numpy().tolist() == twin.causal_mask(n_queries, n_keys).tolist()
+    past = n_keys - n_queries  # the queries are the last positions
+    distances = [[past + i - j for j in range(n_keys)] for i in range(n_queries)]
+    rows = [[d >= 0 for d in row] for row in distances]
+    same("causal_mask", "Python loops", causal, rows)
+    rows = [[0 <= d < window for d in row] for row in distances]
+    same("sliding_window_mask", "Python loops", before, rows)
+    rows = [[-window < d < window for d in row] for row in distances]
+    same("sliding_window_mask, to both sides", "Python loops", around, rows)
+    same("causal_mask", "NumPy twin", causal, twin.causal_mask(n_queries, n_keys))
 
 
 def test_masks_by_hand():
-    assert attention.causal_mask(2, 4).int().tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
-    assert attention.causal_mask(3, 2).int().tolist() == [[0, 0], [1, 0], [1, 1]]
+    causal = attention.causal_mask
+    same("causal_mask", "by hand", causal(2, 4).int(), [[1, 1, 1, 0], [1, 1, 1, 1]])
+    same("causal_mask", "by hand", causal(3, 2).int(), [[0, 0], [1, 0], [1, 1]])
     window = attention.sliding_window_mask(3, 2, causal=False).int()
-    assert window.tolist() == [[1, 1, 0], [1, 1, 1], [0, 1, 1]]
+    same("sliding_window_mask", "by hand", window, [[1, 1, 0], [1, 1, 1], [0, 1, 1]])
     padding = attention.padding_mask(torch.tensor([2, 0]), max_length=3).int()
-    assert padding.tolist() == [[[1, 1, 0]], [[0, 0, 0]]]
+    same("padding_mask", "by hand", padding, [[[1, 1, 0]], [[0, 0, 0]]])
+
+
+@shapes_vary
+@given(lengths=st.lists(st.integers(0, 5), min_size=1, max_size=4), more=st.integers(0, 2))
+def test_padding_position_by_position(lengths, more):
+    longest = max(lengths) + more
+    mask = attention.padding_mask(torch.tensor(lengths), longest)
+    rows = [[[j < length for j in range(longest)]] for length in lengths]
+    same("padding_mask", "Python loops", mask, rows)
 
 
 def test_a_window_as_long_as_the_sequence_is_causal():
@@ -112,8 +125,10 @@ def test_weights_by_hand():
     v = torch.eye(3, dtype=torch.float64)
     mask = torch.tensor([[True, True, False]])
     out, weights = attention.scaled_dot_product_attention(q, k, v, mask, return_weights=True)
-    agree("attention weights", "by hand", weights, [[1 / 3, 2 / 3, 0.0]])  # scores 0, ln 2
-    agree("attention weights", "by hand", out, [[1 / 3, 2 / 3, 0.0]])
+    agree(
+        "scaled_dot_product_attention, weights", "by hand", weights, [[1 / 3, 2 / 3, 0.0]]
+    )  # scores 0, ln 2
+    agree("scaled_dot_product_attention, weights", "by hand", out, [[1 / 3, 2 / 3, 0.0]])
 
 
 dims = st.lists(st.integers(1, 3), max_size=3)
@@ -196,7 +211,7 @@ def test_agrees_with_the_twin(n_queries, n_keys, d_k, d_v, block, seed):
     agree("online_softmax_attention", "its NumPy twin", blocked, other)
     _, weights = attention.scaled_dot_product_attention(q, k, v, mask, return_weights=True)
     agree(
-        "attention weights",
+        "scaled_dot_product_attention, weights",
         "NumPy twin",
         weights,
         twin.attention_weights(*arrays[:2], mask.numpy()),
@@ -357,7 +372,8 @@ def test_weights_of_a_row_that_sees_nothing():
     mask = coins(5, 6).index_fill(0, torch.tensor([2]), False)
     _, weights = attention.scaled_dot_product_attention(q, k, v, mask, return_weights=True)
     assert torch.equal(weights[2], torch.zeros(6, dtype=torch.float64))
-    agree("attention weights, sum", "by hand", weights.sum(dim=-1), [1.0, 1.0, 0.0, 1.0, 1.0])
+    name = "scaled_dot_product_attention, sum of weights"
+    agree(name, "by hand", weights.sum(dim=-1), [1.0, 1.0, 0.0, 1.0, 1.0])
     assert torch.equal(weights > 0, mask)
 
 
@@ -380,6 +396,8 @@ def test_additive_mask_in_another_float_format(path):
 # ---------------------------------------------------------------- gradients
 
 
+@pytest.mark.verifies("scaled_dot_product_attention, gradients", "finite differences")
+@pytest.mark.verifies("online_softmax_attention, gradients", "finite differences")
 @every_path
 @pytest.mark.parametrize("options", [{}, *BLIND.values()], ids=["no mask", *BLIND])
 def test_gradients(path, options):
@@ -411,10 +429,12 @@ def test_dropout_keeps_the_expectation(path, p):
     q = k = torch.zeros(10, 2)
     out = PATHS[path](q.expand(3000, 10, 2), k, torch.ones(10, 1), dropout_p=p)
     kept = out * 10 * (1 - p)
-    agree("kept weights", "whole numbers", kept, kept.round(), 1e-4)
+    agree(f"{path}, dropout", "whole numbers", kept, kept.round(), 1e-4)
     # 30,000 outputs, each with standard deviation √(p/(1−p)/10) ≤ 0.32: five errors are 0.01.
-    agree("mean under dropout", "mean without", out.mean(), torch.ones(()), 0.01)
-    agree("variance under dropout", "by hand", out.var(), torch.tensor(p / (1 - p) / 10), 0.01)
+    name = f"{path}, dropout"
+    agree(name, "mean without dropout, 30,000 draws", out.mean(), torch.ones(()), 0.01)
+    variance = torch.tensor(p / (1 - p) / 10)
+    agree(name, "variance by hand, 30,000 draws", out.var(), variance, 0.01)
 
 
 def test_dropout_leaves_the_returned_weights_alone():
@@ -572,6 +592,7 @@ def test_rotary_makes_order_matter():
     assert (rotary(x[:, order]) - rotary(x)[:, order]).abs().max() > 1e-3
 
 
+@pytest.mark.verifies("MultiHeadAttention, gradients", "finite differences")
 @pytest.mark.parametrize(("rotary", "n_kv_heads"), [(False, 2), (True, 1)])
 def test_gradients_of_the_parameters(rotary, n_kv_heads):
     layer = fill(MultiHeadAttention(4, 2, n_kv_heads, rotary=rotary))
@@ -613,7 +634,8 @@ def test_decoding_in_chunks_is_decoding_at_once(dtype, chunks, rotary, n_kv_head
     expected = layer(x, is_causal=True)
     agree("MultiHeadAttention, cached", "decoding at once", torch.cat(pieces, dim=1), expected)
     assert len(cache) == 7
-    assert cache.nbytes == 2 * 2 * n_kv_heads * 7 * 4 * x.element_size()  # 2 · B · G · T · d
+    expected = 2 * 2 * n_kv_heads * 7 * 4 * x.element_size()  # 2 · B · G · T · d
+    same("KVCache.nbytes", "by hand", cache.nbytes, expected)
 
 
 def test_one_token_at_a_time_needs_no_mask():
@@ -632,8 +654,8 @@ def test_cache_returns_old_positions_before_new_ones():
     cache, k, v = KVCache(), normal(2, 3, 5, 4), normal(2, 3, 5, 4, seed=1)
     cache.append(k[..., :2, :], v[..., :2, :])
     keys, values = cache.append(k[..., 2:, :], v[..., 2:, :])
-    assert torch.equal(keys, k)
-    assert torch.equal(values, v)
+    same("KVCache.append", "torch.cat", keys, k)
+    same("KVCache.append", "torch.cat", values, v)
 
 
 def test_cache_refuses_another_batch_and_stays_as_it_was():

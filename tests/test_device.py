@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from companion import device
+from tests.verification import same
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,7 @@ from companion import device
 def test_picks_the_fastest_device(monkeypatch, cuda, mps, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert device.pick_device() == torch.device(expected)
+    same("pick_device", "by hand, feigned hardware", device.pick_device(), torch.device(expected))
 
 
 def test_takes_the_preferred_device(monkeypatch):
@@ -42,14 +43,15 @@ def test_refuses_a_device_that_is_not_there(name):
 def test_bf16_needs_ampere(monkeypatch, capability, supported, dtype):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *a, **k: True)
-    assert device.supports_bf16("cuda") is supported
-    assert device.pick_dtype(torch.device("cuda")) == dtype
+    feigned = "NVIDIA's compute capabilities, feigned hardware"
+    same("supports_bf16", feigned, device.supports_bf16("cuda"), supported)
+    same("pick_dtype", feigned, device.pick_dtype(torch.device("cuda")), dtype)
 
 
 @pytest.mark.parametrize("name", ["cpu", "mps"])
 def test_no_bf16_without_cuda(name):
-    assert device.supports_bf16(name) is False
-    assert device.pick_dtype(name) == torch.float32
+    same("supports_bf16", "by hand", device.supports_bf16(name), False)
+    same("pick_dtype", "by hand", device.pick_dtype(name), torch.float32)
 
 
 def draws():
@@ -61,7 +63,7 @@ def test_seeds_every_generator():
     first = draws()
     second = draws()
     device.seed_everything(5)
-    assert draws() == first
+    same("seed_everything", "its own first draws", draws(), first)
     assert all(a != b for a, b in zip(first, second, strict=True))
     device.seed_everything(6)
     assert all(a != b for a, b in zip(first, draws(), strict=True))
@@ -71,7 +73,7 @@ def test_returned_generator_keeps_its_own_count():
     expected = torch.rand(3, generator=torch.Generator().manual_seed(5))
     generator = device.seed_everything(5)
     torch.rand(100)
-    assert torch.equal(torch.rand(3, generator=generator), expected)
+    same("seed_everything", "torch.Generator", torch.rand(3, generator=generator), expected)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
@@ -85,8 +87,9 @@ def test_takes_the_largest_seed():
 
 
 def test_describes_the_cpu():
-    assert device.describe_device("cpu") == f"CPU, {torch.get_num_threads()} threads"
-    assert device.describe_device("mps") == "MPS"
+    threads = f"CPU, {torch.get_num_threads()} threads"
+    same("describe_device", "by hand", device.describe_device("cpu"), threads)
+    same("describe_device", "by hand", device.describe_device("mps"), "MPS")
 
 
 def test_describes_a_gpu(monkeypatch):
@@ -94,7 +97,8 @@ def test_describes_a_gpu(monkeypatch):
         name, total_memory = "Tesla T4", 15 * 2**30
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
-    assert device.describe_device("cuda") == "Tesla T4, 15 GiB"
+    says = device.describe_device("cuda")
+    same("describe_device", "by hand, feigned hardware", says, "Tesla T4, 15 GiB")
 
 
 def test_seconds_takes_the_fastest_run_after_a_warm_up(monkeypatch):
@@ -104,10 +108,11 @@ def test_seconds_takes_the_fastest_run_after_a_warm_up(monkeypatch):
         now[0] += next(durations)
 
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    assert device.seconds(work, repeats=3) == 1.0
+    same("seconds", "by hand, feigned clock", device.seconds(work, repeats=3), 1.0)
     assert list(durations) == []
 
 
+@pytest.mark.verifies("seconds", "a pause of known length")
 def test_seconds_measures_time():
     assert 0.01 <= device.seconds(lambda: time.sleep(0.01), repeats=1) < 1
 
@@ -152,7 +157,7 @@ def released_before_the_end():
     ],
 )
 def test_peak_bytes(work, expected):
-    assert device.peak_bytes(work) == expected
+    same("peak_bytes", "by hand", device.peak_bytes(work), expected)
 
 
 def test_peak_bytes_does_not_count_what_was_there():
@@ -171,7 +176,8 @@ def test_peak_bytes_reads_the_counter_of_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 100)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 350)
-    assert device.peak_bytes(lambda: None, "cuda") == 250
+    held = device.peak_bytes(lambda: None, "cuda")
+    same("peak_bytes", "by hand, feigned hardware", held, 250)
 
 
 def test_peak_bytes_refuses_other_devices():

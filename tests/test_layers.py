@@ -56,7 +56,7 @@ def test_gradients_of_input_and_parameters(name):
 
 def test_embedding_looks_up_rows():
     layer, ids = fill(layers.Embedding(7, 3)), torch.tensor([[0, 6, 2], [2, 2, 5]])
-    agree("Embedding", "F.embedding", layer(ids), F.embedding(ids, layer.weight))
+    agree("Embedding", "torch.nn.functional.embedding", layer(ids), F.embedding(ids, layer.weight))
     one_hot = F.one_hot(ids, 7).double()
     agree("Embedding", "one-hot product", layer(ids), one_hot @ layer.weight)
     layer(ids).sum().backward()
@@ -169,7 +169,8 @@ def test_rotary_against_gpt_j(dtype):
     x = normal(2, 3, 10, 8, dtype=dtype)  # (B, H, T, d)
     sin, cos = modeling_gptj.create_sinusoidal_positions(10, 8)[None].chunk(2, dim=-1)
     expected = modeling_gptj.apply_rotary_pos_emb(x.transpose(1, 2), sin, cos).transpose(1, 2)
-    agree("apply_rotary", "GPT-J", layers.apply_rotary(x), expected, 3e-6)
+    ours = layers.apply_rotary(x).float()  # GPT-J computes its angles in float32
+    agree("apply_rotary", "transformers, GPT-J", ours, expected, 3e-6)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -181,7 +182,12 @@ def test_rotary_against_llama(dtype):
     order = torch.tensor([0, 2, 4, 6, 1, 3, 5, 7])
     cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
     expected, _ = modeling_llama.apply_rotary_pos_emb(x[..., order], x[..., order], cos, sin)
-    agree("apply_rotary", "Llama", layers.apply_rotary(x, positions)[..., order], expected)
+    agree(
+        "apply_rotary",
+        "transformers, Llama",
+        layers.apply_rotary(x, positions)[..., order],
+        expected,
+    )
 
 
 @shapes_vary
@@ -193,14 +199,14 @@ def test_rotary_depends_on_the_distance_alone(m, n, shift, seed):
         rotated = (layers.apply_rotary(x, torch.tensor([t])) for x, t in ((q, i), (k, j)))
         return torch.mul(*rotated).sum()
 
-    agree("rotary, q·k", "the same distance", product(m, n), product(m + shift, n + shift))
+    agree("apply_rotary, q·k", "the same distance", product(m, n), product(m + shift, n + shift))
 
 
 def test_rotary_turns_and_does_not_stretch():
     x = normal(3, 20, 6)
     y = layers.apply_rotary(x)
-    agree("rotary, norm", "norm before", y.norm(dim=-1), x.norm(dim=-1))
-    agree("rotary at position 0", "by hand", y[:, 0], x[:, 0])
+    agree("apply_rotary, norm", "norm before", y.norm(dim=-1), x.norm(dim=-1))
+    agree("apply_rotary at position 0", "by hand", y[:, 0], x[:, 0])
     assert ((y - x)[:, 1:].norm(dim=-1) > 0.1).all()
     assert gradcheck(layers.apply_rotary, normal(2, 3, 4).requires_grad_())
 

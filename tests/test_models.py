@@ -13,7 +13,7 @@ from companion.attention import padding_mask
 from companion.models import BertConfig, BertEncoder, load_pretrained
 from tests.plugins import shapes
 from tests.support import fill, normal
-from tests.verification import agree
+from tests.verification import agree, same
 
 NAME = "all-MiniLM-L6-v2"
 TEXTS = ["The cat sat on the mat because it was tired.", "Attention!", "Wie geht's? 你好, Zoë."]
@@ -77,6 +77,21 @@ def test_minilm_against_transformers(ours, theirs, batch, dtype):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_random_weights_find_their_places(dtype):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
+    lengths = {"intermediate_size": 16, "max_position_embeddings": 5}
+    config = TheirConfig(vocab_size=20, **sizes, **lengths)
+    theirs = fill(BertModel(config, add_pooling_layer=False), dtype=dtype).eval()
+    ours = BertEncoder(TINY).to(dtype).eval()
+    ours.load_state_dict(models.from_hugging_face(theirs.state_dict(), TINY))
+    ids = torch.tensor([[3, 1, 3, 19], [0, 7, 5, 2]])
+    expected = theirs(ids).last_hidden_state
+    agree("from_hugging_face", "transformers.BertModel", ours(ids)[0], expected)
+    agree("BertEncoder, random weights", "transformers.BertModel", ours(ids)[0], expected)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("layer", range(6))
 def test_minilm_layer_by_layer(ours, theirs, layer):
     x = normal(2, 7, 384, dtype=torch.float32)
@@ -87,7 +102,12 @@ def test_minilm_layer_by_layer(ours, theirs, layer):
     out, our_weights = mine.attention(x, return_weights=True)
     agree("MultiHeadAttention, MiniLM", "transformers.BertSelfAttention", out, joined)
     agree("MultiHeadAttention, MiniLM", "transformers.BertSelfAttention", mine.attention(x), joined)
-    agree("attention weights, MiniLM", "transformers.BertSelfAttention", our_weights, weights)
+    agree(
+        "MultiHeadAttention, MiniLM, weights",
+        "transformers.BertSelfAttention",
+        our_weights,
+        weights,
+    )
     assert q.shape == (2, 12, 7, 32)
     expected = other(x)
     expected = expected[0] if isinstance(expected, tuple) else expected
@@ -114,12 +134,13 @@ def test_attention_of_a_text(ours):
     agree("BertEncoder, weights", "rows sum to 1", weights.sum(dim=-1), torch.ones(6, 12, 5))
     ids = torch.tensor([ours.tokenizer.encode("Hello, world")])
     with torch.no_grad():
-        assert torch.equal(weights, ours(ids)[1][:, 0])
+        same("BertEncoder.attention_of", "its own forward pass", weights, ours(ids)[1][:, 0])
 
 
 def test_is_loaded_for_evaluation(ours):
     assert not ours.training
-    assert sum(p.numel() for n, p in ours.named_parameters()) == 22_565_376
+    size = sum(p.numel() for p in ours.parameters())
+    same("BertConfig, number of weights", "the published model", size, 22_565_376)
 
 
 def test_embedding_by_its_parts():
@@ -183,7 +204,7 @@ def test_loads_from_the_folder_of_the_environment(monkeypatch, tmp_path, files, 
     place(tmp_path / NAME, files)
     monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
     model = load_pretrained(NAME)
-    assert torch.equal(model.words.weight, ours.words.weight)
+    same("load_pretrained", "the package with the weights", model.words.weight, ours.words.weight)
     assert nowhere == []
 
 
@@ -193,6 +214,7 @@ def test_an_incomplete_folder_is_passed_over(monkeypatch, tmp_path, files):
     assert models._find_files(NAME) == files
 
 
+@pytest.mark.verifies("Checkpoint.sha256", "files with one bit changed are refused")
 @pytest.mark.parametrize("damaged", ["model.safetensors", "vocab.txt"])
 def test_a_damaged_file_is_refused(monkeypatch, tmp_path, files, damaged):
     content = bytearray(files[damaged].read_bytes())

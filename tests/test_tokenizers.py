@@ -8,7 +8,9 @@ from transformers import BertTokenizerFast
 from companion.models import _find_files
 from companion.tokenizers import WordPiece
 from tests.support import shapes_vary
+from tests.verification import same as equal
 
+ORACLE = "transformers.BertTokenizerFast"
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
@@ -30,8 +32,8 @@ def theirs(vocabulary):
 
 def same(ours, theirs, text):
     ids = theirs(text).input_ids
-    assert ours.encode(text) == ids
-    assert ours.tokenize(text) == theirs.convert_ids_to_tokens(ids)
+    equal("WordPiece.encode", ORACLE, ours.encode(text), ids)
+    equal("WordPiece.tokenize", ORACLE, ours.tokenize(text), theirs.convert_ids_to_tokens(ids))
 
 
 TEXTS = {
@@ -113,7 +115,8 @@ def test_every_alphabet(ours, theirs):
     texts = [f"a{character}b" for character in alphabets()]
     assert len(texts) > 8_000
     ids = theirs(texts).input_ids
-    assert [t for t, i in zip(texts, ids, strict=True) if ours.encode(t) != i] == []
+    wrong = [t for t, i in zip(texts, ids, strict=True) if ours.encode(t) != i]
+    equal("WordPiece.encode, every alphabet", ORACLE, wrong, [])
 
 
 TOY = [*SPECIAL, "un", "##want", "##wanted", "##ed", "u", "##n", "!", "want"]
@@ -135,7 +138,7 @@ TOY = [*SPECIAL, "un", "##want", "##wanted", "##ed", "u", "##n", "!", "want"]
 )
 def test_pieces_by_hand(text, pieces):
     toy = WordPiece(TOY)
-    assert toy.tokenize(text) == ["[CLS]", *pieces, "[SEP]"]
+    equal("WordPiece.tokenize", "by hand", toy.tokenize(text), ["[CLS]", *pieces, "[SEP]"])
     assert toy.encode(text) == [TOY.index(piece) for piece in toy.tokenize(text)]
 
 

@@ -1,29 +1,36 @@
 """Compare with an oracle, and write down how large the error was.
 
-Every numeric comparison of the core modules goes through ``agree``. At the end of a run the
-largest error of each subject against each oracle stands in ``build/verification.json``; the
-workers of pytest-xdist write one file each, which the run that started them merges. (This
-file is also a pytest plugin: ``pytest_plugins = [..., "tests.verification"]``.)
+Every comparison of the package goes through ``agree`` (numbers) or ``same`` (whatever must be
+equal); a test that looks at behaviour instead says so with the mark ``verifies``. At the end of
+a run all of it stands in ``build/verification.json``, and is held against the record that is
+kept and published (`tools.verification`): a comparison that is new there, or made no more, fails
+the run. (This file is also a pytest plugin: ``pytest_plugins = [..., "tests.verification"]``.)
 """
 
-import json
-from pathlib import Path
+import os
 
 import numpy as np
 import pytest
 import torch
 
+from tools import verification
+
 #: What agreement means unless a test says otherwise, and why.
 TOLERANCES = {"float64": 1e-10, "float32": 1e-5}
 
-FOLDER = Path(__file__).parents[1] / "build"
+ROOT = verification.ROOT
+FRESH = ROOT / verification.FRESH
+PUBLIC = verification.public()
 
-_records: dict[tuple[str, str, str], dict] = {}
+_records: dict[tuple[str, ...], dict] = {}
+_partial: set[str] = set()  # files of which not all tests run
 
 
 def agree(subject, oracle, value, expected, tolerance=None):
     """Assert that two arrays have one shape and agree, and record the largest error.
 
+    ``subject`` begins with the public name that is compared, ``twin: `` before it for those of
+    ``companion.reference``; after it come a method or a few words about the case.
     ``tolerance`` is absolute for numbers up to 1 and relative above; by default it follows
     from the format of ``value``. Equal infinities agree, NaN agrees with nothing.
     """
@@ -33,9 +40,20 @@ def agree(subject, oracle, value, expected, tolerance=None):
     assert value.shape == expected.shape, f"{subject}: {value.shape}, {oracle}: {expected.shape}"
     error = _error(value, expected)
     scaled = error / np.maximum(1, np.abs(expected))
-    largest = float(error.max(initial=0.0)), float(scaled.max(initial=0.0))
-    assert (scaled <= tolerance).all(), f"{subject} is off by {largest[0]:.3g} from {oracle}"
-    _record(subject, oracle, dtype, *largest, tolerance)
+    off = float(error.max(initial=0.0))
+    assert (scaled <= tolerance).all(), f"{subject} is off by {off:.3g} from {oracle}"
+    _record(subject, oracle, dtype, float(scaled.max(initial=0.0)), tolerance)
+
+
+def same(subject, oracle, value, expected):
+    """Assert that two things are equal, tensors and arrays entry by entry, and record it."""
+    value, expected = (_as_list(thing) for thing in (value, expected))
+    assert value == expected, f"{subject} is not what {oracle} gives"
+    _record(subject, oracle, verification.EXACT)
+
+
+def _as_list(thing):
+    return thing.tolist() if isinstance(thing, (torch.Tensor, np.ndarray)) else thing
 
 
 def _as_array(value):
@@ -49,53 +67,88 @@ def _error(value, expected):
     return np.where(np.isnan(error), np.inf, error)
 
 
-def _record(subject, oracle, dtype, error, scaled, tolerance):
+def _record(subject, oracle, precision, error=0.0, tolerance=0.0):
+    name, detail = verification.resolve(subject, PUBLIC)
     new = {
-        "subject": subject,
+        "name": name,
+        "detail": detail,
         "oracle": oracle,
-        "dtype": dtype,
-        "largest_error": error,
-        "largest_scaled_error": scaled,  # divided by the size of numbers above 1
+        "precision": precision,
+        "error": error,  # divided by the size of numbers above 1
         "tolerance": tolerance,
         "comparisons": 1,
+        "tests": [os.environ["PYTEST_CURRENT_TEST"].partition("[")[0].partition(" ")[0]],
     }
-    _combine(_records, new)
+    verification.combine(_records, new)
 
 
-def _combine(records, new):
-    key = new["subject"], new["oracle"], new["dtype"]
-    old = records.setdefault(key, {**new, "comparisons": 0})
-    old["comparisons"] += new["comparisons"]
-    for name in ("largest_error", "largest_scaled_error", "tolerance"):
-        old[name] = max(old[name], new[name])
+# -- the run -------------------------------------------------------------------------------------
 
 
-def merge(parts):
-    """Combine lists of records into one, sorted."""
-    records = {}
-    for part in parts:
-        for record in part:
-            _combine(records, record)
-    return [records[key] for key in sorted(records)]
+def pytest_configure(config):
+    """Say what the mark means."""
+    mark = "verifies(subject, how): the test checks what a public function does, not a number"
+    config.addinivalue_line("markers", mark)
 
 
-def _write(name, records):
-    FOLDER.mkdir(exist_ok=True)
-    text = json.dumps(records, indent=1, ensure_ascii=False)
-    (FOLDER / name).write_text(text + "\n", encoding="utf-8")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Record what a test with the mark ``verifies`` has checked, if it passes."""
+    result = yield
+    for mark in item.iter_markers("verifies"):
+        subject, how = mark.args
+        _record(subject, how, verification.BEHAVIOUR)
+    return result
+
+
+def pytest_deselected(items):
+    """Remember the files of which not all tests run."""
+    _partial.update(item.nodeid.partition("::")[0] for item in items)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
-    """Write what this process recorded; the one that started workers merges their files."""
-    worker = getattr(session.config, "workerinput", {}).get("workerid")
-    if worker is not None:
-        _write(f"verification-{worker}.json", merge([_records.values()]))
+    """Hand over what a worker recorded; what all recorded is written, and compared."""
+    named = {arg.partition("::")[0] for arg in session.config.args if "::" in arg}
+    _partial.update(os.path.relpath(name, ROOT) for name in named)
+    records = verification.merge([_records.values()])
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["verification"] = [records, sorted(_partial)]
+    elif records:
+        FRESH.parent.mkdir(exist_ok=True)
+        FRESH.write_text(verification.dump({"records": records}), encoding="utf-8")
+        _compare(session, records)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Take over what a worker of pytest-xdist recorded."""
+    records, partial = getattr(node, "workeroutput", {}).get("verification", [[], []])
+    _partial.update(partial)
+    for record in records:
+        verification.combine(_records, record)
+
+
+def _compare(session, records):
+    """Let a run fail whose comparisons are not those of the record that is kept."""
+    kept = ROOT / verification.RECORD
+    if os.environ.get("VERIFICATION") == "record" or session.exitstatus:
         return
-    files = sorted(FOLDER.glob("verification-*.json"))
-    parts = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    records = merge([_records.values(), *parts])
-    if records:
-        _write("verification.json", records)
-    for file in files:
-        file.unlink()
+    whole = {test.partition("::")[0] for entry in records for test in entry["tests"]} - _partial
+    known = verification.load(kept)["records"] if kept.exists() else []
+    session.config.stash[STALE] = verification.differences(records, known, whole)
+    if session.config.stash[STALE]:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+STALE = pytest.StashKey[list]()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say where the record does not fit."""
+    stale = config.stash.get(STALE, [])
+    if stale:
+        terminalreporter.section("the verification report is out of date", red=True, bold=True)
+        terminalreporter.write_line(f"`{verification.COMMAND}` renews {verification.RECORD}")
+        for line in stale:
+            terminalreporter.write_line(line)

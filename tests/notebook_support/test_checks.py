@@ -17,6 +17,7 @@ from companion.notebook import CheckFailed, check
         ((torch.tensor([True, False]), [True, False], 0), "equal to the expected value"),
     ],
 )
+@pytest.mark.verifies("check", "results that agree, by hand")
 def test_what_agrees_prints_one_line_without_the_value(arguments, line, capsys):
     check("x", *arguments)
     out = capsys.readouterr().out
@@ -56,6 +57,7 @@ def test_truth(capsys):
         check("x", 3.0)
 
 
+@pytest.mark.verifies("check", "results that differ, by hand")
 def test_a_failure_says_what_where_and_how_much(capsys):
     found = np.zeros((3, 4))
     found[1, 2] = 0.25

@@ -31,6 +31,7 @@ def lines(capsys):
         ("hello", "hello"),
     ],
 )
+@pytest.mark.verifies("report", "the text written, by hand")
 def test_one_number(value, text, capsys):
     report(x=value)
     assert lines(capsys) == [f"x = {text}"]
@@ -71,6 +72,7 @@ def test_no_negative_zero_for_any_number_of_decimals(capsys):
     assert not re.search(r"-0(\.0*)?(?!\.?\d)", capsys.readouterr().out)
 
 
+@pytest.mark.verifies("latex", "what report prints")
 def test_latex_and_report_round_alike(capsys):
     matrix = np.random.default_rng(0).normal(size=(4, 3))
     report(3, x=matrix)

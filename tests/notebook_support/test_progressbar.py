@@ -14,6 +14,7 @@ def eager(monkeypatch):
     monkeypatch.setenv("COMPANION_QUIET", "")
 
 
+@pytest.mark.verifies("progress", "the text written, by hand")
 def test_items_pass_through_and_the_last_line_stays(eager, capsys):
     bar = progress(["a", "b", "c", "d"], description="training")
     seen = []

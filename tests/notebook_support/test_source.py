@@ -88,6 +88,7 @@ def test_classes_methods_and_static_methods(shown):
     assert code(shown(Layer.still)).startswith("@staticmethod")
 
 
+@pytest.mark.verifies("show", "the source file, parsed")
 def test_the_code_without_docstring_is_the_code(shown):
     def without_docstrings(source):
         tree = ast.parse(source)
@@ -102,6 +103,7 @@ def test_the_code_without_docstring_is_the_code(shown):
         )
 
 
+@pytest.mark.verifies("show", "the lines of the source file")
 def test_the_link_leads_to_the_lines(shown):
     heading = shown(CheckFailed)["text/markdown"].splitlines()[0]
     address, file, first, last = re.search(

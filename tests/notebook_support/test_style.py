@@ -38,6 +38,7 @@ def test_figures_are_sharp_and_on_solid_white():
     assert image.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
 
 
+@pytest.mark.verifies("use_style", "contrast of the colours, computed")
 def test_the_colours_of_lines_stand_out_from_white():
     assert mpl.rcParams["axes.prop_cycle"].by_key()["color"] == list(COLOURS)
     contrast = {colour: 1.05 / (luminance(colour) + 0.05) for colour in COLOURS}
@@ -56,6 +57,7 @@ def test_more_weight_is_always_further_from_the_page(inverted):
     assert (steps > 0).all() if inverted else (steps < 0).all()
 
 
+@pytest.mark.verifies("attention_map", "the colours drawn, read back")
 def test_rows_are_queries_and_columns_are_keys():
     weights = np.array([[0.25, 0.75, 0.0], [1.0, 0.0, 0.0]])
     ax = attention_map(torch.tensor(weights), ["q1", "q2"], ["k1", "k2", "k3"], title="Head 1")

@@ -69,6 +69,7 @@ def follow(box, sliders):
                 by_id[target].selected_index = index
 
 
+@pytest.mark.verifies("explore", "every setting of the sliders")
 def test_each_position_of_the_sliders_shows_its_own_picture(displayed):
     explore(draw, alt="a={a} b={b} c={c}", a=[1, 2], b={"low": 3, "mid": 4, "high": 5}, c=[0.5, 6])
     (box,) = displayed
@@ -99,6 +100,7 @@ def decoded(text):
     return image
 
 
+@pytest.mark.verifies("explore", "the figure, pixel by pixel")
 def test_ground_and_picture_together_are_the_figure(displayed):
     """What the browser lays over one another is what matplotlib drew, but for few colours."""
     plt.close("all")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from companion.reference import activations, attention, layers
 from tests.support import attend_by_loops, coins, normal, seeds, shapes_vary, sizes
-from tests.verification import agree
+from tests.verification import agree, same
 
 mp = mpmath.mpf
 EXACT = {
@@ -74,7 +74,8 @@ def test_attention_weights_by_hand():
 
 
 def test_causal_mask_by_hand():
-    assert attention.causal_mask(2, 3).tolist() == [[True, True, False], [True, True, True]]
+    rows = [[True, True, False], [True, True, True]]
+    same("twin: causal_mask", "by hand", attention.causal_mask(2, 3), rows)
 
 
 @pytest.mark.parametrize(("n_heads", "n_kv_heads"), [(1, 1), (2, 1), (4, 2), (4, 4), (6, 2)])
