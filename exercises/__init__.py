@@ -1,23 +1,29 @@
-"""The exercises' masters: one module a chapter, each with a list named ``EXERCISES``.
+"""The exercises' masters: one folder a chapter, with a list named ``MASTERS``.
 
 A master is the only place where an exercise is written. The page gets its question, its hint
-and, where it is public, its solution (``tools/exercises.py``); the tests see to it that the
-solution passes every check and that each wrong answer fails one.
+and, where it is public, its solution (``tools/exercises.py``); assignments are drawn from it
+(``python -m companion.assign``); the tests see to it that the solution passes every check and
+that each wrong answer fails one.
 
-An exercise is returned by a function whose keyword arguments hold its numbers and seeds, so
-that other arguments make a variant of it. An answer is Python code in every case: what is
-found by hand is handed in as ``weights = [...]``.
+A master has two functions. ``exercise(**arguments)`` returns the exercise with these numbers and
+seeds; without arguments, it is the one on the page. ``draw(random)`` draws other arguments. An
+answer is Python code in every case: what is found by hand is handed in as ``weights = [...]``.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from textwrap import dedent
 from typing import Any
 
+from companion.assign import runner
+from exercises import texts
+
 KINDS = ("by hand", "predict", "code", "measure", "open")
+CODE = ("starter", "solution")
+TEXTS = ("title", "question", "hint", "explanation")
 
 
 @dataclass(frozen=True)
@@ -34,26 +40,29 @@ class Check:
     @property
     def needs(self) -> list[str]:
         """The names that the answer must define."""
-        parameters = inspect.signature(self.function).parameters.values()
-        return [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        return runner.needs(self.function)
+
+    @property
+    def what(self) -> str:
+        """What the check looks at, in a line."""
+        return (self.function.__doc__ or "").strip().split("\n")[0]
 
     def failure(self, answer: Mapping[str, Any]) -> str:
         """Return why the answer fails; an empty string if it does not."""
-        missing = [name for name in self.needs if answer.get(name, ...) is ...]
-        if missing:
-            return f"The answer must define {' and '.join(missing)}, and leave no ... in it."
         try:
-            self.function(**{name: answer[name] for name in self.needs}, **self.given)
+            runner.demand(self.function, self.given, answer)
         except AssertionError as error:
             return str(error)
-        except Exception as error:
-            return f"The answer could not be used: {type(error).__name__}: {error}"
         return ""
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise, its parts kept apart; texts are MyST Markdown, one paragraph a line."""
+    """One exercise, its parts kept apart.
+
+    Texts are templates in MyST Markdown, one paragraph a line, filled from ``values``; code is
+    written out.
+    """
 
     id: str  # the label on the page
     title: str
@@ -70,19 +79,54 @@ class Exercise:
     hidden: tuple[Check, ...]  # checks that only a grader runs
     wrong_answers: Mapping[str, str]  # the mistake made, and the code handed in
     public_solution: bool = False
+    values: Mapping[str, Any] = field(default_factory=dict)  # what {{name}} in a text stands for
+    words: bool = False  # the question asks for an explanation besides the code
+    by_hand: int = 0  # how many of the points no check can give
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.difficulty not in (1, 2, 3):
             raise ValueError(f"difficulty must be 1, 2 or 3, got {self.difficulty}")
-        for name in ("question", "starter", "hint", "solution", "explanation"):
+        if not 0 <= self.by_hand < self.points:
+            raise ValueError(f"by_hand must be 0 to {self.points - 1}, got {self.by_hand}")
+        for name in (*TEXTS, *CODE):
             object.__setattr__(self, name, dedent(getattr(self, name)).strip())
+        for name in TEXTS:
+            self.text(name)
+
+    def text(self, part: str, into: texts.Translate | None = None) -> str:
+        """Return a text as it is read, translated message by message before it is filled."""
+        template = getattr(self, part)
+        return texts.fill(texts.translate(template, into) if into else template, self.values)
 
     def failures(self, answer: Mapping[str, Any]) -> list[str]:
         """Return what the checks have to say against the names that an answer defines."""
         found = (check.failure(answer) for check in (*self.visible, *self.hidden))
         return [why for why in found if why]
+
+
+@dataclass(frozen=True)
+class Master:
+    """An exercise in all its variants."""
+
+    exercise: Callable[..., Exercise]
+    draw: Callable[[random.Random], dict[str, Any]]
+
+    def arguments(self, seed: int | None = None) -> dict[str, Any]:
+        """Return what a seed draws; without a seed, nothing, which means the page's own."""
+        if seed is None:
+            return {}
+        return self.draw(random.Random(f"{self.exercise.__module__} {seed}"))
+
+    def variant(self, seed: int | None = None) -> Exercise:
+        """Return the exercise as a seed draws it; without a seed, as it is on the page."""
+        return self.exercise(**self.arguments(seed))
+
+    def variants(self, count: int) -> Iterator[Exercise]:
+        """Yield the page's exercise and those of the first seeds."""
+        yield self.variant()
+        yield from (self.variant(seed) for seed in range(count))
 
 
 def run(setup: str, code: str) -> dict[str, Any]:

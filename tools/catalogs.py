@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polib
 
-from tools import phrases
+from tools import exercise_messages, phrases
 
 LOCALE = "locale"
 SPHINX = "sphinx"  # the name under which Sphinx looks for words that replace its own
@@ -38,7 +38,7 @@ def shown_sources(root: Path, language: str, page: str) -> list[polib.POEntry]:
     return [polib.POEntry(msgid=m[0], msgstr=form.format(*m.groups())) for m in found]
 
 
-DERIVED.append(shown_sources)
+DERIVED += [shown_sources, exercise_messages.derive]
 
 
 def folder(root: Path, language: str) -> Path:

@@ -16,7 +16,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from exercises import Exercise
+from companion.assign import phrases
+from exercises import Exercise, Master, texts
 from tools import contents, notebooks
 
 TAG = "exercise"
@@ -24,13 +25,18 @@ HEADING = re.compile(r"^## Exercises\s*$", re.MULTILINE)
 SECTION = re.compile(r"^## ", re.MULTILINE)
 
 
-def masters(path: Path, root: Path = contents.ROOT) -> list[Exercise]:
-    """Return the exercises of a chapter; none if it has no master."""
+def load(path: Path, root: Path = contents.ROOT) -> list[Master]:
+    """Return the masters of a chapter's exercises; none if it has no folder of them."""
     name = path.stem.replace("-", "_")
     chapter = path.resolve().parent == root / "chapters"
-    if not chapter or not (root / "exercises" / f"{name}.py").exists():
+    if not chapter or not (root / "exercises" / name / "__init__.py").exists():
         return []
-    return importlib.import_module(f"exercises.{name}").EXERCISES
+    return importlib.import_module(f"exercises.{name}").MASTERS
+
+
+def masters(path: Path, root: Path = contents.ROOT) -> list[Exercise]:
+    """Return the exercises of a chapter as they are on the page."""
+    return [master.variant() for master in load(path, root)]
 
 
 # -- one exercise --------------------------------------------------------------------------------
@@ -38,13 +44,13 @@ def masters(path: Path, root: Path = contents.ROOT) -> list[Exercise]:
 
 def render(exercise: Exercise) -> str:
     """Return the exercise as MyST Markdown, with its solution only if that is public."""
-    question = f"*{exercise.kind.capitalize()}, about {exercise.minutes} minutes.*\n\n"
-    question += exercise.question
+    kind = texts.fill(phrases.KIND[exercise.kind], {"minutes": exercise.minutes})
+    question = f"{kind}\n\n{exercise.text('question')}"
     if exercise.kind != "by hand":
         question += f"\n\n{code(exercise.starter)}"
     options = {"label": exercise.id, "class": f"difficulty-{exercise.difficulty}"}
-    boxes = [box("exercise", exercise.title, question, **options)]
-    boxes.append(box("dropdown", "Hint", exercise.hint, **{"class": "hint"}))
+    boxes = [box("exercise", exercise.text("title"), question, **options)]
+    boxes.append(box("dropdown", "Hint", exercise.text("hint"), **{"class": "hint"}))
     if exercise.public_solution:
         boxes.append(box("dropdown", "Solution", solution(exercise), **{"class": "solution"}))
     return "\n\n".join(boxes)
@@ -53,8 +59,8 @@ def render(exercise: Exercise) -> str:
 def solution(exercise: Exercise) -> str:
     """Return the solution as a reader sees it: code only where code was asked for."""
     if exercise.kind in ("by hand", "predict"):
-        return exercise.explanation
-    return f"{code(exercise.solution)}\n\n{exercise.explanation}"
+        return exercise.text("explanation")
+    return f"{code(exercise.solution)}\n\n{exercise.text('explanation')}"
 
 
 def code(source: str) -> str:

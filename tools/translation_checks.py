@@ -19,6 +19,7 @@ ROLE = re.compile(r"\{([\w:+-]+)\}`([^`]+)`")
 MATH = re.compile(r"(?<![\\$])\$(?!\$)((?:[^$\\]|\\.)+)\$")
 CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 LINK = re.compile(r"!?\[([^\]]*)\]\(([^)\s]*)\)")
+PART = re.compile(r"\{\{\w+\}\}|(?<!\{)\{[^{}]*\}(?!\})")  # what is filled in later
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 TARGET = re.compile(r"<([^<>]+)>$")
 ALLOW = re.compile(r"allow:\s*([\w, -]+)")
@@ -71,6 +72,7 @@ def masked(message: str) -> str:
     message = CODE.sub(FORMULA, message)
     message = MATH.sub(FORMULA, message)
     message = LINK.sub(r"\1", message)
+    message = PART.sub(NEUTRAL, message)
     return re.sub(r"<https?://[^>]+>|https?://\S+", NEUTRAL, message)
 
 
@@ -138,6 +140,7 @@ RULES: dict[str, Rule] = {
     "math": lambda o, t: difference(formulas(o), formulas(t)),
     "code": lambda o, t: difference(codes(o), codes(t)),
     "links": lambda o, t: difference(links(o), links(t)),
+    "parts": lambda o, t: difference(*(PART.findall(ROLE.sub("", m)) for m in (o, t))),
     "numbers": number_difference,
     "marks": lambda _, t: leftover_marks(t),
     "punctuation": lambda _, t: found(HALF_WIDTH, t),

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import polib
 
-from tools import catalogs, contents, editions, phrases
+from tools import catalogs, contents, editions, exercise_messages, phrases
 from tools import translation_checks as checks
 
 ROOT = contents.ROOT
@@ -74,7 +74,7 @@ def messages(root: Path) -> dict[str, list[str]]:
 
 def all_messages(root: Path, language: str) -> dict[str, list[str]]:
     """Return the messages of each catalog that this tool keeps."""
-    wanted = {phrases.CATALOG: phrases.extract(root)}
+    wanted = {phrases.CATALOG: phrases.extract(root)} | exercise_messages.extract(root)
     for page, said in messages(root).items():
         derived = {e.msgid for derive in catalogs.DERIVED for e in derive(root, language, page)}
         wanted[page] = [m for m in said if checks.needs_translation(m) and m not in derived]
@@ -164,7 +164,8 @@ def read_terms(root: Path, language: str) -> dict[str, str]:
 def survey(root: Path, language: str, write: bool) -> list[State]:
     """Compare all catalogs with the book, write them if asked to, and return their states."""
     terms = read_terms(root, language)
-    listed = {phrases.CATALOG, *catalogs.translated(root, language)}
+    listed = {phrases.CATALOG, *exercise_messages.extract(root)}
+    listed |= set(catalogs.translated(root, language))
     folder = catalogs.folder(root, language)
     states = []
     for name, wanted in all_messages(root, language).items():
@@ -178,12 +179,7 @@ def survey(root: Path, language: str, write: bool) -> list[State]:
             path.write_text(text, encoding="utf-8")
             state.current = True
         states.append(state)
-    return states + [judge_master(path, terms) for path in sorted(folder.glob("exercises/*.po"))]
-
-
-def judge_master(path: Path, terms: dict[str, str]) -> State:
-    """Return how far a master's catalog has come; the master's own tool keeps it up to date."""
-    return judge(f"exercises/{path.stem}", True, read(path), terms)
+    return states
 
 
 # -- reporting -----------------------------------------------------------------------------------

@@ -1,0 +1,98 @@
+"""Code that stands alone: functions of a master, with what they need and with nothing else."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+MASTERS = "exercises"  # code from here is copied; everything else is imported
+
+
+class _Gatherer:
+    """Collects definitions, each after what it needs."""
+
+    def __init__(self) -> None:
+        self.imports: dict[str, None] = {}
+        self.definitions: dict[tuple[str, str], str] = {}
+        self._open: set[tuple[str, str]] = set()
+
+    def add(self, module: ModuleType, name: str) -> None:
+        """Add what `name` stands for in a module, if the module says so."""
+        key = (module.__name__, name)
+        if key in self._open or key in self.definitions:
+            return
+        self._open.add(key)
+        source = inspect.getsource(module)
+        for node in ast.parse(source).body:
+            if name in _names_bound(node):
+                self._add_statement(module, node, name, source)
+        self._open.discard(key)
+
+    def _add_statement(self, module: ModuleType, node: ast.stmt, name: str, source: str) -> None:
+        if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
+            origin = importlib.import_module(str(node.module))
+            imported = next(a for a in node.names if (a.asname or a.name) == name)
+            if imported.asname:
+                raise ValueError(f"{module.__name__} must import {imported.name} under its name")
+            self.add(origin, imported.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            one = next(a for a in node.names if (a.asname or a.name.split(".")[0]) == name)
+            node.names = [one]
+            self.imports[ast.unparse(node)] = None
+        else:
+            for needed in _names_used(node):
+                self.add(module, needed)
+            code = "\n".join(source.split("\n")[_first_line(node) - 1 : node.end_lineno])
+            self.definitions[module.__name__, name] = code
+
+
+def gather(functions: Iterable[Callable[..., Any]]) -> str:
+    """Return the source of functions with all that they need of their modules.
+
+    What they import from the masters is copied, too; what they import from elsewhere is imported.
+    """
+    gathered = _Gatherer()
+    for function in functions:
+        gathered.add(sys.modules[function.__module__], function.__name__)
+    names = [name for _, name in gathered.definitions]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"two modules define {', '.join(sorted(twice))}: one must be renamed")
+    imports = [line for line in gathered.imports if "__future__" not in line]
+    plain = sorted(line for line in imports if line.startswith("import"))
+    froms = sorted(line for line in imports if line.startswith("from"))
+    header = "\n".join([*plain, *froms])
+    return "\n\n\n".join(part for part in (header, *gathered.definitions.values()) if part) + "\n"
+
+
+def _is_ours(module: str | None) -> bool:
+    return (module or "").split(".")[0] == MASTERS
+
+
+def _first_line(node: ast.stmt) -> int:
+    decorators = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(d.lineno for d in decorators)])
+
+
+def _names_bound(node: ast.stmt) -> set[str]:
+    """Return the names that a statement of a module defines."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return {node.name}
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return {a.asname or a.name.split(".")[0] for a in node.names}
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    elif isinstance(node, ast.AnnAssign):
+        targets = [node.target]
+    return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+
+
+def _names_used(node: ast.stmt) -> list[str]:
+    """Return the names that a statement reads, in order of appearance."""
+    read = [n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+    return list(dict.fromkeys(n.id for n in read))

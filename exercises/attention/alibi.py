@@ -1,0 +1,162 @@
+"""Linear biases in place of positions."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import torch
+
+from exercises import Check, Exercise
+from exercises.attention.heads import normal
+
+PUBLISHED = r"""
+{cite:t}`press2022train` put no positions into the input at all. Head $h = 1, \dots, H$ takes from each score the distance of query and key, $i - j$, times a slope $m_h = 2^{-8h/H}$ of its own; what comes later stays hidden.
+"""
+VARIED = r"""
+{cite:t}`press2022train` put no positions into the input at all. Head $h = 1, \dots, H$ takes from each score the distance of query and key, $i - j$, times a slope of its own, here $m_h = 2^{-{{power}}h/H}$; what comes later stays hidden.
+"""
+TASK = """
+Write `alibi_bias`, an additive mask. The queries are the *last* positions, as in decoding with a cache. Then write `attend_alibi`, and check that the last query alone gets the same as in company. Which heads look far?
+"""
+STARTER = '''
+def alibi_bias(n_heads, n_queries, n_keys):
+    """Return the bias, (H, T_q, T_k), -inf where a query must not look."""
+    ...
+
+def attend_alibi(q, k, v):
+    """q (H, T_q, d), k and v (H, T_k, d)"""
+    ...
+'''
+HINT = "Build the distances of all pairs by broadcasting, `(T_q, 1)` minus `(T_k,)`; which position does query 0 have when there are fewer queries than keys? The slopes then need the shape `(H, 1, 1)`."
+SOLUTION = """
+def alibi_bias(n_heads, n_queries, n_keys):
+    slopes = 2.0 ** (-POWER * torch.arange(1, n_heads + 1) / n_heads)
+    positions = torch.arange(n_keys - n_queries, n_keys)
+    distance = positions[:, None] - torch.arange(n_keys)
+    bias = -slopes[:, None, None] * distance
+    return bias.masked_fill(distance < 0, -math.inf)
+
+def attend_alibi(q, k, v):
+    bias = alibi_bias(q.shape[-3], q.shape[-2], k.shape[-2])
+    return attention.scaled_dot_product_attention(q, k, v, mask=bias)
+"""
+EXPLANATION = r"""
+Query $t$ of the queries stands at position $T_k - T_q + t$; without this shift, decoding with a cache takes the newest token for the first one and lets it see a single key. The last heads have the smallest slopes, so they look farthest: at $h = H$ the slope is $2^{-{{power}}}$, and a key {{far}} tokens away loses a factor of $e$. Distances longer than any in training are nothing new, just a larger penalty; that is why such a model can read on past the length it was trained with.
+"""
+# The mistake, and what it writes in place of what stands in the solution.
+MISTAKES = {
+    "queries taken for the first positions": (
+        "torch.arange(n_keys - n_queries, n_keys)",
+        "torch.arange(n_queries)",
+    ),
+    "slopes counted from zero": ("torch.arange(1, n_heads + 1)", "torch.arange(n_heads)"),
+    "a reward for distance": ("-slopes", "slopes"),
+    "the future in sight": ("distance < 0", "distance < -n_keys"),
+    "one slope for all": ("torch.arange(1, n_heads + 1)", "torch.ones(n_heads)"),
+}
+
+
+def exercise(
+    seed: int = 0, n_heads: int = 4, power: int = 8, n_queries: int = 5, n_keys: int = 9
+) -> Exercise:
+    """Return the exercise with the slopes ``2 ** (-power * h / n_heads)``."""
+    solution = SOLUTION.replace("POWER", str(power))
+    slopes = {"n_heads": n_heads, "power": power}
+    more_heads = {"n_heads": 2 * n_heads, "power": power}
+    return Exercise(
+        id="attention-alibi",
+        title="Positions as a penalty: ALiBi",
+        kind="code",
+        difficulty=3,
+        minutes=30,
+        points=6,
+        question=f"{PUBLISHED if power == 8 else VARIED}{TASK}",
+        starter=STARTER,
+        hint=HINT,
+        solution=solution,
+        explanation=EXPLANATION,
+        values={"power": power, "far": 2**power},
+        visible=(
+            Check(bias_has_its_shape, {"n_heads": n_heads}),
+            Check(bias_is_causal, {"n_heads": n_heads}),
+        ),
+        hidden=(
+            Check(bias_is_right, slopes | {"n_queries": n_queries, "n_keys": n_keys}),
+            Check(bias_is_right, more_heads | {"n_queries": n_keys, "n_keys": n_keys}),
+            Check(last_query_is_the_same_alone, {"seed": seed, "n_heads": n_heads}),
+            Check(bias_is_used, {"seed": seed + 1} | slopes),
+        ),
+        wrong_answers={
+            mistake: solution.replace(right, wrong) for mistake, (right, wrong) in MISTAKES.items()
+        },
+        words=True,
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw numbers, sizes, and how steep the slopes are."""
+    n_queries = rng.randrange(3, 6)
+    return {
+        "seed": rng.randrange(10_000),
+        "n_heads": rng.choice((2, 4, 6)),
+        "power": rng.choice((4, 5, 6, 7, 9, 10)),
+        "n_queries": n_queries,
+        "n_keys": n_queries + rng.randrange(2, 6),
+    }
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def bias_has_its_shape(alibi_bias, *, n_heads):
+    """Check that there is one table for each head."""
+    shape = tuple(alibi_bias(n_heads, 3, 5).shape)
+    assert shape == (n_heads, 3, 5), f"alibi_bias should give ({n_heads}, 3, 5), not {shape}"
+
+
+def bias_is_causal(alibi_bias, *, n_heads):
+    """Check that it is minus infinity where a key comes later, and only there."""
+    seen = alibi_bias(n_heads, 5, 5) > -math.inf
+    expected = torch.ones(5, 5).tril().bool().expand(n_heads, 5, 5)
+    assert torch.equal(seen, expected), "Exactly the keys that come later should get -inf"
+
+
+def bias_is_right(alibi_bias, *, n_heads, power, n_queries, n_keys):
+    """Check that each number is minus slope times distance."""
+    bias = alibi_bias(n_heads, n_queries, n_keys)
+    for h in range(n_heads):
+        for t in range(n_queries):
+            i = n_keys - n_queries + t
+            for j in range(n_keys):
+                slope = 2 ** (-power * (h + 1) / n_heads)
+                expected = -slope * (i - j) if j <= i else -math.inf
+                got = float(bias[h, t, j])
+                assert got == expected or abs(got - expected) < 1e-5, (
+                    f"For {n_heads} heads, {n_queries} queries and {n_keys} keys the bias of "
+                    f"head {h + 1}, query {t}, key {j} should not be {got:.4g}: check the sign, "
+                    "the slope, and at which position the query stands"
+                )
+
+
+def last_query_is_the_same_alone(attend_alibi, *, seed, n_heads):
+    """Compare the last query alone with the last row of the whole."""
+    q, k, v = normal(3, n_heads, 7, 8, seed=seed)
+    error = float((attend_alibi(q[:, -1:], k, v) - attend_alibi(q, k, v)[:, -1:]).abs().max())
+    assert error < 1e-9, f"The last query alone gets an answer that is off by {error:.2g}"
+
+
+def bias_is_used(attend_alibi, *, seed, n_heads, power):
+    """Compare with a softmax written out."""
+    q, k, v = normal(3, n_heads, 6, 8, seed=seed)
+    slopes = torch.tensor([2.0 ** (-power * h / n_heads) for h in range(1, n_heads + 1)])
+    scores = q @ k.mT / math.sqrt(8) + slopes[:, None, None] * torch.arange(6.0)
+    scores = scores.masked_fill(torch.ones(6, 6).triu(1).bool(), -math.inf)
+    error = float((attend_alibi(q, k, v) - scores.softmax(-1) @ v).abs().max())
+    assert error < 1e-5, (
+        f"attend_alibi is off by {error:.2g}: add the bias to the scaled scores, before softmax"
+    )

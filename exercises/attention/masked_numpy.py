@@ -1,0 +1,209 @@
+"""Masked attention in NumPy, in which a row may be allowed nothing."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+from exercises import Check, Exercise
+
+QUESTION = """
+Write attention with a boolean mask in NumPy. A query that may look at nothing gets zeros. No warning may appear, also when the scores are in the thousands.
+"""
+HIDING = """
+Here the mask is `True` where a query must *not* look, as PyTorch's `nn.MultiheadAttention` has it.
+"""
+STARTER = '''
+def masked_attention(q, k, v, mask):
+    """q (T_q, d_k), k (T_k, d_k), v (T_k, d_v)
+
+    mask (T_q, T_k), True where a query {may} look"""
+    ...
+'''
+HINT = r"Subtract each row's maximum before you exponentiate. What is the maximum of a row that is $-\infty$ throughout, and what is it minus itself?"
+# In these answers SEEN stands for the mask, True where a query may look.
+SOLUTION = """
+def masked_attention(q, k, v, mask):
+    scores = np.where(SEEN, q @ k.T / np.sqrt(k.shape[1]), -np.inf)
+    largest = scores.max(axis=1, keepdims=True)
+    shift = np.where(np.isneginf(largest), 0, largest)
+    exponentials = np.exp(scores - shift)
+    total = exponentials.sum(axis=1, keepdims=True)
+    return exponentials @ v / np.where(total == 0, 1, total)
+"""
+EXPLANATION = r"""
+Two places need care. The maximum of an empty row is $-\infty$, and $-\infty - (-\infty)$ is not a number, so we subtract 0 there; all exponentials of that row are then 0. So is their sum, and dividing by 1 instead leaves the zeros. A large negative number in place of $-\infty$ would not do: that row would become the mean of values it may not see.
+"""
+WRONG_ANSWERS = {
+    "blind rows become nan": """
+        def masked_attention(q, k, v, mask):
+            scores = np.where(SEEN, q @ k.T / np.sqrt(k.shape[1]), -np.inf)
+            w = np.exp(scores - scores.max(axis=1, keepdims=True))
+            return w / w.sum(axis=1, keepdims=True) @ v
+        """,
+    "a large negative number": """
+        def masked_attention(q, k, v, mask):
+            scores = np.where(SEEN, q @ k.T / np.sqrt(k.shape[1]), -1e9)
+            w = np.exp(scores - scores.max(axis=1, keepdims=True))
+            return w / w.sum(axis=1, keepdims=True) @ v
+        """,
+    "the mask after the softmax": """
+        def masked_attention(q, k, v, mask):
+            scores = q @ k.T / np.sqrt(k.shape[1])
+            w = np.exp(scores - scores.max(axis=1, keepdims=True))
+            return w / w.sum(axis=1, keepdims=True) * SEEN @ v
+        """,
+    "no maximum subtracted": """
+        def masked_attention(q, k, v, mask):
+            w = np.exp(q @ k.T / np.sqrt(k.shape[1])) * SEEN
+            total = w.sum(axis=1, keepdims=True)
+            return w @ v / np.where(total == 0, 1, total)
+        """,
+    "the maximum taken over hidden keys too": """
+        def masked_attention(q, k, v, mask):
+            scores = q @ k.T / np.sqrt(k.shape[1])
+            w = np.exp(scores - scores.max(axis=1, keepdims=True)) * SEEN
+            total = w.sum(axis=1, keepdims=True)
+            return w @ v / np.where(total == 0, 1, total)
+        """,
+    "the scale forgotten": """
+        def masked_attention(q, k, v, mask):
+            scores = np.where(SEEN, q @ k.T, -np.inf)
+            largest = scores.max(axis=1, keepdims=True)
+            w = np.exp(scores - np.where(np.isneginf(largest), 0, largest))
+            total = w.sum(axis=1, keepdims=True)
+            return w @ v / np.where(total == 0, 1, total)
+        """,
+    "the mask turned round": """
+        def masked_attention(q, k, v, mask):
+            scores = np.where(SEEN ^ True, q @ k.T / np.sqrt(k.shape[1]), -np.inf)
+            largest = scores.max(axis=1, keepdims=True)
+            w = np.exp(scores - np.where(np.isneginf(largest), 0, largest))
+            total = w.sum(axis=1, keepdims=True)
+            return w @ v / np.where(total == 0, 1, total)
+        """,
+}
+
+
+def exercise(seed: int = 0, hides: bool = False) -> Exercise:
+    """Return the exercise with a mask that says what is seen, or what it hides."""
+    seen = "~mask" if hides else "mask"
+    given = [{"seed": seed + i, "hides": hides} for i in range(4)]
+    return Exercise(
+        id="attention-masked-numpy",
+        title="A row that may look at nothing",
+        kind="code",
+        difficulty=2,
+        minutes=20,
+        points=4,
+        question=f"{QUESTION}{HIDING}" if hides else QUESTION,
+        starter=STARTER.format(may="must not" if hides else "may"),
+        hint=HINT,
+        solution=SOLUTION.replace("SEEN", seen),
+        explanation=EXPLANATION,
+        visible=(
+            Check(agrees_where_rows_see, given[0]),
+            Check(has_the_right_shape, {"hides": hides}),
+        ),
+        hidden=(
+            Check(blind_rows_give_zeros, given[1]),
+            Check(large_scores_are_safe, given[2]),
+            Check(arguments_stay_as_they_are, given[3]),
+        ),
+        wrong_answers={
+            mistake: code.replace("SEEN", seen) for mistake, code in WRONG_ANSWERS.items()
+        },
+        public_solution=True,
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw numbers, and what the mask means."""
+    return {"seed": rng.randrange(10_000), "hides": rng.random() < 0.5}
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def masked_case(seed: int, t_q: int = 5, t_k: int = 7, d_k: int = 6, d_v: int = 4):
+    """Draw queries, keys, values and a mask in which every row sees something."""
+    rng = np.random.default_rng(seed)
+    mask = rng.random((t_q, t_k)) < 0.5
+    mask[np.arange(t_q), np.arange(t_q) % t_k] = True
+    return *(rng.standard_normal(s) for s in ((t_q, d_k), (t_k, d_k), (t_k, d_v))), mask
+
+
+def library_attention(*arrays) -> np.ndarray:
+    """Let PyTorch say what the answer is."""
+    q, k, v, mask = (torch.from_numpy(np.asarray(x))[None, None] for x in arrays)
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)[0, 0].numpy()
+
+
+def agrees_where_rows_see(masked_attention, *, seed, hides):
+    """Compare with PyTorch where no row is empty."""
+    q, k, v, seen = masked_case(seed)
+    out = masked_attention(q, k, v, seen != hides)
+    error = np.abs(out - library_attention(q, k, v, seen)).max()
+    assert error < 1e-10, (
+        f"masked_attention differs from PyTorch by {error:.2g}: are the scores scaled, hidden "
+        "before the softmax, and does each row of weights sum to 1?"
+    )
+
+
+def has_the_right_shape(masked_attention, *, hides):
+    """Check that the result is (T_q, d_v)."""
+    q, k, v, seen = masked_case(0, t_q=3, t_k=4, d_v=2)
+    shape = np.shape(masked_attention(q, k, v, seen != hides))
+    assert shape == (3, 2), f"3 queries and values of width 2 should give (3, 2), not {shape}"
+
+
+def without_warning(function, *arguments):
+    """Call a function, and fail where NumPy would warn."""
+    try:
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            return function(*arguments)
+    except FloatingPointError as error:
+        raise AssertionError(
+            f"NumPy warns ({error}): think of rows that are -inf throughout, and of large scores"
+        ) from error
+
+
+def blind_rows_give_zeros(masked_attention, *, seed, hides):
+    """Check that a row that sees nothing is zero, and the others as before."""
+    q, k, v, seen = masked_case(seed)
+    expected = library_attention(q, k, v, seen)
+    for row in (0, 3):
+        seen[row], expected[row] = False, 0.0
+    out = without_warning(masked_attention, q, k, v, seen != hides)
+    assert np.isfinite(out).all(), "A query that may look at nothing gives nan, and not zeros"
+    assert np.abs(out[[0, 3]]).max() == 0, "A query that may look at nothing should give zeros"
+    assert np.allclose(out, expected), "Queries beside one that is blind should be as before"
+
+
+def large_scores_are_safe(masked_attention, *, seed, hides):
+    """Check scores in the thousands, the largest of them hidden."""
+    q, k, v, seen = masked_case(seed)
+    k[0] = 40.0 * q[0]
+    q, seen[:, 0], seen[:, 1] = 100.0 * q, False, True
+    expected = library_attention(q, k, v, seen)
+    out = without_warning(masked_attention, q, k, v, seen != hides)
+    assert np.allclose(out, expected), (
+        "With large scores the result is wrong: subtract from each row its largest score, and "
+        "only scores that are allowed count for that"
+    )
+
+
+def arguments_stay_as_they_are(masked_attention, *, seed, hides):
+    """Check that no argument is written to."""
+    q, k, v, seen = masked_case(seed)
+    case = (q, k, v, seen != hides)
+    before = [x.copy() for x in case]
+    masked_attention(*case)
+    same = all((x == old).all() for x, old in zip(case, before, strict=True))
+    assert same, "masked_attention writes into one of its arguments; work on a copy"

@@ -1,0 +1,88 @@
+"""The messages of the exercises, and what a page gets from their translations.
+
+``locale/<language>/LC_MESSAGES/exercises/<chapter>.po`` holds the messages of a chapter's
+masters: the templates of their texts, so that one translation serves every variant, and what
+their checks say. ``exercises/assignments.po`` holds what assignments say around them. The pages'
+messages about exercises are derived from both (`derive`), so that nothing is translated twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import polib
+
+from companion.assign import localise, phrases, sources
+from exercises import TEXTS, Exercise, Master, texts
+from tools import contents, exercises
+
+SEEDS = 60  # as many variants are looked at for messages of their own
+FOLDER = "exercises"
+COMMON = f"{FOLDER}/assignments"
+
+Translate = Callable[[str], str]
+
+
+# -- from masters to catalogs --------------------------------------------------------------------
+
+
+def extract(root: Path = contents.ROOT) -> dict[str, list[str]]:
+    """Return all messages by the name of their catalog, in order."""
+    found = {COMMON: phrases.all_phrases()}
+    for path in contents.chapters(root):
+        if masters := exercises.load(path, root):
+            said = (message for master in masters for message in _of_master(master))
+            found[f"{FOLDER}/{path.stem}"] = list(dict.fromkeys(said))
+    return found
+
+
+def _of_master(master: Master) -> Iterator[str]:
+    """Yield the messages of an exercise, those of its page first."""
+    for exercise in master.variants(SEEDS):
+        for part in TEXTS:
+            yield from texts.messages(getattr(exercise, part))
+        for check in (*exercise.visible, *exercise.hidden):
+            yield check.what
+            yield from _said(check.function)
+
+
+@cache
+def _said(function: Callable[..., None]) -> list[str]:
+    return localise.messages(sources.gather([function]))
+
+
+# -- from catalogs to pages ----------------------------------------------------------------------
+
+
+def speaker(root: Path, language: str, chapter: str) -> Translate:
+    """Return a function from a message to its translation; without one it stays as it is."""
+    folder = root / "locale" / language / "LC_MESSAGES"
+    known: dict[str, str] = {}
+    for name in (COMMON, f"{FOLDER}/{chapter}"):
+        path = folder / f"{name}.po"
+        if path.exists():
+            done = (entry for entry in polib.pofile(str(path)) if entry.translated())
+            known |= {entry.msgid: entry.msgstr for entry in done}
+    return lambda text: known.get(text, text)
+
+
+def derive(root: Path, language: str, page: str) -> list[polib.POEntry]:
+    """Return what the exercises' catalogs say about the messages of a page."""
+    path = root / f"{page}.ipynb"
+    into = speaker(root, language, path.stem)
+    found: dict[str, polib.POEntry] = {}
+    for exercise in exercises.masters(path, root):
+        values = {**exercise.values, "minutes": exercise.minutes}
+        for text in (t for part in _on_page(exercise) for t in texts.messages(part)):
+            filled, translated = (texts.fill(t, values) for t in (text, into(text)))
+            found[filled] = polib.POEntry(msgid=filled, msgstr=translated)
+    return list(found.values())
+
+
+def _on_page(exercise: Exercise) -> Iterator[str]:
+    yield from (exercise.title, phrases.KIND[exercise.kind], phrases.HINT)
+    yield from (exercise.question, exercise.hint)
+    if exercise.public_solution:
+        yield from (phrases.SOLUTION, exercise.explanation)
