@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from html import escape, unescape
 from pathlib import Path
 
+from PIL import Image
 from sphinx.util import logging
 
 from .pictures import size_on_page
@@ -26,7 +28,10 @@ VIEW = re.compile(
     re.DOTALL,
 )
 DATA_PICTURE = re.compile(r'<img\b[^>]*\bsrc="data:image/([\w+]+);base64,([^"]+)"[^>]*>')
+# What all states of a widget share is stored once, as the background of a class.
+GROUND = re.compile(r"\.([\w-]+) \{ background: url\(data:image/\w+;base64,([^)]+)\)")
 ALT = re.compile(r'\balt="([^"]*)"')
+CLASSES = re.compile(r'\bclass="([^"]*)"')
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 LETTERS = re.compile(r"[A-Za-z]{2}")
 CONTROLS = ("Slider", "Dropdown", "ToggleButtons", "Checkbox", "RadioButtons", "Select")
@@ -124,9 +129,23 @@ def count_controls(models: dict, identity: str) -> int:
     return sum(name.endswith(CONTROLS) for name in names)
 
 
-def write_picture(app, found) -> tuple[str, int, int]:
-    """Write an embedded picture as a file; return its name and its size on the page."""
+def on_its_ground(models: dict, found) -> bytes:
+    """Return the bytes of a picture, laid on what the widget's states share."""
     data = base64.b64decode(found[2])
+    classes = (CLASSES.search(found[0]) or ["", ""])[1].split()
+    sheets = " ".join(str(model["state"].get("value", "")) for model in models.values())
+    grounds = [base64.b64decode(code) for name, code in GROUND.findall(sheets) if name in classes]
+    if not grounds:
+        return data
+    ground, part = (Image.open(io.BytesIO(each)).convert("RGBA") for each in (grounds[0], data))
+    whole = io.BytesIO()
+    Image.alpha_composite(ground.resize(part.size), part).save(whole, "webp", lossless=True)
+    return whole.getvalue()
+
+
+def write_picture(app, models: dict, found) -> tuple[str, int, int]:
+    """Write an embedded picture as a file; return its name and its size on the page."""
+    data = on_its_ground(models, found)
     name = f"widget-{hashlib.sha256(data).hexdigest()[:16]}.{SUFFIXES[found[1]]}"
     folder = Path(app.outdir) / "_images"
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +161,7 @@ def still_picture(app, models: dict, identity: str, root: str) -> str:
     found = first_picture(models, identity)
     if not found:
         return ""
-    name, width, height = write_picture(app, found)
+    name, width, height = write_picture(app, models, found)
     alt = escape(unescape((ALT.search(found[0]) or ["", ""])[1]))
     return f'<img src="{root}_images/{name}" alt="{alt}" width="{width}" height="{height}">'
 
