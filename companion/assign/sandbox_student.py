@@ -1,0 +1,299 @@
+"""The process in which a submission's code runs. It never sees a hidden test.
+
+It runs cells, tells which names they define, hands out their values as data, and calls functions
+with arguments that it is given. What is right is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import gc
+import importlib
+import io
+import os
+import signal
+import sys
+import tempfile
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from companion.assign import sandbox_kernel as kernel
+from companion.assign.sandbox_audit import Guard
+from companion.assign.sandbox_channel import Channel, Closed
+from companion.assign.sandbox_wire import Decoder, Encoder, random_states, set_random_states
+
+_NOTES = 20  # attempts that are told
+
+
+class OutputLimit(BaseException):
+    """The cell prints too much; not an `Exception`, so that `except Exception` lets it pass."""
+
+
+class Sink(io.TextIOBase):
+    """Takes what is printed, counts it, and keeps nothing."""
+
+    encoding = "utf-8"
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.count = 0
+        self.buffer = self
+
+    def write(self, text: Any) -> int:  # type: ignore[override]
+        self.count += len(text)
+        if self.count > self.most:
+            raise OutputLimit
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+
+# -- the notebook --------------------------------------------------------------------------------
+
+
+class _Otter(types.ModuleType):
+    """Stands in for otter: whatever a notebook asks of it, nothing happens."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: _Otter("otter")
+
+
+def shell(note: Callable[[str], None]) -> InteractiveShell:
+    """Return IPython's shell without history, tracebacks and programs."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "NoColor"
+    made = InteractiveShell.instance(config=config)
+
+    def ignored(*args: Any, **kwargs: Any) -> None:
+        note("asked to run a shell command, which was left out")
+
+    quiet = lambda *args, **kwargs: None  # noqa: E731
+    vars(made).update(showtraceback=quiet, showsyntaxerror=quiet, system=ignored)
+    made.register_magic_function(quiet, "line", "matplotlib")  # figures are drawn for nobody
+    for name in ("pip", "conda", "mamba", "uv", "system", "sx", "bash", "sh", "script"):
+        for kind in ("line", "cell"):
+            made.register_magic_function(ignored, kind, name)
+    return made
+
+
+def describe(error: BaseException) -> dict[str, str]:
+    """Return an error as text, whatever its author made of it."""
+    try:
+        text = str(error)[:500]
+    except BaseException:
+        text = ""
+    return {"type": type(error).__name__[:80], "text": text}
+
+
+class Notebook:
+    """The submission, running: answers one request at a time."""
+
+    def __init__(self, channel: Channel, most_output: int) -> None:
+        self.channel = channel
+        self.sink = Sink(most_output)
+        self.objects: list[Any] = []
+        self.shell = shell(self.note)
+        self.notes = 0
+
+    def note(self, what: str) -> None:
+        """Tell the grader what was tried."""
+        self.notes += 1
+        if self.notes <= _NOTES:
+            self.channel.send({"note": what[:300]})
+
+    def serve(self) -> None:
+        """Answer until the grader has gone."""
+        while True:
+            try:
+                tree, blob = self.channel.receive()
+            except KeyboardInterrupt:  # came too late for the cell it was meant for
+                continue
+            self.reply(tree, blob)
+
+    def reply(self, tree: dict[str, Any], blob: bytes) -> None:
+        """Do what is asked, and send what came of it."""
+        try:
+            encoder = Encoder(self.refer)
+            decoder = Decoder(blob, self.referred, trusted=True)
+            answer = {"ok": getattr(self, f"do_{tree['do']}")(tree, encoder, decoder)}
+        except Closed:
+            raise
+        except BaseException as error:
+            encoder = Encoder(self.refer)
+            answer = {"error": describe(error)}
+        self.channel.send(answer, bytes(encoder.blob))
+
+    # -- references
+
+    def refer(self, value: Any) -> dict[str, Any]:
+        """Keep something that is not data, and return a reference to it."""
+        self.objects.append(value)
+        return {
+            "k": "remote",
+            "id": len(self.objects) - 1,
+            "type": type(value).__name__[:80],
+            "name": str(getattr(value, "__name__", ""))[:80],
+            "callable": callable(value),
+        }
+
+    def referred(self, tree: dict[str, Any]) -> Any:
+        """Return what a reference of the grader's stands for."""
+        if tree["k"] == "yours":
+            return self.objects[tree["id"]]
+        if tree["k"] == "imported":
+            return getattr(importlib.import_module(tree["module"]), tree["name"])
+        return lambda *args, **kwargs: self.call_back(tree["id"], args, kwargs)
+
+    def call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a function of the grader's."""
+        encoder = Encoder(self.refer)
+        request = {"call": number, "args": encoder.encode(args), "kwargs": encoder.encode(kwargs)}
+        self.channel.send(request, bytes(encoder.blob))
+        tree, blob = self.channel.receive()
+        if "error" in tree:
+            raise RuntimeError(tree["error"])
+        return Decoder(blob, self.referred, trusted=True).decode(tree["ok"])
+
+    # -- requests
+
+    def do_cell(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        self.sink.count = 0
+        result = self.shell.run_cell(tree["source"], store_history=False)
+        error = result.error_before_exec or result.error_in_exec
+        if error is None:
+            return None
+        return describe(error)
+
+    def do_names(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        return [name for name in dict.keys(self.shell.user_ns) if isinstance(name, str)]
+
+    def do_get(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        return encoder.encode(self.shell.user_ns[tree["name"]])
+
+    def do_attribute(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        return encoder.encode(getattr(self.objects[tree["id"]], tree["name"]))
+
+    def do_item(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        return encoder.encode(self.objects[tree["id"]][decoder.decode(tree["key"])])
+
+    def do_length(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        return int(len(self.objects[tree["id"]]))
+
+    def do_items(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        return encoder.encode(iter(list(self.objects[tree["id"]])))
+
+    def do_call(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        args, kwargs = decoder.decode(tree["args"]), decoder.decode(tree["kwargs"])
+        before = self.snapshot(args)
+        self.sink.count = 0
+        with surroundings(decoder.decode(tree["around"])):
+            result = self.objects[tree["id"]](*args, **kwargs)
+            answer = {"result": encoder.encode(result), "around": encoder.encode(random_states())}
+        # Arguments came as copies, so what was written into them has to travel back.
+        changed = self.snapshot(args) != before
+        return {**answer, "args": encoder.encode(args) if changed else None}
+
+    def snapshot(self, args: list[Any]) -> tuple[Any, bytes]:
+        """Return arguments in a form that can be compared."""
+        encoder = Encoder(lambda value: {"k": "remote", "id": id(value)})
+        return encoder.encode([a for a in args if not isinstance(a, Iterator)]), bytes(encoder.blob)
+
+
+@contextlib.contextmanager
+def surroundings(around: dict[str, Any]) -> Iterator[None]:
+    """Call as if the caller were here: with its random numbers, NumPy errors and grad mode."""
+    set_random_states(around["random"])
+    with np.errstate(**around["numpy errors"]), torch.set_grad_enabled(around["grad"]):
+        yield
+
+
+# -- the process ---------------------------------------------------------------------------------
+
+
+def _environment(folder: str, keep: tuple[str, ...]) -> None:
+    """Leave nothing in the environment but what a notebook needs."""
+    kept = {name: os.environ[name] for name in keep if name in os.environ}
+    places = ("HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR", "XDG_CACHE_HOME", "PWD")
+    os.environ.clear()
+    os.environ.update(kept, PATH="/usr/bin:/bin", LANG="C.UTF-8", MPLBACKEND="agg")
+    os.environ.update(dict.fromkeys(places, folder), CUDA_VISIBLE_DEVICES="", COMPANION_QUIET="")
+    tempfile.tempdir = folder
+    os.chdir(folder)
+
+
+def _limits(settings: dict[str, Any]) -> None:
+    kernel.limit("RLIMIT_CORE", 0)
+    kernel.limit("RLIMIT_CPU", int(settings["cpu"]) + 1)
+    kernel.limit("RLIMIT_FSIZE", settings["file_size"])
+    kernel.limit("RLIMIT_NOFILE", 256)
+    kernel.limit("RLIMIT_NPROC", settings["processes"])
+    kernel.limit_memory(settings["memory"])
+
+
+def _only_channel(number: int) -> Channel:
+    """Close every file but one end of the connection; standard output goes nowhere."""
+    import socket
+
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nowhere, standard)
+    if number != 3:
+        os.dup2(number, 3, inheritable=False)
+    os.closerange(4, 65536)
+    return Channel(socket.socket(fileno=3))
+
+
+def _modules(sys_path: list[str]) -> None:
+    """Put a harmless otter in the place of the real one, and forget the test files' classes."""
+    for name in [n for n in sys.modules if n == "otter" or n.startswith("otter.")]:
+        del sys.modules[name]
+    sys.modules["otter"] = _Otter("otter")
+    sys.path[:] = sys_path
+    sys.dont_write_bytecode = True
+
+
+def main(settings: dict[str, Any], connection: int) -> None:
+    """Become the process of a submission, for good.
+
+    Parameters
+    ----------
+    settings : dict
+        Limits, and the files that may be used: see `sandbox.Limits` and `sandbox.Places`.
+    connection : int
+        The number of the open socket.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    channel = _only_channel(connection)
+    _environment(settings["folder"], tuple(settings["keep"]))
+    _modules(settings["sys_path"])
+    torch.set_num_threads(settings["threads"])
+    _limits(settings)
+    locked = kernel.landlock(settings["readable"], settings["writable"])
+    kernel.hide_memory()
+    notebook = Notebook(channel, settings["output"])
+    Guard(settings["readable"], settings["writable"], notebook.note).install()
+    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = notebook.sink  # type: ignore[assignment]
+    gc.freeze()
+    builtins.input = _no_input
+    channel.send({"landlock": locked, "namespaces": settings["isolated"]})
+    with contextlib.suppress(Closed):
+        notebook.serve()
+
+
+def _no_input(prompt: object = "") -> str:
+    raise EOFError("there is nobody to answer input() while a notebook is graded")
