@@ -1,25 +1,30 @@
-"""What only a notebook needs: to print, check, show, draw and play.
+"""What only a notebook needs: to print, check, show, draw, train and play.
 
 Nothing heavy is imported here; each function imports what it needs when it is called.
 """
 
 from companion.notebook.checks import CheckFailed, check
 from companion.notebook.formatting import latex, report
+from companion.notebook.hardware import hardware
 from companion.notebook.heatmap import attention_map
 from companion.notebook.progressbar import Progress, progress
 from companion.notebook.source import show
+from companion.notebook.stopping import Stoppable, stoppable
 from companion.notebook.style import use_style
 from companion.notebook.widgets import explore
 
 __all__ = [
     "CheckFailed",
     "Progress",
+    "Stoppable",
     "attention_map",
     "check",
     "explore",
+    "hardware",
     "latex",
     "progress",
     "report",
     "show",
+    "stoppable",
     "use_style",
 ]

@@ -45,8 +45,14 @@ class Progress(Generic[T]):
                 yield item
                 self.done += 1
                 self._draw()
+                if self._ends():
+                    break
         finally:
             self._draw(last=True)
+
+    def _ends(self) -> bool:
+        """Tell whether to end before the last item."""
+        return False
 
     def __len__(self) -> int:
         return self.total
@@ -74,6 +80,17 @@ class Progress(Generic[T]):
         if last and self.elapsed:
             parts.append(f"{seconds:.1f} s")
         return "  ".join(parts)
+
+
+def count(iterable: Iterable[Any], total: int | None) -> int:
+    """Return how many items there will be, having checked it."""
+    if total is None:
+        if not isinstance(iterable, Sized):
+            raise ValueError(f"total must be given for a {type(iterable).__name__} (no length)")
+        total = len(iterable)
+    if total < 0:
+        raise ValueError(f"total must be 0 or more, got {total}")
+    return total
 
 
 def progress(
@@ -115,10 +132,4 @@ def progress(
     ...     bar.set(loss=1 / (step + 1))
     training  ████████████████████ 100% 4/4  loss 0.2500
     """
-    if total is None:
-        if not isinstance(iterable, Sized):
-            raise ValueError(f"total must be given for a {type(iterable).__name__} (no length)")
-        total = len(iterable)
-    if total < 0:
-        raise ValueError(f"total must be 0 or more, got {total}")
-    return Progress(iterable, total, description, elapsed)
+    return Progress(iterable, count(iterable, total), description, elapsed)
