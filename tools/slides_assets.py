@@ -1,0 +1,57 @@
+"""What a deck of slides loads, gathered in the folder beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+from tools import assets, staging
+from tools.contents import ROOT
+
+SHARED = ("fonts", "tokens")  # of the pages' style sheets, what slides wear too
+OWN = ("slides.css", "slides.js")
+LATE = re.compile(r"font-display: \w+")
+
+
+def shared_styles(names: tuple[str, ...]) -> str:
+    """Return style sheets of the pages, with fonts that are waited for.
+
+    On a page a face that comes late may stay away; on a slide and on paper it must not.
+    """
+    sheets = [ROOT / "web" / "css" / f"{name}.css" for name in names]
+    css = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+    return LATE.sub("font-display: block", css)
+
+
+def code_colours() -> str:
+    """Return the lines of the pages' style sheet that colour code."""
+    lines = (ROOT / "web" / "css" / "code.css").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if line.startswith(".highlight :is("))
+
+
+def own_style() -> str:
+    """Return the whole style sheet of the slides."""
+    own = (ROOT / "web" / "slides" / "slides.css").read_text(encoding="utf-8")
+    return "\n".join((shared_styles(SHARED), own, code_colours()))
+
+
+def digest() -> str:
+    """Return a short digest of what is the book's own, for addresses that change with it."""
+    script = (ROOT / "web" / "slides" / "slides.js").read_text(encoding="utf-8")
+    return hashlib.sha256((own_style() + script).encode()).hexdigest()[:8]
+
+
+def stage(out: Path) -> None:
+    """Write everything that a deck loads into `out`."""
+    modules = assets.ensure()
+    out.mkdir(parents=True)
+    reveal = modules / "reveal.js"
+    shutil.copy(reveal / "LICENSE", out / "reveal-LICENSE.txt")
+    for name in ("reveal.css", "reset.css", "reveal.js", "plugin/notes.js"):
+        shutil.copy(reveal / "dist" / name, out / Path(name).name)
+    staging.stage_fonts(modules, out / "fonts")
+    staging.stage_katex(modules, out / "katex")
+    (out / "slides.css").write_text(own_style(), encoding="utf-8")
+    shutil.copy(ROOT / "web" / "slides" / "slides.js", out)
