@@ -34,6 +34,8 @@ OURS = [
         "messages",
         "pages",
         "pictures",
+        "search",
+        "search",
         "slides",
         "widgets",
     )

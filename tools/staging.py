@@ -74,7 +74,7 @@ def stage_own(root: Path, out: Path) -> None:
     sheets = [root / "web" / "css" / f"{name}.css" for name in STYLES]
     css = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
     (out / "book.css").write_text(css, encoding="utf-8")
-    for name in ("book.js", "widgets.js"):
+    for name in ("book.js", "widgets.js", "search-zh.js"):
         shutil.copy(root / "web" / "js" / name, out)
 
 

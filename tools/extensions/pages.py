@@ -33,6 +33,8 @@ PROMPTS = [
     *(N_("Show the source"), N_("Show the output"), N_("Show the outputs"), N_("Show the content")),
     *(N_("Hide the source"), N_("Hide the output"), N_("Hide the outputs"), N_("Hide the content")),
 ]
+HAN = re.compile("[\u3400-\u9fff]")
+HAN_END = re.compile("[，；：][^，；：]*$")
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 
 
@@ -89,12 +91,14 @@ def first_words(doctree) -> str:
     """Return the start of a page's text, cut between words."""
     for paragraph in doctree.findall(nodes.paragraph):
         text = " ".join(paragraph.astext().split())
-        if len(text) > 40:
+        if len(text) > (20 if HAN.search(text) else 40):
             break
     else:
         return ""
     if len(text) <= DESCRIPTION_LENGTH:
         return text
+    if HAN.search(text):  # has no spaces, and says twice as much with a character
+        return HAN_END.split(text[: DESCRIPTION_LENGTH // 2])[0] + "……"
     return text[:DESCRIPTION_LENGTH].rsplit(" ", 1)[0].rstrip(",;:") + " …"
 
 
@@ -105,7 +109,10 @@ def in_scrolling_box(match: re.Match) -> str:
 
 def mended(body: str) -> str:
     """Return a page's body with tables in scrolling boxes, and the markup of others put right."""
-    for wrong, right in MENDS.items():
+    prompts = {
+        f'admonition-title">{each}</p>': f'admonition-title">{_(each)}</p>' for each in PROMPTS
+    }
+    for wrong, right in (MENDS | prompts).items():
         body = body.replace(wrong, right)
     return TABLE.sub(in_scrolling_box, PLAIN_CODE.sub(r"\1", body))
 
