@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import builtins
+import contextlib
 import pickle
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from companion.assign.sandbox import Failed, Sandbox
+from companion.assign.sandbox import Failed, Interrupted, Sandbox, Stopped
 from companion.assign.sandbox_wire import Decoder, Encoder, random_states, set_random_states
 
 
@@ -32,6 +33,8 @@ class Answers:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.functions: list[Callable[..., Any]] = []
+        self.quiet = False  # whether the texts of errors are kept back
+        self.incidents: list[tuple[str, str]] = []
         sandbox.call_back = self.called_back
 
     def names(self) -> set[str]:
@@ -55,7 +58,12 @@ class Answers:
         try:
             tree, blob = self.sandbox.ask({**request, **trees}, bytes(encoder.blob))
         except Failed as error:
-            raise _as_raised(error) from None
+            text = "(its text is not shown here)" if self.quiet and error.text else error.text
+            raise _as_raised(error.type_name, text) from None
+        except (Stopped, Interrupted) as error:
+            kind = error.kind if isinstance(error, Stopped) else "timeout"
+            self.incidents.append((kind, str(error)))
+            raise
         return tree["ok"], blob
 
     def call(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -138,21 +146,20 @@ class RemoteFunction(Remote):
     """A function, a class or another callable over there."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
         return self._answers.call(self._number, args, kwargs)
 
 
 # -- errors and side effects ---------------------------------------------------------------------
 
 
-def _as_raised(error: Failed) -> Exception:
+def _as_raised(name: str, text: str) -> Exception:
     """Return an error of the same type, if it is one of Python's own."""
-    known = getattr(builtins, error.type_name, None)
+    known = getattr(builtins, name, None)
     if isinstance(known, type) and issubclass(known, Exception):
-        try:
-            return known(error.text)
-        except Exception:  # such as UnicodeDecodeError, which needs more
-            pass
-    return type(error.type_name, (AnswerError,), {})(error.text)
+        with contextlib.suppress(Exception):  # UnicodeDecodeError, say, needs more than a text
+            return known(text)
+    return type(name, (AnswerError,), {})(text)
 
 
 def write_back(old: Any, new: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -21,7 +22,6 @@ from typing import Any
 import numpy as np
 
 import companion
-from companion.assign import sandbox_kernel as kernel
 from companion.assign.sandbox_channel import Channel, Closed, Late
 from companion.assign.sandbox_keeper import Keeper, Nursery, could_read
 from companion.assign.sandbox_wire import Unreadable
@@ -219,7 +219,10 @@ class Sandbox:
             elif "call" in tree and self.call_back:
                 self.channel.send(*self.call_back(tree, blob))
             elif "error" in tree:
-                raise Failed(str(tree["error"]["type"])[:80], str(tree["error"]["text"])[:500])
+                raise Failed(
+                    re.sub(r"\W", "", str(tree["error"]["type"]))[:80] or "Error",
+                    str(tree["error"]["text"])[:500],
+                )
             else:
                 return tree, blob
 
@@ -288,8 +291,8 @@ def _reason(status: int | None) -> tuple[str, str]:
         return "timeout", "used more processor time than allowed"
     if -code == signal.SIGKILL:
         return "crashed", "the notebook's process was killed (by itself, or for want of memory)"
-    name = {signal.SIGSEGV: "segmentation fault", signal.SIGABRT: "abort"}.get(-code)
-    return "crashed", f"the notebook's process crashed ({name or signal.Signals(-code).name})"
+    what = "segmentation fault" if -code == signal.SIGSEGV else signal.strsignal(-code)
+    return "crashed", f"the notebook's process crashed ({what})"
 
 
 def _use(keeper: int) -> tuple[int, int]:

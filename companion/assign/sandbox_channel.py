@@ -81,9 +81,7 @@ class Channel:
             raise Unreadable("a message that is no table")
         return tree, blob
 
-    def _exactly(
-        self, size: int, until: float | None, watch: Callable[[], None] | None
-    ) -> bytes:
+    def _exactly(self, size: int, until: float | None, watch: Callable[[], None] | None) -> bytes:
         parts = bytearray()
         while len(parts) < size:
             self._wait(until, watch)

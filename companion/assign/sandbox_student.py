@@ -46,13 +46,15 @@ class Sink(io.TextIOBase):
         self.count = 0
         self.buffer = self
 
-    def write(self, text: Any) -> int:  # type: ignore[override]
+    def write(self, text: Any) -> int:
+        """Count, and stop the cell at the limit."""
         self.count += len(text)
         if self.count > self.most:
             raise OutputLimit
         return len(text)
 
     def writable(self) -> bool:
+        """Say that this can be written to."""
         return True
 
 
@@ -80,10 +82,11 @@ def shell(note: Callable[[str], None]) -> InteractiveShell:
 
     quiet = lambda *args, **kwargs: None  # noqa: E731
     vars(made).update(showtraceback=quiet, showsyntaxerror=quiet, system=ignored)
-    made.register_magic_function(quiet, "line", "matplotlib")  # figures are drawn for nobody
+    add: Any = made.register_magic_function
+    add(quiet, "line", "matplotlib")  # figures are drawn for nobody
     for name in ("pip", "conda", "mamba", "uv", "system", "sx", "bash", "sh", "script"):
         for kind in ("line", "cell"):
-            made.register_magic_function(ignored, kind, name)
+            add(ignored, kind, name)
     return made
 
 
@@ -168,6 +171,7 @@ class Notebook:
     # -- requests
 
     def do_cell(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        """Run a cell; say what went wrong."""
         self.sink.count = 0
         result = self.shell.run_cell(tree["source"], store_history=False)
         error = result.error_before_exec or result.error_in_exec
@@ -176,24 +180,31 @@ class Notebook:
         return describe(error)
 
     def do_names(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        """Tell which names are defined."""
         return [name for name in dict.keys(self.shell.user_ns) if isinstance(name, str)]
 
     def do_get(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        """Hand out the value of a name."""
         return encoder.encode(self.shell.user_ns[tree["name"]])
 
     def do_attribute(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        """Hand out an attribute."""
         return encoder.encode(getattr(self.objects[tree["id"]], tree["name"]))
 
     def do_item(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        """Hand out an item."""
         return encoder.encode(self.objects[tree["id"]][decoder.decode(tree["key"])])
 
     def do_length(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
-        return int(len(self.objects[tree["id"]]))
+        """Tell a length."""
+        return len(self.objects[tree["id"]])
 
     def do_items(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        """Hand out all items."""
         return encoder.encode(iter(list(self.objects[tree["id"]])))
 
     def do_call(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        """Call a function, and tell what it returned and what it wrote into its arguments."""
         args, kwargs = decoder.decode(tree["args"]), decoder.decode(tree["kwargs"])
         before = self.snapshot(args)
         self.sink.count = 0
@@ -287,7 +298,8 @@ def main(settings: dict[str, Any], connection: int) -> None:
     kernel.hide_memory()
     notebook = Notebook(channel, settings["output"])
     Guard(settings["readable"], settings["writable"], notebook.note).install()
-    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = notebook.sink  # type: ignore[assignment]
+    for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+        setattr(sys, name, notebook.sink)
     gc.freeze()
     builtins.input = _no_input
     channel.send({"landlock": locked, "namespaces": settings["isolated"]})
