@@ -148,9 +148,8 @@ class SlidesBuilder(BodiesBuilder):
         """Return one line: number, title, difficulty, and what the exercise begins with."""
         identity = node["ids"][0]
         number = ".".join(map(str, self.fignumbers.get("exercise", {}).get(identity, ())))
-        title = next(
-            iter(node.findall(lambda n: n.__class__.__name__ == "exercise_subtitle")), None
-        )
+        named = node.next_node(nodes.title).deepcopy().children[1:-1]  # without its brackets
+        title = nodes.paragraph("", "", *named)
         first = node.next_node(nodes.paragraph)
         dots = next((DOTS[name] for name in node["classes"] if name in DOTS), "")
         kind = self.inline(first) if first is not None and len(first.astext()) < 60 else ""
@@ -190,7 +189,8 @@ TAGS = {"points": "ul", "formulas": "div", "exercise-list": "ol"}
 
 def goes_on(block: Block) -> bool:
     """Tell whether a point goes on with the sentence that a formula interrupted."""
-    return block.node.astext()[:1].islower()
+    first = block.node.children[0]
+    return isinstance(first, nodes.Text) and first.astext()[:1].islower()
 
 
 def opening(group: str | None) -> str:
