@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from textwrap import dedent
 from typing import Any
 
-from companion.assign import runner
-from exercises import texts
+from companion.assign import runner, texts
+
 
 KINDS = ("by hand", "predict", "code", "measure", "open")
 CODE = ("starter", "solution")

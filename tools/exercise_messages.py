@@ -14,8 +14,8 @@ from pathlib import Path
 
 import polib
 
-from companion.assign import localise, phrases, sources
-from exercises import TEXTS, Exercise, Master, texts
+from companion.assign import localise, phrases, sources, texts
+from exercises import TEXTS, Exercise, Master
 from tools import contents, exercises
 
 SEEDS = 60  # as many variants are looked at for messages of their own
@@ -46,6 +46,7 @@ def _of_master(master: Master) -> Iterator[str]:
         for check in (*exercise.visible, *exercise.hidden):
             yield check.what
             yield from _said(check.function)
+        yield from exercise.wrong_answers
 
 
 @cache

@@ -16,8 +16,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from companion.assign import phrases
-from exercises import Exercise, Master, texts
+from companion.assign import phrases, texts
+from exercises import Exercise, Master
 from tools import contents, notebooks
 
 TAG = "exercise"

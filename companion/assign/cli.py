@@ -1,0 +1,124 @@
+"""The command line: ``python -m companion.assign list``, ``make`` and ``grade``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from companion.assign import book as books
+from companion.assign import listing
+from companion.assign.book import LANGUAGES, AssignError
+
+NEEDED = {"otter": "otter-grader", "pybtex": "pybtex", "nbclient": "nbclient", "polib": "polib"}
+LIST_NEEDS = {"yaml": "PyYAML", "nbformat": "nbformat"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Default: those of the program.
+
+    Returns
+    -------
+    int
+        The exit status: 0 if all went well, 2 if something asked for cannot be done.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        _require(LIST_NEEDS if given[:1] == ["list"] else LIST_NEEDS | NEEDED)
+        options = _parser(given[:1] == ["grade"]).parse_args(given)
+        return int(options.action(options))
+    except AssignError as error:
+        print(f"companion.assign: {error}", file=sys.stderr)
+        return 2
+
+
+def _require(modules: dict[str, str]) -> None:
+    missing = [name for module, name in modules.items() if not importlib.util.find_spec(module)]
+    if missing:
+        raise AssignError(
+            f"{', '.join(missing)} is missing: pip install 'large-models-companion[assign]', or "
+            "make setup in the book's repository"
+        )
+
+
+def _parser(grading: bool) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m companion.assign",
+        description="Draw assignments from the book's exercises, and grade what comes back.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="list | make | grade")
+    listed = commands.add_parser("list", help="show chapters and exercises")
+    _book_option(listed)
+    listed.add_argument("--json", action="store_true", help="print JSON")
+    listed.set_defaults(action=_list)
+    _make_parser(commands.add_parser("make", help="draw an assignment"))
+    graded = commands.add_parser("grade", help="grade a folder of submissions")
+    if grading:  # which needs more than the other commands do
+        from companion.assign import grading as graders
+
+        graders.add_arguments(graded)
+        graded.set_defaults(action=graders.run)
+    return parser
+
+
+def _book_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--book", type=Path, help="the book's repository (default: found from here)"
+    )
+
+
+def _make_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "exercises",
+        nargs="+",
+        metavar="CHAPTER[:EXERCISE,...]",
+        help="a chapter, or exercises of it by number or name: attention:2,alibi",
+    )
+    parser.add_argument("--seed", type=int, required=True, help="the same seed, the same numbers")
+    parser.add_argument("--title", default="Assignment", help="default: Assignment")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--language", choices=list(LANGUAGES), default="en")
+    parser.add_argument("--due", help="a date that students are told: 2027-03-01")
+    parser.add_argument("--force", action="store_true", help="replace what make wrote before")
+    parser.add_argument(
+        "--no-run", action="store_true", help="leave the solution's notebook without outputs"
+    )
+    _book_option(parser)
+    parser.set_defaults(action=_make)
+
+
+def _list(options: argparse.Namespace) -> int:
+    chapters = listing.listed(books.find(options.book))
+    print(json.dumps(chapters, indent=2) if options.json else listing.as_text(chapters))
+    return 0
+
+
+def _make(options: argparse.Namespace) -> int:
+    from companion.assign import assignment, making
+
+    drawn = assignment.draw(
+        books.find(options.book),
+        options.exercises,
+        options.seed,
+        options.title,
+        options.language,
+        options.due,
+    )
+    complaints = making.make(drawn, options.out, options.force, not options.no_run)
+    print(f"{drawn.title}: {len(drawn.questions)} questions, {drawn.points} points")
+    for line in (
+        f"student/{drawn.name}.ipynb    hand this out",
+        "autograder.zip    for Gradescope, otter run, and python -m companion.assign grade",
+        f"solution/{drawn.name}.ipynb, rubric.md, assignment.json    keep these to yourself",
+    ):
+        print(f"  {options.out}/{line}")
+    for complaint in complaints:
+        print(f"On this machine the solution did not pass. {complaint}", file=sys.stderr)
+    return 0
