@@ -12,7 +12,10 @@ from pathlib import Path
 
 from tools import artwork
 
-STYLES = ["fonts", "tokens", "base", "layout", "code", "boxes", "widgets", "landing", "print"]
+STYLES = [
+    *("fonts", "tokens", "base", "layout", "code", "boxes", "widgets", "landing", "chinese"),
+    "print",
+]
 FONTS = {
     "source-serif-4": [
         f"source-serif-4-{subset}-wght-{style}.woff2"
@@ -74,7 +77,7 @@ def stage_own(root: Path, out: Path) -> None:
     sheets = [root / "web" / "css" / f"{name}.css" for name in STYLES]
     css = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
     (out / "book.css").write_text(css, encoding="utf-8")
-    for name in ("book.js", "widgets.js", "search-zh.js"):
+    for name in ("book.js", "widgets.js", "search.js"):
         shutil.copy(root / "web" / "js" / name, out)
 
 

@@ -12,12 +12,47 @@ import subprocess
 
 from docutils import nodes
 from sphinx.locale import _
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
 LOGGER = logging.getLogger(__name__)
 # The TeX source inside the MathML serves nobody on the page and weighs as much as the math.
 ANNOTATION = re.compile(r"<annotation\b.*?</annotation>|</?semantics>", re.DOTALL)
+
+
+# Browsers break lines on both sides of a formula, even where a comma follows it.
+AFTER = re.compile(r"[,.;:!?)\]，。；：、！？）」”’]+")
+BEFORE = re.compile(r"[(\[（「“‘]+$")
+
+
+class KeepMarks(SphinxPostTransform):
+    """Keep a formula on the line of the punctuation that belongs to it."""
+
+    default_priority = 900
+    formats = ("html",)
+
+    def run(self, **_kwargs) -> None:
+        """Put formulas and the marks next to them into spans that do not break."""
+        for math in list(self.document.findall(nodes.math)):
+            parent, place = math.parent, math.parent.index(math)
+            before, after = _neighbour(parent, place - 1), _neighbour(parent, place + 1)
+            opened, closed = BEFORE.search(before or ""), AFTER.match(after or "")
+            if opened or closed:
+                parts = [nodes.Text(opened[0]) if opened else None, math]
+                parts.append(nodes.Text(closed[0]) if closed else None)
+                if closed:
+                    parent[place + 1] = nodes.Text(after[closed.end() :])
+                parent[place] = box = nodes.inline(classes=["math-and-mark"])
+                box += [part for part in parts if part is not None]
+                if opened:
+                    parent[place - 1] = nodes.Text(before[: opened.start()])
+
+
+def _neighbour(parent, place: int) -> str | None:
+    """Return a text beside a formula; nothing where something else stands there."""
+    there = parent[place] if 0 <= place < len(parent) else None
+    return there.astext() if isinstance(there, nodes.Text) else None
 
 
 class Renderer:
@@ -114,6 +149,7 @@ def setup(app) -> dict:
     """Register the renderer with Sphinx."""
     app.add_config_value("katex_command", [], "env", types=[list])
     app.add_config_value("katex_macros", {}, "env", types=[dict])
+    app.add_post_transform(KeepMarks)
     app.add_html_math_renderer("katex", (visit_math, None), (visit_displaymath, None))
     app.connect("builder-inited", start)
     app.connect("build-finished", stop)

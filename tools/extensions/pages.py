@@ -34,6 +34,7 @@ PROMPTS = [
     *(N_("Hide the source"), N_("Hide the output"), N_("Hide the outputs"), N_("Hide the content")),
 ]
 HAN = re.compile("[\u3400-\u9fff]")
+EMPHASIS = re.compile("<em>([^<]*)</em>")
 HAN_END = re.compile("[，；：][^，；：]*$")
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 
@@ -117,6 +118,11 @@ def mended(body: str) -> str:
     return TABLE.sub(in_scrolling_box, PLAIN_CODE.sub(r"\1", body))
 
 
+def emphasised(match: re.Match) -> str:
+    """Return emphasis, its language named where it is not that of a Chinese page."""
+    return match[0] if HAN.search(match[1]) else f'<em lang="en">{match[1]}</em>'
+
+
 def is_landing(app, pagename: str) -> bool:
     """Tell whether a page is the first one of the book."""
     return pagename == app.config.root_doc
@@ -160,6 +166,10 @@ def describe_page(app, pagename, _template, context, doctree) -> None:
             list(doctree.findall(nodes.math_block))
         )
         context["body"] = mended(context["body"])
+        if context["edition"].folder == "zh" and not context["in_english"]:
+            context["body"] = EMPHASIS.sub(emphasised, context["body"]).replace(
+                " </span>（", "</span>（"
+            )
 
 
 def setup(app) -> dict:

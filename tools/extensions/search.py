@@ -3,7 +3,7 @@
 Chinese puts no spaces between words. Whoever looks for 注意力 asks for pages on which both 注意 and
 意力 occur; that needs no word list of 19 MB, neither at build time nor in the browser, finds terms
 that no dictionary has, and cannot cut the page one way and the question another.
-``web/js/search-zh.js`` shows and marks what was asked for as it was asked.
+``web/js/search.js`` shows and marks what was asked for as it was asked.
 """
 
 from __future__ import annotations
