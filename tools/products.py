@@ -44,7 +44,10 @@ class Download:
         return f"{self.size / 1e6:.1f}"
 
 
-EDITION_PRODUCTS: list[EditionProduct] = [EditionProduct("colab", "colab")]
+EDITION_PRODUCTS: list[EditionProduct] = [
+    EditionProduct("colab", "colab"),
+    EditionProduct("slides", "slides"),
+]
 SITE_PRODUCTS: list[Callable[[Path, Path], None]] = [wheel.write]
 DOWNLOADS = {"PDF": "pdf", "EPUB": "epub"}
 STEM = "large-models-from-scratch"
