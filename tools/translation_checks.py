@@ -22,6 +22,7 @@ LINK = re.compile(r"!?\[([^\]]*)\]\(([^)\s]*)\)")
 PART = re.compile(r"\{\{\w+\}\}|(?<!\{)\{[^{}]*\}(?!\})")  # what is filled in later
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 TARGET = re.compile(r"<([^<>]+)>$")
+SHOWN = re.compile(r"\{[\w:+-]+\}`([^`<]*?)\s*<[^`<>]+>`")  # a reference with words of its own
 ALLOW = re.compile(r"allow:\s*([\w, -]+)")
 WORDS = [
     "zero",
@@ -55,10 +56,12 @@ def needs_translation(message: str) -> bool:
 
     >>> needs_translation("c 7, a 3 → **3**"), needs_translation("$x$ and {eq}`eq-y`")
     (False, True)
+    >>> needs_translation("{ref}`computed <case-one>`")
+    True
     """
     if is_display_math(message):
         return False
-    return bool(re.search(r"[A-Za-z]{2}", masked(message)))
+    return bool(re.search(r"[A-Za-z]{2}", masked(SHOWN.sub(r"\1", message))))
 
 
 def is_display_math(message: str) -> bool:
