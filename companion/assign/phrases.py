@@ -21,8 +21,8 @@ HINT = "Hint"
 SOLUTION = "Solution"
 
 STUDENT = {
-    "intro": "Write your answers into the cells that say so, in place of every `...`. You may add cells of your own. Run the cells from the top; the first one installs what is missing, on Colab for instance.",
-    "checks": "Below each answer stands a cell with checks. Run it as often as you like: it says what is not right yet. When your work is graded further checks are run, on other numbers.",
+    "intro": "Write your answers into the code cell below each question, in place of every `...`. You may add cells of your own. Run the cells from the top; the first one installs what is missing, on Colab for instance.",
+    "checks": "Below your answer stands a cell with checks. Run it as often as you like: it says what is not right yet. When your work is graded, further checks are run.",
     "due": "To be handed in by {{due}}.",
     "total": "{{questions}} questions, {{points}} points, about {{minutes}} minutes.",
     "question": "Question {{number}}: {{title}}",
@@ -31,14 +31,10 @@ STUDENT = {
     "words": "*Your explanation, in your own words:*",
     "hand in title": "Handing in",
     "hand in": "Run all cells once more from the top (*Run all*), look whether every check passes, and save. Then hand in this one notebook file: on Colab *File*, *Download*, *Download .ipynb*.",
-    "equation": "equation {{number}}",
-    "see": "see there",
 }
 CODE = {
-    "answer": "# Your answer.",
     "check": "Check of question {{number}}: run this cell, you need not read it",
     "machinery": "What the checks need: run this cell, you need not read it",
-    "imports": "What every answer may use.",
 }
 SOLUTIONS = {
     "title": "{{title}}: solutions",
@@ -47,9 +43,7 @@ SOLUTIONS = {
 }
 RUBRIC = {
     "title": "{{title}}: rubric",
-    "drawn": "Drawn with seed {{seed}} from companion {{version}}. {{points}} points, of which {{by_hand}} are given by hand.",
-    "question": "{{number}}. {{title}}",
-    "meta": "{{kind}}, difficulty {{difficulty}} of 3, about {{minutes}} minutes, `{{id}}`",
+    "drawn": "Drawn with seed {{seed}} by version {{version}} of the book's package. {{points}} points, of which {{by_hand}} are given by hand.",
     "table": "| points | check | what it looks at |",
     "visible": "visible",
     "hidden": "hidden",

@@ -25,14 +25,10 @@ def write(assignment: Assignment) -> str:
 
 def _question(question: Question) -> str:
     exercise = question.exercise
-    title = question.say(
-        SAID["question"],
-        number=question.number,
-        title=exercise.text("title", question.into),
-    )
+    title = exercise.text("title", question.into)
     kind = question.say(phrases.KIND[exercise.kind], minutes=exercise.minutes).strip("*")
     points = question.say(phrases.STUDENT["points"], points=exercise.points)
-    parts = [f"## {title}", f"{kind} {points} `{exercise.id}`"]
+    parts = [f"## {question.number}. {title}", f"{kind} {points} `{exercise.id}`"]
     if exercise.public_solution:
         parts.append(question.say(SAID["public"]))
     good, mistakes = (question.say(SAID[name]) for name in ("good answer", "mistakes"))
