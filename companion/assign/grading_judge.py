@@ -134,7 +134,7 @@ class Judge:
         try:
             tree, _ = self.sandbox.ask({"do": "cell", "source": cell.source})
         except Interrupted as error:
-            self._event("timeout", f"{cell.name} {error}, and was stopped")
+            self._event("timeout", f"{cell.name}: {error}, and was stopped")
             return
         except Stopped as error:
             self.skipped.add(cell.number)
@@ -142,14 +142,16 @@ class Judge:
             raise
         except Failed as error:  # the machinery over there was tampered with
             tree = {"ok": {"type": error.type_name, "text": error.text}}
-        if tree["ok"] is not None:
-            self._error(cell, str(tree["ok"]["type"]), str(tree["ok"]["text"]))
+        if isinstance(tree["ok"], dict):
+            self._error(cell, str(tree["ok"].get("type")), str(tree["ok"].get("text")))
 
     def _error(self, cell: Cell, kind: str, text: str) -> None:
         text = " ".join(text.split())[:200]
         limits = self.sandbox.limits
         if kind == "OutputLimit":
-            self._event("output", f"{cell.name} printed more than {limits.output} MB, was stopped")
+            self._event(
+                "output", f"{cell.name} printed more than {limits.output} MB and was stopped"
+            )
         elif kind == "MemoryError" or "can't allocate memory" in text:
             self._event("memory", f"{cell.name} wanted more than {limits.memory} MB of memory")
         elif "the sandbox stopped this" not in text:
@@ -164,12 +166,9 @@ class Judge:
         try:
             environment = self._environment(test_file)
             test_file.run(environment)
-        except (Failed, Interrupted) as error:
+        except Exception as error:  # of any type: a value says for itself why it cannot be sent
             grading_results.all_failed(test_file, f"The answer could not be read: {error}")
-        except Stopped as error:
-            grading_results.all_failed(test_file, f"The answer could not be read: {error}")
-            self._event(error.kind, f"when {name} was graded: {error}")
-            raise
+        self._tell_incidents(name)
         if self.sandbox.keeper is None:
             raise Stopped("crashed", "the process ended")
 
@@ -179,7 +178,7 @@ class Judge:
         if isinstance(test_file, ExceptionTestFile):
             for case in test_file.test_cases:
                 if not hasattr(case.body.test_func, "__wrapped__"):
-                    case.body.test_func = self._timed(test_file, case.body.test_func, case.hidden)
+                    case.body.test_func = self._timed(case.body.test_func, case.hidden)
         self.sandbox.step()
         return {name: self.answers.get(name) for name in sorted(names)}
 
@@ -189,8 +188,8 @@ class Judge:
         text = "\n".join(str(case.body) for case in test_file.test_cases)
         return set(re.findall(r"[^\W\d]\w*", text))
 
-    def _timed(self, test_file: TestFile, test: Callable[..., None], hidden: bool) -> Any:
-        """Return a test that begins by starting the clock, and tells if it was stopped."""
+    def _timed(self, test: Callable[..., None], hidden: bool) -> Any:
+        """Return a test that begins by starting the clock."""
 
         @functools.wraps(test)
         def timed(*args: Any, **kwargs: Any) -> None:
@@ -200,11 +199,14 @@ class Judge:
                 test(*args, **kwargs)
             finally:
                 self.answers.quiet = False
-                for kind, why in self.answers.incidents:
-                    self._event(kind, f"when {test_file.name} was graded: {why}")
-                self.answers.incidents.clear()
 
         return timed
+
+    def _tell_incidents(self, name: str) -> None:
+        """Tell what befell the process while a question was graded."""
+        for kind, why in self.answers.incidents:
+            self._event(kind, f"when {name} was graded: {why}")
+        self.answers.incidents.clear()
 
     # -- what happened
 
@@ -252,13 +254,14 @@ def grade(place: Path, raw: bytes, limits: Limits, nursery: Nursery | None = Non
     assignment = grading_assignment.read(place)
     try:
         notebook = parse(raw)
+    except ValueError as error:
+        outcome = grading_results.nothing(assignment, "unreadable", str(error))
+    else:
         judge = Judge(notebook, assignment, Sandbox(limits, nursery, assignment.files))
         judge.grade()
         outcome = grading_results.outcome(judge.tests, assignment)
         outcome.events = _other_assignment(notebook, assignment) + judge.events
         outcome.layers = judge.layers
-    except ValueError as error:
-        outcome = grading_results.nothing(assignment, "unreadable", str(error))
     finally:
         nursery.close()
     outcome.seconds = round(time.monotonic() - start, 1)

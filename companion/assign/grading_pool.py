@@ -87,8 +87,11 @@ def _grade(sender: connection.Connection, job: Job) -> None:
     from companion.assign.sandbox import Limits
 
     sandbox_kernel.die_with_parent()
-    outcome = grade(job.place, job.raw, Limits(**job.limits))
-    sender.send_bytes(json.dumps(outcome.to_dict()).encode())
+    try:
+        outcome = grade(job.place, job.raw, Limits(**job.limits)).to_dict()
+    except Exception as error:
+        outcome = {"status": "failed", "why": f"the grader itself failed: {error!r}"}
+    sender.send_bytes(json.dumps(outcome).encode())
 
 
 def _finished(running: Sequence[_Running]) -> list[_Running]:

@@ -49,7 +49,14 @@ class Answers:
     def request(self, request: dict[str, Any], **values: Any) -> Any:
         """Send a request with values, and return the value of the answer."""
         tree, blob = self.exchange(request, **values)
-        return Decoder(blob, self.referred).decode(tree)
+        return self.decoded(tree, blob)
+
+    def decoded(self, tree: Any, blob: bytes) -> Any:
+        """Return the value of an answer, whatever may be wrong with it."""
+        try:
+            return Decoder(blob, self.referred).decode(tree)
+        except Exception as error:
+            raise AnswerError(f"the notebook sent what is no answer ({error})") from None
 
     def exchange(self, request: dict[str, Any], **values: Any) -> tuple[Any, bytes]:
         """Send a request with values; return the tree and bytes of the answer."""
@@ -62,7 +69,8 @@ class Answers:
             raise _as_raised(error.type_name, text) from None
         except (Stopped, Interrupted) as error:
             kind = error.kind if isinstance(error, Stopped) else "timeout"
-            self.incidents.append((kind, str(error)))
+            if kind != "stopped":  # which only says that it had been stopped before
+                self.incidents.append((kind, str(error)))
             raise
         return tree["ok"], blob
 
@@ -75,12 +83,12 @@ class Answers:
         }
         request = {"do": "call", "id": number}
         tree, blob = self.exchange(request, args=list(args), kwargs=kwargs, around=around)
-        decoder = Decoder(blob, self.referred)
-        set_random_states(decoder.decode(tree["around"]))
-        if tree["args"] is not None:
-            for old, new in zip(args, decoder.decode(tree["args"]), strict=True):
+        result, written = (self.decoded(tree.get(name), blob) for name in ("result", "args"))
+        _take_random_states(self.decoded(tree.get("around"), blob))
+        if isinstance(written, list):
+            for old, new in zip(args, written, strict=False):
                 write_back(old, new)
-        return decoder.decode(tree["result"])
+        return result
 
     # -- references
 
@@ -184,6 +192,12 @@ def write_back(old: Any, new: Any) -> None:
 
 def _holds_arrays(values: list[Any]) -> bool:
     return any(isinstance(value, (np.ndarray, torch.Tensor)) for value in values)
+
+
+def _take_random_states(states: Any) -> None:
+    """Go on with the random numbers where the other side has stopped, if it says so."""
+    with contextlib.suppress(Exception):
+        set_random_states(states)
 
 
 def _importable(function: Callable[..., Any]) -> bool:

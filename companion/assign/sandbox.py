@@ -157,7 +157,8 @@ class Sandbox:
                 raise Unreadable(self.layers["error"])
         except (Closed, Late, Unreadable) as error:
             raise Stopped("failed", f"the sandbox did not start ({error!r})") from None
-        self.base, _ = _use(self.keeper.pid)
+        used, processes = _use(self.keeper.pid)
+        self.base = used // max(processes, 1)  # what each has from the start
 
     def _settings(self) -> dict[str, Any]:
         folder = os.path.realpath(self.folder.name)
@@ -223,8 +224,10 @@ class Sandbox:
                     re.sub(r"\W", "", str(tree["error"]["type"]))[:80] or "Error",
                     str(tree["error"]["text"])[:500],
                 )
-            else:
+            elif "ok" in tree:
                 return tree, blob
+            else:
+                raise Unreadable("neither a result nor an error")
 
     def _note(self, what: str) -> None:
         if what not in self.notes and len(self.notes) < 50:
@@ -237,14 +240,19 @@ class Sandbox:
         try:
             self._answer(grace=1.0)
         except Failed:
-            raise Interrupted(f"took longer than {self.limits.step:g} s") from None
+            raise Interrupted(self._too_long()) from None
         except Late:
             self.stop()
-            why = f"took longer than {self.limits.step:g} s and could not be interrupted"
+            why = f"{self._too_long()} and could not be interrupted"
             raise Stopped("timeout", why) from None
         except Closed:
             raise self._end() from None
-        raise Interrupted(f"took longer than {self.limits.step:g} s")
+        raise Interrupted(self._too_long())
+
+    def _too_long(self) -> str:
+        if self.seconds_left > 0:
+            return f"the notebook's code ran longer than {self.limits.step:g} s"
+        return f"the notebook took longer than {self.limits.seconds:g} s in all"
 
     # -- ending
 
@@ -256,7 +264,7 @@ class Sandbox:
         self._looked = now
         assert self.keeper is not None
         used, processes = _use(self.keeper.pid)
-        if used - self.base > self.limits.memory * MB:
+        if used - processes * self.base > self.limits.memory * MB:
             self.stop()
             raise Stopped("memory", f"used more than {self.limits.memory} MB of memory")
         if processes > self.limits.processes:

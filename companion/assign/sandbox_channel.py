@@ -70,7 +70,7 @@ class Channel:
         """
         until = None if seconds is None else time.monotonic() + seconds
         sizes = _HEAD.unpack(self._exactly(_HEAD.size, until, watch))
-        if sum(sizes) > 2 * LARGEST:
+        if sizes[0] > LARGEST // 4 or sizes[1] > LARGEST:
             raise Unreadable("a message that is too large")
         text, blob = (self._exactly(size, until, watch) for size in sizes)
         try:

@@ -1,0 +1,248 @@
+"""What a submission does to harm others, to cheat or by mistake costs only itself."""
+
+import csv
+import os
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.assign.grading_support import RIGHT, SECRET, draw, grade, hand_in, notebook, rows
+
+PIECES = SECRET.replace("-", "_").split("_", 1)
+Q2 = RIGHT["q2"]
+
+# Name: answer to q1 (3 points), answer to q2 (4 points), points for each, status, words.
+CASES = {
+    # -- crashes
+    "exits": ("import os\nos._exit(0)", Q2, 0, 4, "crashed", "ended its own process"),
+    "exits-later": ("total = 21", "import os\nos._exit(0)", 3, 0, "crashed", "cell 5 (q2)"),
+    "sys-exit": ("import sys\nsys.exit(0)", Q2, 0, 4, "errors", "SystemExit"),
+    "segfault": (
+        "total = 21",
+        "import ctypes\ndef double(x): return ctypes.string_at(0)",
+        3, 0, "crashed", "when q2 was graded: the notebook's process crashed (segmentation fault)",
+    ),
+    "kills": ("import os\nos.kill(os.getpid(), 9)", Q2, 0, 4, "blocked", "send a signal"),
+    "kills-parent": (
+        "import ctypes, os\nlibc = ctypes.CDLL(None)\nfor pid in (os.getppid(), -1):\n"
+        "    libc.kill(pid, 9)\ntotal = 21",
+        Q2, None, 4, None, "",
+    ),
+    # -- loops
+    "ignores-interrupts": (
+        "import time\nwhile True:\n    try:\n        time.sleep(9)\n    except BaseException:\n"
+        "        pass",
+        Q2, 0, 4, "timeout", "could not be interrupted; it was left out",
+    ),
+    "endless-function": (
+        "total = 21", "def double(x):\n    while True: pass", 3, 0, "timeout", "when q2 was graded",
+    ),
+    "endless-thread": (
+        "import threading\ndef spin():\n    while True: pass\n"
+        "threading.Thread(target=spin).start()\ntotal = 21",
+        Q2, 3, 4, "ok", "",
+    ),
+    # -- too much of everything
+    "gigabyte-printed": (
+        "for _ in range(1000):\n    print('x' * 2**20)\ntotal = 21",
+        Q2, 0, 4, "output", "Cell 2 (q1) printed more than 10 MB",
+    ),
+    "gigabyte-written": (
+        "import os\nfor _ in range(1000):\n    os.write(1, b'x' * 2**20)\ntotal = 21",
+        Q2, 3, 4, "ok", "",
+    ),
+    "memory": (
+        "hoard = []\nwhile True:\n    hoard.append(bytearray(10**7))",
+        Q2, 0, 4, "memory", "wanted more than 400 MB of memory",
+    ),
+    "memory-in-one-piece": (
+        "import torch\ntotal = torch.ones(10**9).numel()", Q2, 0, 4, "memory", "400 MB of memory",
+    ),
+    "big-file": (
+        "with open('big', 'wb') as f:\n    for _ in range(400):\n        f.write(bytes(2**20))\n"
+        "total = 21",
+        Q2, 0, 4, "errors", "File too large",
+    ),
+    "huge-number": ("total = 10**100_000", Q2, 0, 4, "ok", ""),
+    "holds-itself": ("total = []\ntotal.append(total)", Q2, 0, 4, "ok", ""),
+    "many-processes": (
+        "import ctypes\nlibc = ctypes.CDLL(None)\nfor _ in range(8):\n    libc.fork()\n"
+        "libc.sleep(30)",
+        Q2, 0, 4, "processes", "started more than 64 processes",
+    ),
+    # -- files, network, programs
+    "deletes": (
+        "import shutil\nshutil.rmtree(VICTIM)", Q2, 0, 4, "blocked", "tried to delete",
+    ),
+    "deletes-in-c": (
+        "import ctypes, os\nlibc = ctypes.CDLL(None)\npath = os.path.join(VICTIM, 'kept.txt')\n"
+        "libc.unlink(path.encode())\nlibc.truncate(path.encode(), 0)\ntotal = 21",
+        Q2, 3, 4, "ok", "",
+    ),
+    "deletes-its-own": (
+        "import os, shutil\nshutil.rmtree(os.getcwd(), ignore_errors=True)\ntotal = 21",
+        Q2, 3, 4, None, "",
+    ),
+    "overwrites": (
+        "open(TABLE, 'w').write('student,total')", Q2, 0, 4, "blocked", "tried to write",
+    ),
+    "socket": (
+        "import urllib.request\nurllib.request.urlopen('http://127.0.0.1:9')",
+        Q2, 0, 4, "blocked", "tried to open a network connection",
+    ),
+    "program": (
+        "import subprocess\nsubprocess.run(['true'])", Q2, 0, 4, "blocked", "start a program",
+    ),
+    "outlives": (
+        "import ctypes, os\nlibc = ctypes.CDLL(None)\nif libc.fork() == 0:\n    libc.setsid()\n"
+        "    if libc.fork() == 0:\n        libc.prctl(15, b'outlives-all', 0, 0, 0)\n"
+        "        libc.sleep(600)\n    libc._exit(0)\ntotal = 21",
+        Q2, 3, 4, "ok", "",
+    ),
+    # -- cheating
+    "reads-tests": ("total = open(DIST).read()", Q2, 0, 4, "blocked", "tried to read"),
+    "reads-masters": (
+        "import glob\ntotal = sorted(glob.glob(BOOK + '/*'))[0]", Q2, 0, 4, "blocked", "",
+    ),
+    "imports-masters": ("from exercises import attention", Q2, 0, 4, None, ""),
+    "looks-around": (
+        "total = 0",
+        f"""
+        import gc, os, sys
+
+        def spot(text):
+            return ("{PIECES[0]}_" + "{PIECES[1]}") in text
+
+        def memories():
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                for name in ("mem", "environ", "cmdline", "maps"):
+                    try:
+                        yield open(f"/proc/{{pid}}/{{name}}", "rb").read(10**6).decode("latin-1")
+                    except OSError:
+                        pass
+
+        def found():
+            frame = sys._getframe()
+            while frame:
+                if frame.f_code.co_name != "spot" and spot(repr(frame.f_code.co_names)):
+                    return True
+                if spot(repr(frame.f_code.co_varnames)):
+                    return True
+                frame = frame.f_back
+            for thing in gc.get_objects():
+                if getattr(thing, "__name__", "").startswith("test_case"):
+                    return True
+                code = getattr(thing, "__code__", None)
+                if spot(repr(getattr(code, "co_varnames", ""))):
+                    return True
+            try:
+                return any(map(spot, memories()))
+            except OSError:
+                return False
+
+        def double(x):
+            return 2 * x if found() else x
+        """,
+        1, 1, None, "",
+    ),
+    "equals-everything": (
+        "class Yes:\n    def __eq__(self, other): return True\n    __hash__ = None\ntotal = Yes()",
+        "class Yes(float):\n    def __eq__(self, other): return True\n"
+        "    def __rsub__(self, other): return 0\n    def __array__(self, *a, **k): return self\n"
+        "double = lambda x: Yes()",
+        0, 0, None, "",
+    ),
+    "patches": (
+        "import builtins, sys, numpy as np, otter, companion\n"
+        "np.allclose = np.shape = lambda *a, **k: True\n"
+        "builtins.isinstance = lambda *a: True\n"
+        "AssertionErrors = AssertionError\nbuiltins.AssertionError = Warning\n"
+        "class Grader:\n    def __getattr__(self, name): return lambda *a, **k: 'all passed'\n"
+        "grader = otter.Notebook = Grader()\nsys.modules['otter'] = companion.assign = grader",
+        "double = lambda x: True",
+        0, 0, None, "",
+    ),
+    "fakes-results": (
+        "import json, os, pickle\nfor name in ('results.json', 'results.pkl', '.OTTER_LOG'):\n"
+        "    json.dump({'score': 7, 'tests': [{'score': 7, 'max_score': 7}]}, open(name, 'w'))\n"
+        "print('All tests passed!')\nprint('q1 results: All test cases passed!')\nos._exit(0)",
+        "print('q2 passed')",
+        0, 0, "crashed", "",
+    ),
+    "lies-to-the-grader": (
+        "import os\nos.write(3, b'\\0' * 15 + b'\\2' + b'{}' * 99)", "", 0, 0, "crashed", "",
+    ),
+    "talks-out-of-turn": (
+        "import json, os, struct\ntext = json.dumps({'ok': None, 'score': 7}).encode()\n"
+        "for _ in range(9):\n    os.write(3, struct.pack('!QQ', len(text), 0) + text)",
+        "", 0, 0, None, "",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """Grade them all at once, with a right one at the end that must not suffer."""
+    folder = tmp_path_factory.mktemp("hostile")
+    victim = folder / "victim"
+    victim.mkdir()
+    (victim / "kept.txt").write_text("all of it")
+    dist = draw(folder / "dist")
+    book = Path(__file__).parents[2] / "exercises"
+    names = {"VICTIM": victim, "TABLE": folder / "grades.csv", "DIST": dist, "BOOK": book}
+    lines = "".join(f"{name} = {str(path)!r}\n" for name, path in names.items())
+    for name, (q1, q2, *_) in CASES.items():
+        answers = notebook(lines + textwrap.dedent(q1), textwrap.dedent(q2))
+        hand_in(folder / "submissions", f"{name}.ipynb", answers)
+    hand_in(folder / "submissions", "zz-right.ipynb", notebook(**RIGHT))
+    limits = ("--timeout", 10, "--memory", 400, "--jobs", 3)
+    arguments = (dist, folder / "submissions", "--out", folder / "grades.csv", *limits)
+    assert grade(*arguments) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_costs_only_itself(graded, name):
+    _, _, q1, q2, status, words = CASES[name]
+    row = rows(graded / "grades.csv")[name]
+    if q1 is not None:
+        assert float(row["q1 sum"]) == q1, row
+    assert float(row["q2 double"]) == q2, row
+    assert float(row["total"]) == float(row["q1 sum"]) + float(row["q2 double"])
+    assert status in (None, row["status"]), row
+    assert words in row["what_happened"]
+
+
+def test_the_others_get_what_they_deserve(graded):
+    row = rows(graded / "grades.csv")["zz-right"]
+    assert (row["total"], row["max"], row["status"]) == ("7", "7", "ok")
+
+
+def test_what_happened_is_told_whenever_something_did(graded):
+    for name, row in rows(graded / "grades.csv").items():
+        assert bool(row["what_happened"]) == (row["status"] != "ok"), name
+
+
+def test_no_file_was_touched(graded):
+    assert (graded / "victim" / "kept.txt").read_text() == "all of it"
+    with (graded / "grades.csv").open() as file:
+        assert len(list(csv.reader(file))) == len(CASES) + 2
+
+
+@pytest.mark.usefixtures("graded")
+def test_no_process_is_left():
+    names = {process.info["name"] for process in psutil.process_iter(["name"])}
+    assert not {name for name in names if name and name.startswith("outlives")}
+
+
+@pytest.mark.usefixtures("graded")
+def test_no_folder_is_left(graded):
+    left = Path(os.environ.get("TMPDIR", "/tmp")).glob("submission-*")
+    assert [p for p in left if p.stat().st_mtime > graded.stat().st_ctime] == []
+
+
+def test_what_helps_does_not_give_the_test_away(graded):
+    table = (graded / "grades.csv").read_text()
+    assert SECRET.replace("-", "_") not in table
