@@ -23,18 +23,19 @@ ANNOTATION = re.compile(r"<annotation\b.*?</annotation>|</?semantics>", re.DOTAL
 
 # Browsers break lines on both sides of a formula, even where a comma follows it.
 AFTER = re.compile(r"[,.;:!?)\]，。；：、！？）」”’]+")
+SHORT = 40  # a longer formula may have to be broken itself
 BEFORE = re.compile(r"[(\[（「“‘]+$")
 
 
 class KeepMarks(SphinxPostTransform):
-    """Keep a formula on the line of the punctuation that belongs to it."""
+    """Keep a short formula on the line of the punctuation that belongs to it."""
 
     default_priority = 900
     formats = ("html",)
 
     def run(self, **_kwargs) -> None:
         """Put formulas and the marks next to them into spans that do not break."""
-        for math in list(self.document.findall(nodes.math)):
+        for math in [m for m in self.document.findall(nodes.math) if len(m.astext()) < SHORT]:
             parent, place = math.parent, math.parent.index(math)
             before, after = _neighbour(parent, place - 1), _neighbour(parent, place + 1)
             opened, closed = BEFORE.search(before or ""), AFTER.match(after or "")
