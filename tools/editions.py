@@ -29,6 +29,7 @@ OURS = [
     for name in (
         "colab",
         "dropdowns",
+        "forms",
         "katex",
         "margin",
         "messages",
@@ -36,6 +37,7 @@ OURS = [
         "pictures",
         "search",
         "search",
+        "printed",
         "slides",
         "widgets",
     )
