@@ -19,7 +19,7 @@ PORT ?= 8000
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
   $(PY) -m pytest -n $(JOBS) --dist loadfile --durations 5
 
-.PHONY: help setup book serve test verification lab execute lint format clean
+.PHONY: help setup book colab serve test verification lab execute lint format clean
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -28,6 +28,9 @@ setup: $(READY) ## Make the virtual environment in .venv, and no more
 
 book: $(READY) ## Build the site into _build/html
 	$(PY) -m tools.site build
+
+colab: $(READY) ## Build the notebooks for Colab alone, into the site
+	$(PY) -m tools.colab
 
 serve: $(READY) ## Serve the site on localhost (PORT=8000), building it if there is none
 	@test -f _build/html/index.html || $(MAKE) book
