@@ -119,6 +119,31 @@ class Answers:
             return {"error": type(error).__name__}, b""
 
 
+class Environment(dict[str, Any]):
+    """The names that a notebook defines, each fetched when it is first asked for."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__()
+        self.answers = answers
+        self.names = answers.names()
+
+    def __missing__(self, name: str) -> Any:
+        if name not in self.names:
+            raise KeyError(name)
+        try:
+            self[name] = self.answers.get(name)
+        except Exception as error:
+            raise AssertionError(f"{name} could not be read: {error}") from None
+        return self[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of a name, or something else if there is none."""
+        return self[name] if name in self.names else default
+
+
 class Remote:
     """Something over there: its attributes, items and length can be asked for.
 
