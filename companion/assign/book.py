@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,9 @@ class Book:
             raise AssignError(f"{name} comes from {module.__file__}, not from {self.root}")
         return module
 
+    @cached_property
     def chapters(self) -> dict[str, Chapter]:
-        """Return the chapters that have exercises, by name, in the order of the book."""
+        """The chapters that have exercises, by name, in the order of the book."""
         found = {}
         for number, page in enumerate(self.contents.chapters(self.root), start=1):
             name = page.stem.replace("-", "_")
