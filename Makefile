@@ -32,6 +32,16 @@ book: $(READY) ## Build the site into _build/html
 colab: $(READY) ## Build the notebooks for Colab alone, into the site
 	$(PY) -m tools.colab
 
+.PHONY: slides pdf epub
+slides: $(READY) ## Build the slides alone, into the site (S speaker view, T light or dark)
+	$(PY) -m tools.slides
+
+pdf: $(READY) ## Print the book, both editions, into _build/downloads (needs Chromium)
+	$(PY) -m tools.printed
+
+epub: $(READY) ## Pack the book for e-readers, both editions, into _build/downloads
+	$(PY) -m tools.epub
+
 serve: $(READY) ## Serve the site on localhost (PORT=8000), building it if there is none
 	@test -f _build/html/index.html || $(MAKE) book
 	$(PY) -m tools.site serve --port $(PORT)
