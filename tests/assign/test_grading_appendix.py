@@ -65,7 +65,7 @@ def test_the_container_is_asked_for_what_grade_understands():
     assert ours[:4] == [*OURS, "grade"]
     options = parser().parse_args(ours[4:])
     assert str(options.out).startswith("/out/")
-    assert ["--network", "none"] == docker[docker.index("--network") :][:2]
+    assert docker[docker.index("--network") :][:2] == ["--network", "none"]
     mounts = [docker[i + 1] for i, word in enumerate(docker) if word == "--volume"]
     assert [mount.rpartition(":")[2] for mount in mounts] == ["ro", "ro", "/out"]
 
