@@ -14,7 +14,13 @@ import numpy as np
 import torch
 
 from companion.assign.sandbox import Failed, Interrupted, Sandbox, Stopped
-from companion.assign.sandbox_wire import Decoder, Encoder, random_states, set_random_states
+from companion.assign.sandbox_wire import (
+    Decoder,
+    Encoder,
+    followed,
+    random_states,
+    set_random_states,
+)
 
 
 class AnswerError(Exception):
@@ -88,6 +94,9 @@ class Answers:
         if isinstance(written, list):
             for old, new in zip(args, written, strict=False):
                 write_back(old, new)
+        inputs, graph = followed(args, kwargs), tree.get("graph")
+        if inputs and isinstance(graph, int) and isinstance(result, torch.Tensor):
+            return _Across.apply(self, graph, result.detach(), *inputs)
         return result
 
     # -- references
@@ -181,6 +190,20 @@ class RemoteFunction(Remote):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it."""
         return self._answers.call(self._number, args, kwargs)
+
+
+class _Across(torch.autograd.Function):
+    """Lets gradients flow back through a call that was made over there."""
+
+    @staticmethod
+    def forward(ctx: Any, answers: Answers, graph: int, result: Any, *inputs: Any) -> Any:
+        ctx.answers, ctx.graph = answers, graph
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        request = {"do": "backward", "id": ctx.graph}
+        return None, None, None, *ctx.answers.request(request, gradient=gradients[0])
 
 
 # -- errors and side effects ---------------------------------------------------------------------

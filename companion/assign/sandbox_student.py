@@ -28,7 +28,13 @@ from traitlets.config import Config
 from companion.assign import sandbox_kernel as kernel
 from companion.assign.sandbox_audit import Guard
 from companion.assign.sandbox_channel import Channel, Closed
-from companion.assign.sandbox_wire import Decoder, Encoder, random_states, set_random_states
+from companion.assign.sandbox_wire import (
+    Decoder,
+    Encoder,
+    followed,
+    random_states,
+    set_random_states,
+)
 
 _NOTES = 20  # attempts that are told
 
@@ -225,9 +231,24 @@ class Notebook:
         with surroundings(decoder.decode(tree["around"])):
             result = self.objects[tree["id"]](*args, **kwargs)
             answer = {"result": encoder.encode(result), "around": encoder.encode(random_states())}
+        answer["graph"] = self.graph(result, followed(args, kwargs))
         # Arguments came as copies, so what was written into them has to travel back.
         changed = self.snapshot(args) != before
         return {**answer, "args": encoder.encode(args) if changed else None}
+
+    def graph(self, result: Any, inputs: list[torch.Tensor]) -> int | None:
+        """Keep what is needed to send gradients back through a call."""
+        if not (inputs and isinstance(result, torch.Tensor) and result.requires_grad):
+            return None
+        self.objects.append((result, inputs))
+        return len(self.objects) - 1
+
+    def do_backward(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
+        """Send a gradient back through a call that was made before."""
+        result, inputs = self.objects[tree["id"]]
+        gradient = decoder.decode(tree["gradient"])
+        options = {"retain_graph": True, "allow_unused": True}
+        return encoder.encode(torch.autograd.grad(result, inputs, gradient, **options))
 
     def snapshot(self, args: list[Any]) -> tuple[Any, bytes]:
         """Return arguments in a form that can be compared."""

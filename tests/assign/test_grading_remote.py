@@ -121,6 +121,19 @@ def test_the_callers_grad_mode_and_warnings_hold_over_there(answers):
         there["grows"](np.array([1e4]))
 
 
+def test_gradients_flow_back_through_a_call(answers):
+    there = answers(
+        "import torch\ndef f(x, w, factor=1.0):\n    return factor * (x.sin() @ w).exp()"
+    )
+    x = torch.rand(2, 3, dtype=torch.float64, requires_grad=True)
+    w = torch.rand(3, dtype=torch.float64, requires_grad=True)
+    there["f"](x.tanh(), w, factor=2.0).sum().backward()
+    found, (x.grad, w.grad) = (x.grad, w.grad), (None, None)
+    (2 * (x.tanh().sin() @ w).exp()).sum().backward()
+    torch.testing.assert_close(found, (x.grad, w.grad))
+    assert torch.autograd.gradcheck(there["f"], (x, w))
+
+
 def test_a_function_of_the_tests_is_called_back(answers):
     there = answers("def twice(f, x):\n    return f(f(x))")
     secret = 7
