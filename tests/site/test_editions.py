@@ -19,6 +19,7 @@ FOLDERS = [edition.folder for edition in editions.EDITIONS]
 NUMBER = re.compile(r"\d+(?:\.\d+)*")
 # What Sphinx numbers as it goes, also what it reads again for a translation.
 COUNTED = re.compile(r"^(id\d+|cell-id-.*)$")
+EDITION = re.compile(f"/(?:{'|'.join(FOLDERS)})/")
 
 
 @cache
