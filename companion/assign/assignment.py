@@ -23,7 +23,7 @@ FORMAT = 1
 VISIBLE = Fraction(1, 4)  # of the points that checks give, what the visible ones give together
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Question:
     """An exercise in an assignment."""
 
@@ -95,7 +95,7 @@ class Question:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assignment:
     """Questions under a title, as a seed draws them."""
 

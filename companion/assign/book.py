@@ -52,6 +52,7 @@ class Book:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.contents = self._module("tools.contents")
+        self._speakers: dict[tuple[str, str], Callable[[str], str]] = {}
 
     def _module(self, name: str) -> Any:
         if str(self.root) not in sys.path:
@@ -99,8 +100,11 @@ class Book:
         """Return a function from an English message to what the language says."""
         if not LANGUAGES[language]:
             return lambda message: message
-        messages = self._module("tools.exercise_messages")
-        return messages.speaker(self.root, LANGUAGES[language], chapter)
+        key = (LANGUAGES[language], chapter)
+        if key not in self._speakers:
+            messages = self._module("tools.exercise_messages")
+            self._speakers[key] = messages.speaker(self.root, *key)
+        return self._speakers[key]
 
 
 def say(into: Callable[[str], str], phrase: str, **values: object) -> str:

@@ -19,6 +19,11 @@ def questions(seed):
     return assignment.draw(repository, repository.chapters, seed, "Mutations").questions
 
 
+@functools.lru_cache(maxsize=4)
+def tests_of(question):
+    return autograder.test_file(question)
+
+
 NUMBER = len(questions(SEEDS[0]))
 every = pytest.mark.parametrize(
     ("seed", "number"),
@@ -34,7 +39,7 @@ def grade(tmp_path):
 
     def graded(question, code):
         path = tmp_path / f"{question.name}.py"
-        path.write_text(autograder.test_file(question), encoding="utf-8")
+        path.write_text(tests_of(question), encoding="utf-8")
         tests = create_test_file(str(path), NBMetadataConfig())
         tests.run(run(question.chapter.setup, code))
         return tests
