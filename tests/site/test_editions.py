@@ -77,9 +77,9 @@ def anchors(page: BeautifulSoup) -> set[str]:
 
 
 def targets(page: BeautifulSoup) -> Counter:
-    """Return where the page's links lead, but for those of headings to themselves."""
-    links = page.select("a[href]:not(.headerlink)")
-    return Counter(link["href"] for link in links if not link.get("id"))
+    """Return where the page's links lead, the edition itself left out."""
+    links = (link["href"] for link in page.select("a[href]") if not link.get("id"))
+    return Counter(EDITION.sub("/", link) for link in links)
 
 
 def exercises(page: BeautifulSoup) -> list[list[str]]:
