@@ -77,9 +77,9 @@ def anchors(page: BeautifulSoup) -> set[str]:
 
 
 def targets(page: BeautifulSoup) -> Counter:
-    """Return where the page's links lead, the edition itself left out."""
-    links = (link["href"] for link in page.select("a[href]") if not link.get("id"))
-    return Counter(EDITION.sub("/", link) for link in links)
+    """Return where links lead: not those of headings to themselves, and the edition left out."""
+    links = page.select("a[href]:not(.headerlink)")
+    return Counter(EDITION.sub("/", link["href"]) for link in links if not link.get("id"))
 
 
 def exercises(page: BeautifulSoup) -> list[list[str]]:
