@@ -241,7 +241,8 @@ def test_no_process_is_left():
 
 
 def test_no_folder_is_left(graded):
-    assert list((graded / "scratch").iterdir()) == []
+    assert list((graded / "scratch").glob("**/submission-*")) == []
+    assert list((graded / "scratch").glob("grading-*")) == []
 
 
 def test_what_helps_does_not_give_the_test_away(graded):
