@@ -105,7 +105,6 @@ ASKED_FOR_OTHERWISE = {
     "pytest-xdist": "pytest -n",
     "ruff": "make lint",
     "setuptools": "pyproject.toml",
-    "sphinx-exercise": "_config.yml",
     "sphinxcontrib-bibtex": "_config.yml",
     "beartype": "tests/plugins/shapes.py, by its name",
 }
@@ -211,7 +210,8 @@ def forbidden(module, imported):
     if part == "reference":
         return top != "numpy" and not imported.startswith("companion.reference")
     if part == "notebook":
-        return top not in NOTEBOOK and not imported.startswith("companion.notebook")
+        ours = ("companion.notebook", "companion.device")
+        return top not in NOTEBOOK and not imported.startswith(ours)
     if part == "assign":  # stands above all others, and nothing imports it
         return False
     if top == "companion":
