@@ -10,7 +10,8 @@ from docutils import nodes
 from pypdf import PdfReader
 
 from tools import contents, editions
-from tools.slides_outline import CAPACITY, Outline, without_docstring
+from tools.slides_outline import CAPACITY, Outline
+from tools.slides_parts import without_docstring
 from tools.slides_text import as_paragraph, sentences, statements
 
 pytestmark = pytest.mark.browser
