@@ -47,7 +47,7 @@ def test_the_mean_surprise_of_what_is_drawn_is_the_entropy(texts, language):
     source = TinyWorld(language=language)
     surprise = [-source.log_prob(text) for text in texts[language]]
     mean, error = mean_and_error(surprise)
-    agree("TinyWorld, entropy", "drawn stories", source.entropy(), mean, error / mean)
+    agree("TinyWorld, entropy", "drawn stories", source.entropy(), mean, error / mean, limit="1/√n")
     assert error < 0.6
 
 
@@ -227,7 +227,7 @@ def test_the_mean_length_of_what_is_drawn_is_the_expected_one(texts, language, u
     source = TinyWorld(language=language)
     mean, error = mean_and_error([length(text) for text in texts[language]])
     expected = source.expected_length(length)
-    agree("TinyWorld, expected_length", "drawn stories", expected, mean, error / mean)
+    agree("TinyWorld, expected_length", "drawn stories", expected, mean, error / mean, limit="1/√n")
     agree("TinyWorld, entropy", "by hand", source.entropy(length), source.entropy() / expected)
 
 
@@ -245,7 +245,7 @@ def test_nobody_can_guess_the_end_better_than_the_mood_lets(drawn):
         hits.append(float((grammar.P_GOOD[mood.mood] > 0.5) == label))
     mean, error = mean_and_error(hits)
     best = source.bayes_accuracy()
-    agree("TinyWorld, bayes_accuracy", "drawn stories", best, mean, error / mean)
+    agree("TinyWorld, bayes_accuracy", "drawn stories", best, mean, error / mean, limit="1/√n")
     assert 0.6 < best < 0.9
 
 
@@ -357,7 +357,14 @@ def test_preferences_follow_the_hidden_reward():
     for margin in (1.0, 2.0, 3.0):
         share, error = mean_and_error(won[margin])
         expected = 1 / (1 + math.exp(-margin))
-        agree("tasks.preference", "Bradley and Terry", np.float64(share), expected, error)
+        agree(
+            "tasks.preference",
+            "Bradley and Terry",
+            np.float64(share),
+            expected,
+            error,
+            limit="1/√n",
+        )
 
 
 def test_what_is_wrong_is_named():
