@@ -104,6 +104,7 @@ def sphinx_config(root: Path, static: Path, modules: Path, edition: Edition) -> 
         "html_math_renderer": "katex",
         "html_context": {
             "digests": staging.digests(static),
+            "styles": staging.styles(static),
             "book_title": say(title),
             "author": say(author),
             "edition": edition,

@@ -28,6 +28,7 @@ FONTS = {
 }
 
 
+COMMENT = re.compile(r"/\*.*?\*/\s*", re.DOTALL)
 SCHEMA_TALK = re.compile(r'(strictTypes:[^,"]*?)"log"')
 
 
@@ -92,6 +93,18 @@ def stage_static(root: Path, modules: Path, out: Path) -> Path:
     stage_widget_manager(modules, book / "widgets")
     artwork.write_all(book)
     return out
+
+
+def styles(static: Path) -> dict[str, str]:
+    """Return the text of each style sheet, by its name under ``book/``, without its comments.
+
+    Pages hold it themselves: a sheet of its own is one more trip before anything can be drawn.
+    """
+    book = static / "book"
+    return {
+        name: COMMENT.sub("", (book / name).read_text(encoding="utf-8")).strip()
+        for name in ("book.css", "katex/katex.css")
+    }
 
 
 def digests(static: Path) -> dict[str, str]:

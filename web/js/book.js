@@ -104,8 +104,11 @@ function setUpCopyButtons() {
   }
 }
 
-// Marks the section being read in the list "On this page".
+// Marks the section being read in the list "On this page". What is not laid out is far from the
+// window, and measuring it would lay it out.
 function setUpPlace() {
+  if (!matchMedia("(min-width: 84rem)").matches) return; // the list is not shown
+  const near = (section) => section.checkVisibility?.({ contentVisibilityAuto: true }) ?? true;
   const links = new Map();
   for (const link of document.querySelectorAll(".on-this-page.wide a")) {
     const target = document.getElementById(decodeURIComponent(link.hash.slice(1)));
@@ -114,7 +117,7 @@ function setUpPlace() {
   let current;
   const observer = new IntersectionObserver(
     () => {
-      const passed = [...links.keys()].filter((s) => s.getBoundingClientRect().top < innerHeight / 3);
+      const passed = [...links.keys()].filter((s) => near(s) && s.getBoundingClientRect().top < innerHeight / 3);
       const link = links.get(passed.at(-1));
       if (link === current) return;
       current?.removeAttribute("aria-current");
