@@ -10,7 +10,16 @@ import sys
 import jaxtyping
 
 #: The modules whose declarations are checked; the notebook support declares no shapes.
-MODULES = ["activations", "attention", "layers", "models", "tokenizers", "device", "reference"]
+MODULES = [
+    "activations",
+    "attention",
+    "layers",
+    "losses",
+    "models",
+    "tokenizers",
+    "device",
+    "reference",
+]
 
 
 def install() -> bool:

@@ -1,0 +1,315 @@
+"""Losses against torch, against their NumPy twins, by hand, and on what they must ignore."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from companion import losses
+from companion.activations import log_softmax, softmax
+from companion.reference import losses as twin
+from tests.plugins.shapes import unchecked
+from tests.support import FLOATS, normal, seeds, shapes_vary, sizes
+from tests.verification import agree
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def labels(*shape, classes, seed=0):
+    return torch.randint(classes, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def gradient(function, x):
+    x = x.clone().requires_grad_()
+    function(x).backward()
+    return x.grad
+
+
+# -- squared error -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@shapes_vary
+@given(rows=sizes, columns=sizes, seed=seeds)
+def test_mse(dtype, rows, columns, seed):
+    x, y = normal(rows, columns, seed=seed, dtype=dtype), normal(rows, columns, seed=seed + 1)
+    y = y.to(dtype)
+    for reduction in REDUCTIONS:
+        expected = F.mse_loss(x, y, reduction=reduction)
+        agree("mse", "torch", losses.mse(x, y, reduction), expected)
+    if dtype is torch.float64:
+        agree("mse", "NumPy twin", losses.mse(x, y), twin.mse(x.numpy(), y.numpy()))
+        agree(
+            "mse_gradient",
+            "autograd",
+            losses.mse_gradient(x, y),
+            gradient(lambda p: losses.mse(p, y), x),
+        )
+
+
+def test_mse_of_four_pairs_by_hand():
+    prediction, target = torch.tensor([2.5, 0.0, 2.0, 8.0]), torch.tensor([3.0, -0.5, 2.0, 7.0])
+    # errors 0.5, 0.5, 0, 1; squares 0.25, 0.25, 0, 1; together 1.5
+    agree("mse", "by hand", losses.mse(prediction.double(), target.double()), 1.5 / 4)
+
+
+def test_mse_is_the_likelihood_of_a_gaussian():
+    x, y = normal(20, seed=1), normal(20, seed=2)
+    likelihood = torch.distributions.Normal(x, 0.5**0.5).log_prob(y)
+    constant = 0.5 * math.log(math.pi)
+    agree("mse", "torch.distributions", losses.mse(x, y), -likelihood.mean() - constant)
+
+
+def test_mse_does_not_broadcast():
+    with unchecked(), pytest.raises(ValueError, match=r"same shape, got \(3, 1\) and \(3,\)"):
+        losses.mse(normal(3, 1), normal(3))
+
+
+# -- cross-entropy -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@shapes_vary
+@given(rows=sizes, columns=sizes, classes=st.integers(2, 7), seed=seeds)
+def test_cross_entropy(dtype, rows, columns, classes, seed):
+    z = normal(rows, columns, classes, seed=seed, dtype=dtype, scale=3.0)
+    y = labels(rows, columns, classes=classes, seed=seed)
+    for smoothing in (0.0, 0.1, 1.0):
+        for reduction in REDUCTIONS:
+            ours = losses.cross_entropy(z, y, label_smoothing=smoothing, reduction=reduction)
+            theirs = F.cross_entropy(
+                z.flatten(0, 1), y.flatten(), label_smoothing=smoothing, reduction=reduction
+            )
+            agree("cross_entropy", "torch", ours, theirs.view_as(ours))
+        if dtype is torch.float64:
+            flat = z.flatten(0, 1).numpy(), y.flatten().numpy()
+            mean = losses.cross_entropy(z, y, label_smoothing=smoothing)
+            agree("cross_entropy", "NumPy twin", mean, twin.cross_entropy(*flat, smoothing))
+
+
+@shapes_vary
+@given(rows=st.integers(1, 5), classes=st.integers(2, 6), seed=seeds)
+def test_softmax_minus_one_hot(rows, classes, seed):
+    z, y = normal(rows, classes, seed=seed), labels(rows, classes=classes, seed=seed)
+    ours = losses.cross_entropy_gradient(z, y)
+    agree("cross_entropy_gradient", "torch", ours, gradient(lambda x: F.cross_entropy(x, y), z))
+    flat = twin.cross_entropy_gradient(z.numpy(), y.numpy())
+    agree("cross_entropy_gradient", "NumPy twin", ours, flat)
+    agree("cross_entropy", "torch", gradient(lambda x: losses.cross_entropy(x, y), z), ours)
+    agree("cross_entropy_gradient", "by hand", ours.sum(-1), torch.zeros(rows))
+
+
+def test_cross_entropy_of_three_classes_by_hand():
+    p = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], dtype=torch.float64)
+    expected = -(math.log(0.7) + math.log(0.3)) / 2
+    agree("cross_entropy", "by hand", losses.cross_entropy(p.log(), torch.tensor([0, 2])), expected)
+
+
+@shapes_vary
+@given(rows=st.integers(2, 6), seed=seeds, ignore=st.sampled_from([-100, -1, 2]))
+def test_what_is_ignored_has_no_influence(rows, seed, ignore):
+    z, y = normal(rows, 4, seed=seed), labels(rows, classes=4, seed=seed)
+    y[0], y[1:] = ignore, torch.where(y[1:] == ignore, 0, y[1:])
+    ours = losses.cross_entropy(z, y, ignore_index=ignore)
+    agree("cross_entropy", "torch", ours, F.cross_entropy(z, y, ignore_index=ignore))
+    changed = z.clone()
+    changed[0] = 1e4
+    assert losses.cross_entropy(changed, y, ignore_index=ignore) == ours
+    assert losses.cross_entropy(z, y.where(y != ignore, y.new_tensor(3))) != ours
+    grad = gradient(lambda x: losses.cross_entropy(x, y, ignore_index=ignore), z)
+    assert not grad[0].any()
+    assert grad[1:].any()
+
+
+def test_extreme_logits_stay_finite():
+    z = torch.tensor([[1000.0, -1000.0], [-1000.0, 1000.0]], dtype=torch.float64)
+    y = torch.tensor([0, 0])
+    ours = losses.cross_entropy(z, y, reduction="none")
+    agree("cross_entropy", "by hand", ours, [0.0, 2000.0])
+    assert gradient(lambda x: losses.cross_entropy(x, y), z).isfinite().all()
+
+
+@shapes_vary
+@given(rows=sizes, columns=sizes, seed=seeds)
+def test_log_sum_exp(rows, columns, seed):
+    x = normal(rows, columns, seed=seed, scale=300.0)
+    ours = losses.log_sum_exp(x)
+    agree("log_sum_exp", "torch", ours, torch.logsumexp(x, -1))
+    agree("log_sum_exp", "NumPy twin", ours, [twin.log_sum_exp(row) for row in x.numpy()])
+    agree("log_sum_exp", "torch", gradient(lambda t: losses.log_sum_exp(t).sum(), x), softmax(x))
+
+
+def test_log_sum_exp_of_nothing_and_of_everything():
+    rows = torch.tensor([[-math.inf, -math.inf], [0.0, -math.inf], [1e300, 0.0]]).double()
+    agree("log_sum_exp", "torch", losses.log_sum_exp(rows), torch.logsumexp(rows, -1))
+
+
+# -- two classes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@shapes_vary
+@given(rows=sizes, columns=sizes, seed=seeds)
+def test_binary_cross_entropy(dtype, rows, columns, seed):
+    z = normal(rows, columns, seed=seed, dtype=dtype, scale=4.0)
+    y = torch.rand(rows, columns, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    for targets in (y, y.round()):
+        for reduction in REDUCTIONS:
+            ours = losses.binary_cross_entropy_with_logits(z, targets, reduction)
+            theirs = F.binary_cross_entropy_with_logits(z, targets, reduction=reduction)
+            agree("binary_cross_entropy_with_logits", "torch", ours, theirs)
+        grad = gradient(lambda x, t=targets: F.binary_cross_entropy_with_logits(x, t), z)
+        ours = losses.binary_cross_entropy_gradient(z, targets)
+        agree("binary_cross_entropy_gradient", "torch", ours, grad)
+    if dtype is torch.float64:
+        ours = losses.binary_cross_entropy_with_logits(z, y)
+        expected = twin.binary_cross_entropy_with_logits(z.numpy(), y.numpy())
+        agree("binary_cross_entropy_with_logits", "NumPy twin", ours, expected)
+
+
+def test_binary_cross_entropy_is_cross_entropy_of_two_logits():
+    z, y = normal(9), labels(9, classes=2)
+    two = torch.stack([torch.zeros_like(z), z], -1)
+    ours = losses.binary_cross_entropy_with_logits(z, y.double())
+    agree("binary_cross_entropy_with_logits", "torch", ours, F.cross_entropy(two, y))
+
+
+def test_binary_cross_entropy_survives_large_logits():
+    z = torch.tensor([800.0, -800.0, 800.0], dtype=torch.float64)
+    y = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    ours = losses.binary_cross_entropy_with_logits(z, y, "none")
+    agree("binary_cross_entropy_with_logits", "by hand", ours, [0.0, 0.0, 800.0])
+
+
+# -- distributions -------------------------------------------------------------------------------
+
+
+@shapes_vary
+@given(rows=sizes, classes=sizes, seed=seeds)
+def test_kl_divergence(rows, classes, seed):
+    p = log_softmax(normal(rows, classes, seed=seed))
+    q = log_softmax(normal(rows, classes, seed=seed + 1))
+    ours = losses.kl_divergence(p, q)
+    theirs = F.kl_div(q, p, reduction="none", log_target=True).sum(-1)
+    agree("kl_divergence", "torch", ours, theirs)
+    rows_of = zip(p.exp().numpy(), q.exp().numpy(), strict=True)
+    agree("kl_divergence", "NumPy twin", ours, [twin.kl_divergence(a, b) for a, b in rows_of])
+    assert (ours >= -1e-12).all()
+    agree("kl_divergence", "by hand", losses.kl_divergence(p, p), torch.zeros(rows))
+
+
+def test_kl_divergence_of_what_never_happens():
+    sure, even = torch.tensor([[1.0, 0.0], [0.5, 0.5]], dtype=torch.float64).log()
+    log_p, log_q = torch.stack([sure, even]), torch.stack([even, sure])
+    agree("kl_divergence", "by hand", losses.kl_divergence(log_p, log_q), [math.log(2), math.inf])
+
+
+def test_cross_entropy_is_entropy_plus_divergence():
+    p, q = softmax(normal(6, seed=1)), log_softmax(normal(6, seed=2))
+    crossed, entropy = -(p * q).sum(), -(p * p.log()).sum()
+    agree("kl_divergence", "by hand", losses.kl_divergence(p.log(), q), crossed - entropy)
+
+
+# -- masked tokens -------------------------------------------------------------------------------
+
+
+@shapes_vary
+@given(length=st.integers(1, 8), vocab=st.integers(2, 9), seed=seeds)
+def test_mlm_loss_sees_masked_positions_only(length, vocab, seed):
+    logits, tokens = normal(length, vocab, seed=seed), labels(length, classes=vocab, seed=seed)
+    masked = torch.rand(length, generator=torch.Generator().manual_seed(seed)) < 0.5
+    masked[seed % length] = True
+    ours = losses.mlm_loss(logits, tokens, masked)
+    arrays = logits.numpy(), tokens.numpy(), masked.numpy()
+    agree("mlm_loss", "NumPy twin", ours, twin.mlm_loss(*arrays))
+    agree("mlm_loss", "torch", ours, F.cross_entropy(logits[masked], tokens[masked]))
+    elsewhere = logits.clone()
+    elsewhere[~masked] += 50 * normal(int((~masked).sum()), vocab, seed=seed + 1)
+    assert losses.mlm_loss(elsewhere, tokens, masked) == ours
+    here = logits.clone()
+    here[masked, 0] += 1.0
+    assert losses.mlm_loss(here, tokens, masked) != ours
+
+
+def test_mlm_loss_of_six_tokens_two_masked_by_hand():
+    p = torch.full((6, 4), 0.25, dtype=torch.float64)
+    p[1] = torch.tensor([0.1, 0.7, 0.1, 0.1], dtype=torch.float64)
+    p[4] = torch.tensor([0.2, 0.2, 0.5, 0.1], dtype=torch.float64)
+    masked = torch.tensor([False, True, False, False, True, False])
+    tokens = torch.tensor([0, 1, 3, 2, 2, 0])
+    expected = -(math.log(0.7) + math.log(0.5)) / 2
+    agree("mlm_loss", "by hand", losses.mlm_loss(p.log(), tokens, masked), expected)
+
+
+# -- contrast ------------------------------------------------------------------------------------
+
+
+@shapes_vary
+@given(n=st.integers(1, 6), width=sizes, seed=seeds, tau=st.sampled_from([0.05, 0.5, 1.0]))
+def test_info_nce(n, width, seed, tau):
+    q, k = normal(n, width, seed=seed), normal(n, width, seed=seed + 1)
+    ours = losses.info_nce(q, k, tau)
+    cosines = F.cosine_similarity(q[:, None], k[None], dim=-1)
+    agree("info_nce", "torch", ours, F.cross_entropy(cosines / tau, torch.arange(n)))
+    agree("info_nce", "NumPy twin", ours, twin.info_nce(q.numpy(), k.numpy(), tau))
+
+
+def test_info_nce_of_keys_that_say_nothing_is_log_n():
+    same = torch.ones(5, 3, dtype=torch.float64)
+    agree("info_nce", "by hand", losses.info_nce(normal(5, 3), same), math.log(5))
+
+
+# -- what losses are reported as -----------------------------------------------------------------
+
+
+def test_perplexity_and_bits():
+    agree("perplexity", "by hand", np.float64(losses.perplexity(math.log(50))), 50.0)
+    uniform = torch.zeros(3, 256, dtype=torch.float64)
+    nats = losses.cross_entropy(uniform, torch.tensor([1, 2, 3]), reduction="sum")
+    agree("bits_per_byte", "by hand", np.float64(losses.bits_per_byte(nats.item(), 3)), 8.0)
+
+
+# -- what is wrong is named ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: losses.mse(normal(2), normal(2), "average"), "reduction must be"),
+        (lambda: losses.mse(normal(0), normal(0)), "input is empty"),
+        (lambda: losses.cross_entropy(normal(2, 3), torch.tensor([0, 3])), "from 0 to 2, got 3"),
+        (lambda: losses.cross_entropy(normal(2, 3), torch.tensor([0, -1])), "from 0 to 2, got -1"),
+        (lambda: losses.cross_entropy(normal(1, 3), torch.tensor([-100])), "all ignore_index"),
+        (lambda: losses.cross_entropy(normal(2, 3), torch.tensor([0])), "shape of logits"),
+        (
+            lambda: losses.cross_entropy(normal(1, 2), torch.tensor([0]), label_smoothing=1.5),
+            "from 0 to 1, got 1.5",
+        ),
+        (lambda: losses.cross_entropy_gradient(normal(1, 2), torch.tensor([5])), "from 0 to 1"),
+        (
+            lambda: losses.binary_cross_entropy_with_logits(normal(1), torch.full((1,), 2.0)),
+            "probabilities from 0 to 1",
+        ),
+        (
+            lambda: losses.mlm_loss(normal(2, 3), torch.tensor([0, 1]), torch.zeros(2) > 0),
+            "nothing to predict",
+        ),
+        (
+            lambda: losses.mlm_loss(normal(2, 3), torch.tensor([0, 1]), torch.ones(3) > 0),
+            "shape of tokens",
+        ),
+        (lambda: losses.info_nce(normal(2, 3), normal(3, 3)), "same shape"),
+        (lambda: losses.info_nce(normal(2, 3), normal(2, 3), 0.0), "above 0, got 0.0"),
+        (lambda: losses.kl_divergence(normal(2), normal(3)), "same shape"),
+        (lambda: losses.bits_per_byte(1.0, 0), "n_bytes must be above 0"),
+    ],
+)
+def test_errors(call, message):
+    with unchecked(), pytest.raises(ValueError, match=message):
+        call()
