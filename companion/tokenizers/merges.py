@@ -1,0 +1,115 @@
+r"""What byte-pair encoding does to words: joining a pair, and learning which pairs to join.
+
+A word is a list of parts, at first its single bytes. Counts of pairs are kept up to date rather
+than made anew: a merge changes only the words that contain it, and `learn` knows which these
+are. The most frequent pair is at the head of a queue, where counts that have changed since they
+were put there are skipped.
+"""
+
+import heapq
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+Pair = tuple[bytes, bytes]
+Word = list[bytes]
+
+
+def join(parts: Word, pair: Pair) -> Word:
+    r"""Join every occurrence of a pair, from the left.
+
+    Parameters
+    ----------
+    parts : list of bytes
+    pair : (bytes, bytes)
+
+    Returns
+    -------
+    list of bytes
+
+    Examples
+    --------
+    >>> join([b"a", b"a", b"a", b"b"], (b"a", b"a"))
+    [b'aa', b'a', b'b']
+    """
+    joined, i = [], 0
+    while i < len(parts):
+        found = i + 1 < len(parts) and (parts[i], parts[i + 1]) == pair
+        joined.append(pair[0] + pair[1] if found else parts[i])
+        i += 2 if found else 1
+    return joined
+
+
+def learn(counts: dict[str, int], n_merges: int) -> list[Pair]:
+    r"""Return the merges that the words of a text teach, in order.
+
+    Parameters
+    ----------
+    counts : dict from str to int
+        How often each word occurs.
+    n_merges : int
+        How many merges to learn; fewer if nothing is left to join.
+
+    Returns
+    -------
+    list of (bytes, bytes)
+
+    Examples
+    --------
+    >>> learn({"low": 5, "lower": 2, "newest": 6, "widest": 3}, 3)
+    [(b'e', b's'), (b'es', b't'), (b'l', b'o')]
+    """
+    words = [(split_bytes(utf8(word)), count) for word, count in counts.items()]
+    totals: Counter[Pair] = Counter()
+    where: dict[Pair, set[int]] = defaultdict(set)
+    for i, (parts, count) in enumerate(words):
+        for pair in pairwise(parts):
+            totals[pair] += count
+            where[pair].add(i)
+    queue = [(-total, pair) for pair, total in totals.items()]
+    heapq.heapify(queue)
+    merges: list[Pair] = []
+    while queue and len(merges) < n_merges:
+        total, pair = heapq.heappop(queue)
+        if -total != totals[pair] or not total:
+            continue  # the count has changed since; the pair stands elsewhere in the queue
+        merges.append(pair)
+        changed = _apply(pair, words, totals, where)
+        for other in changed:
+            heapq.heappush(queue, (-totals[other], other))
+    return merges
+
+
+def _apply(
+    pair: Pair, words: list[tuple[Word, int]], totals: Counter[Pair], where: dict[Pair, set[int]]
+) -> set[Pair]:
+    """Join a pair in all words that contain it; return the pairs whose count has changed."""
+    changed: set[Pair] = set()
+    for i in where.pop(pair):
+        parts, count = words[i]
+        joined = join(parts, pair)
+        for old in pairwise(parts):
+            totals[old] -= count
+            changed.add(old)
+        for new in pairwise(joined):
+            totals[new] += count
+            where[new].add(i)
+            changed.add(new)
+        words[i] = joined, count
+    return changed
+
+
+def split_bytes(word: bytes) -> Word:
+    """Return the single bytes of a word."""
+    return [word[i : i + 1] for i in range(len(word))]
+
+
+def utf8(text: str, start: int = 0) -> bytes:
+    """Return the bytes of a text; `start` is its place in a larger one, for the error."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        place = start + error.start
+        raise ValueError(
+            f"the text holds half of a surrogate pair, U+{ord(text[error.start]):04X}, at "
+            f"position {place}; such a text cannot be written in UTF-8"
+        ) from None

