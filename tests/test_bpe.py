@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 import regex
@@ -16,6 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from companion.reference import tokenizers as twin
 from companion.tokenizers import BPE, Characters, bpe, merges
 from tests.support import shapes_vary
+from tests.verification import same
 from tools import assets
 
 # Characters that Python, regex and tiktoken know alike: newer ones are letters to one of them only.
@@ -52,7 +54,9 @@ def theirs(files):
     encoder, vocab = map(str, files)
     ranks = data_gym_to_mergeable_bpe_ranks(vocab_bpe_file=vocab, encoder_json_file=encoder)
     special = {"<|endoftext|>": 50256}
-    return tiktoken.Encoding("gpt2", pat_str=r50k_pat_str, mergeable_ranks=ranks, special_tokens=special)
+    return tiktoken.Encoding(
+        "gpt2", pat_str=r50k_pat_str, mergeable_ranks=ranks, special_tokens=special
+    )
 
 
 def corpus():
@@ -67,23 +71,23 @@ def test_ten_words_by_hand():
     """hug 10, pug 5, pun 12, bun 4, hugs 5, the example of many courses."""
     counts = {"hug": 10, "pug": 5, "pun": 12, "bun": 4, "hugs": 5}
     # ug 20, un 16, hug 15; then pun 12 before pug 5 and bun 4
-    assert merges.learn(counts, 4) == [(b"u", b"g"), (b"u", b"n"), (b"h", b"ug"), (b"p", b"un")]
+    hand = [(b"u", b"g"), (b"u", b"n"), (b"h", b"ug"), (b"p", b"un")]
+    same("learn", "by hand", merges.learn(counts, 4), hand)
+    same("twin: tokenizers.learn", "by hand", twin.learn(counts, 4), hand)
 
 
 @shapes_vary
 @given(st.dictionaries(st.text("abcd", max_size=9), st.integers(1, 20), max_size=12))
 def test_learning_is_counting_anew(counts):
-    assert merges.learn(counts, 30) == twin.learn(counts, 30)
+    same("learn", "twin", merges.learn(counts, 30), twin.learn(counts, 30))
 
 
 @shapes_vary
 @given(few, st.integers(256, 300))
 def test_training_is_counting_anew(text, vocab_size):
-    from collections import Counter
-
     words = Counter(regex.findall(bpe.GPT2_PATTERN, text))
     trained = BPE.train(text, vocab_size)
-    assert trained.merges == twin.learn(words, vocab_size - 256)
+    same("BPE.train", "twin", trained.merges, twin.learn(words, vocab_size - 256))
     assert trained.vocab_size <= vocab_size
 
 
@@ -92,7 +96,7 @@ def test_training_is_counting_anew(text, vocab_size):
 def test_encoding_is_replaying_the_merges(text, other):
     trained = BPE.train(text, 290)
     for word in regex.findall(bpe.GPT2_PATTERN, other):
-        assert trained.merge(word.encode()) == twin.encode(word, trained.merges)
+        same("BPE.merge", "twin", trained.merge(word.encode()), twin.encode(word, trained.merges))
 
 
 def test_what_was_trained_here_encodes_alike_in_hugging_face_s_library():
@@ -110,7 +114,12 @@ def test_what_was_trained_here_encodes_alike_in_hugging_face_s_library():
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     library.decoder = decoders.ByteLevel()
     for sample in (text[:20000], *HARD):
-        assert trained.encode(sample) == library.encode(sample).ids
+        ids = library.encode(sample).ids
+        same("BPE.encode", "tokenizers", trained.encode(sample), ids)
+        words = regex.findall(bpe.GPT2_PATTERN, sample)
+        if len(sample) < 100:
+            split = [trained.ids[t] for word in words for t in twin.encode(word, trained.merges)]
+            same("twin: tokenizers.encode", "tokenizers", split, ids)
         assert trained.decode(trained.encode(sample)) == sample
 
 
@@ -138,7 +147,7 @@ def test_gpt2_s_own_numbers(gpt2):
 @pytest.mark.parametrize("text", HARD, ids=range(len(HARD)))
 def test_hard_texts_as_tiktoken_has_them(gpt2, theirs, text):
     ids = gpt2.encode(text)
-    assert ids == theirs.encode(text, disallowed_special=())
+    same("BPE.encode", "tiktoken", ids, theirs.encode(text, disallowed_special=()))
     assert gpt2.decode(ids) == theirs.decode(ids) == text
     special = gpt2.encode(text, allow_special=True)
     assert special == theirs.encode(text, allowed_special="all")
@@ -148,20 +157,34 @@ def test_hard_texts_as_tiktoken_has_them(gpt2, theirs, text):
 @given(text=assigned)
 def test_any_text_as_tiktoken_has_it(gpt2, theirs, text):
     ids = gpt2.encode(text)
-    assert ids == theirs.encode(text, disallowed_special=())
+    same("BPE.encode", "tiktoken", ids, theirs.encode(text, disallowed_special=()))
     assert gpt2.decode(ids) == text
 
 
 def test_this_book_as_tiktoken_has_it(gpt2, theirs):
     for path in [*assets.ROOT.glob("*.md"), *assets.ROOT.glob("locale/**/*.po")]:
         text = path.read_text(encoding="utf-8")
-        assert gpt2.encode(text) == theirs.encode(text, disallowed_special=())
+        expected = theirs.encode(text, disallowed_special=())
+        same("BPE.encode", "tiktoken", gpt2.encode(text), expected)
 
 
 @shapes_vary
 @given(ids=st.lists(st.integers(0, 50256), max_size=20))
 def test_any_ids_decode_as_tiktoken_has_them(gpt2, theirs, ids):
-    assert gpt2.decode(ids) == theirs.decode(ids)
+    same("BPE.decode", "tiktoken", gpt2.decode(ids), theirs.decode(ids))
+
+
+@pytest.mark.parametrize(
+    ("parts", "pair", "joined"),
+    [("aaa", "aa", ["aa", "a"]), ("abab", "ab", ["ab", "ab"]), ("a", "ab", ["a"]), ("", "ab", [])],
+)
+def test_joining(parts, pair, joined):
+    split, two = merges.split_bytes(parts.encode()), (pair[:1].encode(), pair[1:].encode())
+    expected = [part.encode() for part in joined]
+    same("merges.join", "by hand", merges.join(split, two), expected)
+    same("twin: tokenizers.join", "by hand", twin.join(split, two), expected)
+    same("split_bytes", "by hand", b"".join(split), merges.utf8(parts))
+    same("utf8", "by hand", merges.utf8(parts), bytes(map(ord, parts)))
 
 
 # -- special tokens, files, errors ---------------------------------------------------------------
@@ -218,7 +241,7 @@ def test_what_is_wrong_is_named():
         BPE.train("", 256).encode("abc d\ud83d")
     with pytest.raises(ValueError, match="at least 257: 256 bytes and 1 special"):
         BPE.train("", 256, special_tokens=["<|end|>"])
-    with pytest.raises(ValueError, match="256 tokens, got 256"):
+    with pytest.raises(ValueError, match="of the 256 tokens, got 256"):
         BPE.train("", 256).decode([256])
     with pytest.raises(ValueError, match="b'ab' is missing"):
         BPE([(b"a", b"b")], ids={bytes([i]): i for i in range(256)})
@@ -235,7 +258,7 @@ def test_characters(text):
     tokenizer = Characters.train(text)
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
-    assert ids == [sorted(set(text)).index(character) for character in text]
+    same("Characters", "by hand", ids, [sorted(set(text)).index(c) for c in text])
     assert tokenizer.vocab_size == len(set(text))
 
 

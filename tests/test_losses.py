@@ -313,3 +313,33 @@ def test_perplexity_and_bits():
 def test_errors(call, message):
     with unchecked(), pytest.raises(ValueError, match=message):
         call()
+
+
+# -- the twins themselves ------------------------------------------------------------------------
+
+
+@shapes_vary
+@given(rows=st.integers(1, 5), classes=st.integers(2, 6), seed=seeds)
+def test_twins(rows, classes, seed):
+    x, y = normal(rows, classes, seed=seed), normal(rows, classes, seed=seed + 1)
+    target = labels(rows, classes=classes, seed=seed)
+    a, b, t = x.numpy(), y.numpy(), target.numpy()
+    agree("twin: mse", "torch", twin.mse(a, b), F.mse_loss(x, y))
+    agree("twin: log_sum_exp", "torch", twin.log_sum_exp(a[0]), torch.logsumexp(x[0], 0))
+    smooth = F.cross_entropy(x, target, label_smoothing=0.1)
+    agree("twin: cross_entropy", "torch", twin.cross_entropy(a, t, 0.1), smooth)
+    grad = gradient(lambda z: F.cross_entropy(z, target), x)
+    agree("twin: cross_entropy_gradient", "torch", twin.cross_entropy_gradient(a, t), grad)
+    wanted = torch.sigmoid(y)
+    ours = twin.binary_cross_entropy_with_logits(a, wanted.numpy())
+    theirs = F.binary_cross_entropy_with_logits(x, wanted)
+    agree("twin: binary_cross_entropy_with_logits", "torch", ours, theirs)
+    p, q = x.softmax(-1)[0], y.softmax(-1)[0]
+    theirs = F.kl_div(q.log(), p, reduction="sum")
+    agree("twin: kl_divergence", "torch", twin.kl_divergence(p.numpy(), q.numpy()), theirs)
+    first = np.arange(rows) == 0
+    theirs = F.cross_entropy(x[:1], target[:1])
+    agree("twin: mlm_loss", "torch", twin.mlm_loss(a, t, first), theirs)
+    cosines = F.cosine_similarity(x[:, None], y[None], dim=-1)
+    theirs = F.cross_entropy(cosines / 0.2, torch.arange(rows))
+    agree("twin: info_nce", "torch", twin.info_nce(a, b, 0.2), theirs)

@@ -145,6 +145,34 @@ def test_orthogonalize_brings_all_singular_values_near_1():
     assert 0.6 < after.min() < after.max() < 1.3
 
 
+@shapes_vary
+@given(rows=sizes, columns=sizes, seed=seeds)
+def test_the_twins_are_torch_s(rows, columns, seed):
+    grads = gradients(rows, columns, seed=seed)
+    arrays, start = [g.numpy() for g in grads], normal(rows, columns, seed=seed).numpy()
+    cases = {
+        "twin: sgd": (twin.sgd(start, arrays, 0.1, 0.9), "SGD, momentum"),
+        "twin: adam": (twin.adam(start, arrays, 0.05), "Adam"),
+        "twin: adam, decoupled decay": (twin.adam(start, arrays, 0.05, decay=0.3), "AdamW"),
+    }
+    for subject, (ours, name) in cases.items():
+        theta = leaf(rows, columns, seed=seed)
+        path = walk(PAIRS[name][1]([theta], **PAIRS[name][2]), theta, grads)
+        agree(subject, "torch", ours, path[-1], 1e-9)
+
+
+def test_the_twins_of_muon():
+    matrix, grads = normal(5, 3), gradients(5, 3)
+    near = torch.optim._muon._zeropower_via_newtonschulz
+    theirs = near(matrix, (3.4445, -4.7750, 2.0315), 5, 1e-7).double()
+    ours = twin.orthogonalize(matrix.numpy())
+    agree("twin: orthogonalize", "torch (bfloat16)", ours, theirs, 0.02)
+    theta = leaf(5, 3)
+    path = walk(torch.optim.Muon([theta], lr=0.02), theta, grads)
+    ours = twin.muon(normal(5, 3).numpy(), [g.numpy() for g in grads], 0.02)
+    agree("twin: muon", "torch (bfloat16)", ours, path[-1], 0.02)
+
+
 # -- by hand -------------------------------------------------------------------------------------
 
 
@@ -333,6 +361,7 @@ def test_errors(call, message):
         call()
 
 
+@pytest.mark.verifies("Optimizer", "what its subclasses share: saving, passing over, clearing")
 def test_a_new_optimiser_must_say_how_it_updates():
     theta = leaf(1)
     theta.grad = torch.ones(1, dtype=torch.float64)

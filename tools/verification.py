@@ -31,6 +31,7 @@ COMMAND = "make verification"
 RECORDS = re.compile(r"^from tests.verification import|^@pytest.mark.verifies", re.MULTILINE)
 TWINS = "reference"
 HELPERS = "notebook"
+APART = ("assign", "__pycache__")  # what is no part of what chapters teach
 LIBRARIES = ("numpy", "torch", "transformers", "mpmath")
 BEHAVIOUR = "behaviour"
 EXACT = "exact"
@@ -53,8 +54,7 @@ class Public:
 
 def public(root: Path = ROOT) -> dict[str, Public]:
     """Return the public functions and classes of what chapters teach, by full name."""
-    package = root / "companion"
-    files = [path for folder in ("", TWINS, HELPERS) for path in (package / folder).glob("*.py")]
+    files = [p for p in (root / "companion").rglob("*.py") if p.parent.name not in APART]
     found = [thing for path in sorted(files) for thing in _defined_in(path, root)]
     return {f"{thing.module}.{thing.name}": thing for thing in found}
 

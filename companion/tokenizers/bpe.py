@@ -174,7 +174,8 @@ class BPE:
             If the text holds half of a surrogate pair, which no encoding of Unicode can write.
         """
         if allow_special and self.special_ids:
-            names = "|".join(regex.escape(name) for name in self.special_ids)
+            longest_first = sorted(self.special_ids, key=len, reverse=True)
+            names = "|".join(regex.escape(name) for name in longest_first)
             parts = regex.split(f"({names})", text)
             return [i for part in parts for i in self._encode_part(part)]
         return list(self._encode_ordinary(text))
@@ -254,9 +255,7 @@ class BPE:
             If the id is not in the vocabulary.
         """
         if int(index) not in self.tokens:
-            raise ValueError(
-                f"{int(index)} is no id of this vocabulary of {self.vocab_size} tokens"
-            )
+            raise ValueError(f"ids must be those of the {self.vocab_size} tokens, got {int(index)}")
         return self.tokens[int(index)]
 
     # -- files -----------------------------------------------------------------------------------
