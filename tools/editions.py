@@ -29,14 +29,19 @@ OURS = [
     for name in (
         "colab",
         "dropdowns",
+        "forms",
+        "glossary",
+        "indexes",
         "katex",
         "margin",
         "messages",
         "pages",
         "pictures",
-        "search",
+        "printed",
         "search",
         "slides",
+        "tables",
+        "verification",
         "widgets",
     )
 ]

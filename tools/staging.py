@@ -14,7 +14,7 @@ from tools import artwork
 
 STYLES = [
     *("fonts", "tokens", "base", "layout", "code", "boxes", "widgets", "landing", "chinese"),
-    "print",
+    *("reference", "print"),
 ]
 FONTS = {
     "source-serif-4": [

@@ -10,6 +10,7 @@ from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 from companion.reference.activations import softmax
 from exercises import attention as master
 from exercises import run
+from exercises.attention import cache_by_hand, cache_timing, softmax_by_hand
 from tests.support import attend_by_loops, coins, normal
 
 BY_ID = {exercise.id.removeprefix("attention-"): exercise for exercise in master.EXERCISES}
@@ -27,7 +28,7 @@ def solve(name):
     [((1, 2, 5), (6, 11, 4)), ((3, 1, 4), (0, 8, -8)), ((2, 2, 3, 1), (1,) * 4)],
 )
 def test_fractions_are_what_the_softmax_gives(parts, values):
-    exercise = master.softmax_by_hand(parts, values)
+    exercise = softmax_by_hand.exercise(parts, values)
     answer = run(master.SETUP, exercise.solution)
     for scale, ending in ((1, ""), (2, "_doubled")):
         weights = softmax(scale * np.log(parts))
@@ -41,7 +42,7 @@ def test_fractions_are_what_the_softmax_gives(parts, values):
     [(32, 32, 128, 10, 16, 8192), (24, 16, 64, 6, 8, 16384), (40, 40, 128, 20, 8, 16384)],
 )
 def test_counts_are_what_a_cache_holds(n_layers, n_heads, width, gib, users, length):
-    exercise = master.cache_by_hand(n_layers, n_heads, width, gib, users, length)
+    exercise = cache_by_hand.exercise(n_layers, n_heads, width, gib, users, length)
     answer = run(master.SETUP, exercise.solution)
     one_layer = torch.zeros(2, n_heads, 1, width, dtype=torch.float16)
     assert answer["bytes_per_token"] == n_layers * one_layer.nbytes
@@ -119,7 +120,7 @@ def test_alibi_is_that_of_a_published_model(n_heads):
 
 
 def test_exponents_are_fitted_as_numpy_fits_them():
-    quick = master.cache_timing(lengths=(4, 8))
+    quick = cache_timing.exercise(lengths=(4, 8))
     fit = run(master.SETUP, quick.solution)
     rng = np.random.default_rng(0)
     seconds = np.array([3.0, 10.0, 30.0, 70.0]) * rng.uniform(0.9, 1.1, 4)

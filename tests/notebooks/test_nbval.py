@@ -1,7 +1,8 @@
-"""Each chapter is run again, and every text output compared with the one stored.
+"""Each chapter is run again by itself, and every text output compared with the one stored.
 
-nbval compares standard output, plain text, HTML and Markdown exactly; it leaves out pictures,
-and the names of widgets. Cells tagged ``nbval-ignore-output`` are run but not compared.
+It is run as on Colab: in an empty folder, with the package from its wheel. nbval compares standard
+output, plain text, HTML and Markdown exactly; it leaves out pictures, and the names of widgets.
+Cells tagged ``nbval-ignore-output`` are run but not compared.
 """
 
 import os
@@ -13,26 +14,60 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from tools import contents
+from tests.notebooks.conftest import clean_environment
+from tools import contents, notebooks
+
+ORIGIN = "import companion\nprint(companion.__file__)"
+NO_REPOSITORY = "import importlib.util\nprint(importlib.util.find_spec('tools'))"
+# Linux counts in units of 1024 bytes, macOS in bytes.
+MEMORY = """\
+import resource, sys
+unit = 1 if sys.platform == "darwin" else 1024
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+print("under 4 GB:", True if peak < 4e9 else peak)"""
 
 
-def nbval(*paths, cwd):
+def nbval(path, packages=None):
+    """Run a notebook in its folder; `packages` is a folder that comes before all others."""
     command = [sys.executable, "-m", "pytest", "--nbval", "-q", "--color=no", "-c", os.devnull]
-    command += ["--rootdir", str(cwd), "-p", "no:cacheprovider", "-p", "no:xdist"]
-    command += ["--nbval-cell-timeout", "900", *map(str, paths)]
-    environment = {**os.environ, "COMPANION_QUIET": "1"}
+    command += ["--rootdir", str(path.parent), "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command += ["--nbval-cell-timeout", "900", path.name]
     # Pictures are shown in the notebook, as a reader has them.
-    environment.pop("MPLBACKEND", None)
+    environment = clean_environment(COMPANION_QUIET="1")
+    if packages:
+        environment["PYTHONPATH"] = str(packages)
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        command, cwd=path.parent, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def with_checks(notebook, packages):
+    """Add cells whose stored output says where the package is from, and how much memory it took."""
+    expected = {
+        ORIGIN: f"{packages / 'companion' / '__init__.py'}\n",
+        NO_REPOSITORY: "None\n",
+        MEMORY: "under 4 GB: True\n",
+    }
+    for code, said in expected.items():
+        notebook.cells.append(new_code_cell(code, outputs=[stream(said)], execution_count=1))
+    return notebook
 
 
 @pytest.mark.chapters
 @pytest.mark.parametrize("path", contents.notebooks(), ids=lambda path: path.stem)
-def test_outputs_are_as_stored(path):
-    result = nbval(path, cwd=path.parent)
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_a_chapter_alone_gives_what_is_stored(path, installed, tmp_path):
+    alone = tmp_path / path.name
+    alone.write_text(notebooks.write(with_checks(notebooks.read(path), installed)))
+    done = nbval(alone, installed)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_repository_is_out_of_reach_and_noticed_if_not(installed, tmp_path):
+    path = tmp_path / "trial.ipynb"
+    nbformat.write(with_checks(new_notebook(), installed), path)
+    assert nbval(path, installed).returncode == 0
+    said = nbval(path, contents.ROOT).stdout
+    assert len(re.findall(r"^FAILED ", said, re.MULTILINE)) == 2, said
 
 
 def result(**data):
@@ -65,6 +100,6 @@ def test_what_is_compared(tmp_path):
     ]
     path = tmp_path / "trial.ipynb"
     nbformat.write(new_notebook(cells=cells), path)
-    said = nbval(path, cwd=tmp_path).stdout
+    said = nbval(path).stdout
     failed = {int(number) for number in re.findall(r"^FAILED .*::Cell (\d+)", said, re.MULTILINE)}
     assert failed == {number for number, trial in enumerate(TRIALS) if not trial[-1]}, said

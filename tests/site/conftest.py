@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tools import assets, contents, site
+from tools import assets, contents, editions, site
 
 ROOT = contents.ROOT
 PAGES = contents.pages()
+EDITIONS = editions.EDITIONS
+# Every page is looked at in English. In Chinese the same code lays out the same content, so only
+# what the language changes is looked at again.
+ENGLISH = [f"en/{page}" for page in PAGES]
+EVERY = [f"{edition.folder}/{page}" for edition in EDITIONS for page in PAGES]
 HTML = ROOT / "_build" / "html"
 PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = [
@@ -63,7 +68,7 @@ def find_chromium() -> str:
 def newest_source() -> float:
     """Return when the last of the site's sources changed."""
     files = [ROOT / name for name in ("_config.yml", "_toc.yml", "index.md", "references.bib")]
-    for folder in ("chapters", "web", "tools"):
+    for folder in ("chapters", "web", "tools", "locale", "exercises"):
         files += [path for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
     return max(path.stat().st_mtime for path in files if path.is_file())
 

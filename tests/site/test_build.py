@@ -14,11 +14,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import yaml
 
-from tests.site.conftest import PAGES, ROOT
-from tools import artwork, assets, contents, site
+from tests.site.conftest import ENGLISH, EVERY, PAGES, ROOT
+from tools import artwork, assets, contents, editions, site
 from tools.extensions import katex, pages, pictures
 
 CONFIG = contents.settings()
+FOLDERS = [edition.folder for edition in editions.EDITIONS]
 REPOSITORY = CONFIG["repository"]["url"]
 PLACEHOLDER = "/".join(["https://github.com", "OWNER"])
 
@@ -72,43 +73,48 @@ def test_every_internal_link_resolves(html):
 
 def test_every_page_is_built_and_none_besides(html):
     built = {path.relative_to(html).with_suffix("").as_posix() for path in html.rglob("*.html")}
-    assert built == {*PAGES, "search"}
+    made = {f"{folder}/slides/{path.stem}" for folder in FOLDERS for path in contents.chapters()}
+    searches = {f"{folder}/search" for folder in FOLDERS}
+    assert built - made == {"index", "404", *EVERY, *searches}
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_ids_are_unique(html, name):
     ids = re.findall(r'\bid="([^"]+)"', (html / f"{name}.html").read_text(encoding="utf-8"))
     assert sorted(ids) == sorted(set(ids))
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_edit_and_report_links(html, name):
     by_class = {link.get("class"): link["href"] for link in page_of(html, name).links}
-    branch = CONFIG["repository"]["branch"]
-    assert by_class["edit"].startswith(f"{REPOSITORY}/edit/{branch}/{name}.")
+    branch, source = CONFIG["repository"]["branch"], name.split("/", 1)[1]
+    assert by_class["edit"].startswith(f"{REPOSITORY}/edit/{branch}/{source}.")
     assert (ROOT / by_class["edit"].split(f"/{branch}/", 1)[1]).is_file()
     report = urlsplit(by_class["report"])
     assert by_class["report"].startswith(f"{REPOSITORY}/issues/new?")
     title = parse_qs(report.query)["title"][0]
-    heading = re.search(r"<title>(.*?)(?: — .*)?</title>", (html / f"{name}.html").read_text())[1]
-    assert html_entities.unescape(heading) in title
+    heading = re.search(r"<h1>(.*?)<a ", (html / f"{name}.html").read_text(), re.DOTALL)[1]
+    words = re.sub(r'<span class="section-number">.*?</span>|<[^>]+>', "", heading)
+    assert html_entities.unescape(words) in title
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if (ROOT / f"{name}.ipynb").exists()])
+@pytest.mark.parametrize(
+    "name", [n for n in EVERY if (ROOT / n[3:]).with_suffix(".ipynb").exists()]
+)
 def test_notebooks_open_in_colab_and_download(html, name):
     links = {link["href"] for link in page_of(html, name).links}
     owner = REPOSITORY.removeprefix("https://github.com/")
-    branch = CONFIG["repository"]["branch"]
-    colab = f"https://colab.research.google.com/github/{owner}/blob/{branch}/{name}.ipynb"
-    assert colab in links
+    folder, chapter = name.split("/", 1)[0], name.rsplit("/", 1)[1]
+    place = f"{contents.site_branch()}/{folder}/colab/{chapter}.ipynb"
+    assert f"https://colab.research.google.com/github/{owner}/blob/{place}" in links
     downloads = [link for link in page_of(html, name).links if "download" in link]
-    assert len(downloads) == 1
     copy = (html / f"{name}.html").parent / downloads[0]["href"]
-    assert copy.resolve().read_bytes() == (ROOT / f"{name}.ipynb").read_bytes()
+    assert copy.resolve() == html / folder / "colab" / f"{chapter}.ipynb"
+    assert copy.is_file()
 
 
 def test_previous_and_next_follow_the_contents(html):
-    for before, after in itertools.pairwise(PAGES):
+    for before, after in itertools.pairwise(ENGLISH):
         turns = {
             link["rel"]: (html / f"{before}.html").parent / link["href"]
             for link in page_of(html, before).links
@@ -117,30 +123,53 @@ def test_previous_and_next_follow_the_contents(html):
         assert turns["next"].resolve() == (html / f"{after}.html").resolve()
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_pages_say_what_they_are(html, name):
     page = page_of(html, name)
-    assert page.html["lang"] == CONFIG["sphinx"]["config"]["language"]
-    assert 40 <= len(page.meta["description"]) <= 300
-    for key in ("og:title", "og:type", "og:description", "og:site_name"):
+    edition = editions.edition(name.split("/", 1)[0])
+    assert page.html["lang"] == edition.tag
+    shortest = 20 if edition.folder == "zh" else 40
+    assert shortest <= len(page.meta["description"]) <= 300
+    for key in ("og:title", "og:type", "og:description", "og:site_name", "og:locale"):
         assert page.meta[key]
     for key in ("twitter:card", "twitter:title", "twitter:description"):
         assert page.meta[key]
-    relative = [page.meta.get(key) for key in ("og:image", "twitter:image")]
-    if CONFIG["html"]["baseurl"]:
-        assert all(image.startswith(CONFIG["html"]["baseurl"]) for image in relative)
-    else:
-        assert relative == [None, None]
+    assert page.meta["og:locale"] == edition.locale
+    card = f"{contents.site()}/{edition.folder}/_static/book/card.png"
+    assert [page.meta[key] for key in ("og:image", "twitter:image")] == [card, card]
 
 
-def test_a_published_address_gives_cards_and_canonical_links(tmp_path, capfd):
+@pytest.mark.parametrize("name", EVERY)
+def test_pages_name_themselves_and_the_other_language(html, name):
+    site_address, page = contents.site(), name.split("/", 1)[1]
+    rels = {(link.get("rel"), link.get("hreflang")): link["href"] for link in heads(html, name)}
+    assert rels["canonical", None] == f"{site_address}/{name}.html"
+    for edition in editions.EDITIONS:
+        assert rels["alternate", edition.tag] == f"{site_address}/{edition.folder}/{page}.html"
+    start = "" if page == "index" else f"en/{page}.html"
+    assert rels["alternate", "x-default"] == f"{site_address}/{start}"
+
+
+def heads(html: Path, name: str) -> list[dict]:
+    """Return the links in a page's head."""
+    text = (html / f"{name}.html").read_text(encoding="utf-8").split("</head>")[0]
+    return [dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) for tag in re.findall("<link[^>]*>", text)]
+
+
+def test_the_map_of_the_site_is_whole(html):
+    places = re.findall("<loc>(.*?)</loc>", (html / "sitemap.xml").read_text(encoding="utf-8"))
+    assert places == [f"{contents.site()}/{f}/{p}.html" for p in PAGES for f in FOLDERS]
+    assert f"Sitemap: {contents.site()}/sitemap.xml" in (html / "robots.txt").read_text()
+
+
+def test_without_a_published_address_pages_claim_none(tmp_path, capfd):
     write_book(tmp_path, "A paragraph that is long enough to be the description of this page.")
-    config = (tmp_path / "_config.yml").read_text()
-    (tmp_path / "_config.yml").write_text(config + "html: {baseurl: 'https://book.example/en/'}\n")
     assert site.build(tmp_path) == 0, capfd.readouterr().err
-    text = (tmp_path / "_build/html/index.html").read_text(encoding="utf-8")
-    assert Reader(text).meta["og:image"] == "https://book.example/en/_static/book/card.png"
-    assert '<link rel="canonical" href="https://book.example/en/index.html">' in text
+    text = (tmp_path / "_build/html/en/index.html").read_text(encoding="utf-8")
+    assert "og:image" not in text
+    assert "canonical" not in text
+    assert '<link rel="alternate" hreflang="zh-CN" href="../zh/index.html">' in text
+    assert not (tmp_path / "_build/html/sitemap.xml").exists()
 
 
 def test_the_placeholder_stands_only_until_an_address_is_set(html):
@@ -163,7 +192,7 @@ def mentions_owner(path: Path) -> bool:
 def test_pages_name_no_other_repository(html):
     elsewhere = {
         link["href"]
-        for name in PAGES
+        for name in EVERY
         for link in page_of(html, name).links
         if link["href"].startswith("https://github.com/")
         and not link["href"].startswith(REPOSITORY)
@@ -216,11 +245,11 @@ def test_one_fault_is_enough(tmp_path, fault):
 def test_a_failed_build_leaves_the_last_site(tmp_path, capfd):
     write_book(tmp_path, r"Good, with $\frac{1}{2}$ in it.")
     assert site.build(tmp_path) == 0, capfd.readouterr().err
-    good = (tmp_path / "_build/html/index.html").read_text()
+    good = (tmp_path / "_build/html/en/index.html").read_text()
     assert "katex" in good
     write_book(tmp_path, "{ref}`nowhere`")
     assert site.build(tmp_path) == 1
-    assert (tmp_path / "_build/html/index.html").read_text() == good
+    assert (tmp_path / "_build/html/en/index.html").read_text() == good
 
 
 # -- the parts -----------------------------------------------------------------------------------

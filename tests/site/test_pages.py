@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from tests.site.conftest import PAGES
+from tests.site.conftest import ENGLISH, EVERY
 
 pytestmark = pytest.mark.browser
-CHAPTERS = [page for page in PAGES if page.startswith("chapters/") and "/appendix/" not in page]
+CHAPTERS = [page for page in ENGLISH if "/chapters/" in page and "/appendix/" not in page]
 THEMES = ["light", "dark"]
 PHONE = {"width": 400, "height": 800}
 # What a reader sees, code and the hidden half of the math left out.
@@ -49,17 +49,17 @@ PICTURE_NOW = """
 """
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_no_request_to_another_host(read, name):
     assert read(name).strangers == []
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_nothing_in_the_console(read, name):
     assert read(name).messages == []
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_math_is_rendered(read, name):
     page = read(name).page
     assert page.locator(".katex-error").count() == 0
@@ -77,13 +77,13 @@ def test_chapters_have_math_and_numbered_equations(read, name):
     assert all(re.match(r"\(\d+\.\d+\)", number) for number in numbers)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_directives_and_roles_are_resolved(read, name):
     text = read(name).page.evaluate(VISIBLE_TEXT)
-    assert re.findall(r":::|\{(?:eq|ref|numref|cite\w*|doc)[:}]", text) == []
+    assert re.findall(r"\*\*|:::|\{(?:eq|ref|numref|cite\w*|doc)[:}]", text) == []
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ENGLISH)
 def test_every_picture_has_its_words_and_its_size(read, name):
     for picture in read(name).page.locator("img").all():
         for attribute in ("alt", "width", "height"):
@@ -92,7 +92,7 @@ def test_every_picture_has_its_words_and_its_size(read, name):
             )
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ENGLISH)
 def test_no_picture_is_broken_or_distorted(read, name):
     sizes = read(name).page.evaluate(
         """() => [...document.images].filter((p) => p.offsetParent !== null && p.loading !== "x")
@@ -103,7 +103,7 @@ def test_no_picture_is_broken_or_distorted(read, name):
 
 
 @pytest.mark.parametrize("settings", [{}, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_nothing_moves_while_a_page_loads(read, name, settings):
     shifts = read(name, **settings).page.evaluate("window.shifts")
     assert sum(value for value, _ in shifts) < 0.05, shifts
@@ -117,15 +117,19 @@ def test_a_widget_wakes_without_growing(read, name, settings):
     assert visit.widget_heights() == pytest.approx(visit.asleep, abs=2)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_no_sideways_scrolling_on_a_phone(read, name):
     page = read(name, **PHONE).page
     page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("name", PAGES)
+# In Chinese once: colours are the same, words and their languages are not.
+LOOKED_AT = [(name, theme) for name in ENGLISH for theme in THEMES]
+LOOKED_AT += [(name, "light") for name in EVERY if name not in ENGLISH]
+
+
+@pytest.mark.parametrize(("name", "theme"), LOOKED_AT)
 def test_axe_finds_nothing(read, axe, name, theme):
     page = read(name).wear(theme)
     page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
@@ -138,7 +142,7 @@ def test_axe_finds_nothing(read, axe, name, theme):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_text_stands_out(read, name, theme):
     assert read(name).wear(theme).evaluate(CONTRAST, "article p") >= 7
 
@@ -150,7 +154,7 @@ def test_lines_are_about_seventy_characters_long(read, name):
     assert 60 <= sum(lengths) / len(lengths) <= 80
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ENGLISH)
 def test_theme_switch(new_visit, name):
     page = new_visit(f"{name}.html").page
     before = page.evaluate(COLOURS)
@@ -203,7 +207,7 @@ def test_the_widget_manager_waits_for_a_reader(new_visit, name):
     assert "widgets/embed.js" in visit.page.evaluate(loaded)
 
 
-@pytest.mark.parametrize("name", [page for page in PAGES if page not in CHAPTERS])
+@pytest.mark.parametrize("name", [page for page in ENGLISH if page not in CHAPTERS])
 def test_pages_without_widgets_load_no_manager(read, name):
     page = read(name).page
     if page.locator(".widget").count() == 0:
@@ -211,7 +215,7 @@ def test_pages_without_widgets_load_no_manager(read, name):
 
 
 def test_search_finds_softmax(new_visit):
-    visit = new_visit("index.html")
+    visit = new_visit("en/index.html")
     assert visit.page.get_by_role("searchbox").count() == 1
     visit.page.get_by_role("searchbox").fill("softmax")
     visit.page.keyboard.press("Enter")
@@ -225,15 +229,118 @@ def test_search_finds_softmax(new_visit):
 
 
 def test_axe_finds_nothing_in_the_search(new_visit, axe):
-    visit = new_visit("search.html?q=softmax")
+    visit = new_visit("en/search.html?q=softmax")
     visit.page.locator("#search-results a").first.wait_for(timeout=10_000)
     visit.page.evaluate(axe)
     for theme in THEMES:
         assert [rule["id"] for rule in visit.wear(theme).evaluate(RUN_AXE)] == []
 
 
+QUERIES = {
+    "注意力": "注意力",
+    "缩放点积": "缩放点积",
+    "softmax": "softmax",
+    "键值缓存": "键值缓存",
+    "头": "头",
+}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_search_in_chinese(new_visit, query):
+    visit = new_visit(f"zh/search.html?q={query}")
+    first = visit.page.locator("#search-results li").first
+    first.wait_for(timeout=10_000)
+    assert first.locator("a[href*='chapters/attention.html']").count() == 1
+    first.locator(".highlighted").first.wait_for(timeout=10_000)
+    marked = first.locator(".highlighted").all_text_contents()
+    assert {text.lower() for text in marked} == {query}
+    assert "搜索结果" in visit.page.locator("#search-results").text_content()
+    assert visit.messages == []
+    assert visit.strangers == []
+
+
+def test_search_in_chinese_finds_only_what_is_there(new_visit):
+    page = new_visit("zh/search.html?q=葡萄酒庄园").page
+    page.locator("#search-results h2").wait_for(timeout=10_000)
+    page.wait_for_timeout(500)
+    assert page.locator("#search-results li").count() == 0
+
+
+# What a reader sees of the interface: buttons, menus, labels; code and pictures are English.
+INTERFACE = """
+() => {
+  const copy = document.body.cloneNode(true);
+  const mixed = "article, script, style, .katex, .brand, [lang=en], .language, .bottom";
+  copy.querySelectorAll(mixed).forEach((node) => node.remove());
+  const labels = ["aria-label", "placeholder", "title"].flatMap((name) =>
+    [...copy.querySelectorAll(`[${name}]`)].map((node) => node.getAttribute(name)));
+  const own = ".admonition-title, .caption-number, summary, .copy, .eqno, figcaption, h2, h3";
+  const parts = [...document.querySelectorAll(`article :is(${own})`)].map((node) => {
+    const part = node.cloneNode(true);
+    part.querySelectorAll(".katex, code, [lang=en], pre").forEach((inner) => inner.remove());
+    return part.textContent;
+  });
+  return [copy.textContent, ...labels, ...parts].join("\\n");
+}
+"""
+NAMES = {"colab", "github", "numpy", "pytorch", "minilm", "softmax", "javascript", "hello", "mit"}
+
+
+@pytest.mark.parametrize("name", [name.replace("en/", "zh/", 1) for name in CHAPTERS])
+def test_the_interface_speaks_chinese(read, name):
+    words = re.findall(r"[A-Za-z]{3,}", read(name).page.evaluate(INTERFACE))
+    phrases = {word.lower() for word in words} - NAMES
+    common = {"show", "hide", "source", "the", "figure", "fig", "exercise", "solution", "hint"}
+    common |= {"next", "previous", "search", "contents", "page", "copy", "edit", "report"}
+    assert phrases & common == set()
+
+
+def test_the_first_page_chooses_the_language(browser, address):
+    for locale, folder in {"zh-CN": "zh", "zh-TW": "zh", "en-GB": "en", "fr-FR": "en"}.items():
+        context = browser.new_context(locale=locale)
+        page = context.new_page()
+        page.goto(address)
+        page.wait_for_url(f"**/{folder}/index.html")
+        context.close()
+
+
+def test_the_first_page_offers_both_languages_without_javascript(browser, address, axe):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    for link in page.get_by_role("link").all():
+        link.click()
+        assert page.locator("h1").first.is_visible()
+        page.go_back()
+    assert page.get_by_role("link").count() == 2
+    context.close()
+
+
+def test_the_switch_leads_to_the_same_place_and_is_remembered(new_visit):
+    visit = new_visit(f"{CHAPTERS[0]}.html#exercises")
+    page = visit.page
+    page.get_by_role("link", name="中文").click()
+    page.wait_for_url(f"**/{CHAPTERS[0].replace('en/', 'zh/', 1)}.html#exercises")
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    assert page.evaluate("document.getElementById('exercises') !== null")
+    page.goto(visit.address)  # a browser that asks for English, but has been told otherwise
+    page.wait_for_url("**/zh/index.html")
+    page.get_by_role("link", name="English").first.click()
+    page.wait_for_url("**/en/index.html")
+    assert visit.messages == []
+
+
+def test_what_is_missing_is_said_in_both_languages(new_visit, axe):
+    visit = new_visit("zh/chapters/nowhere.html")
+    assert "没有这个页面" in visit.page.locator("h1").text_content()
+    visit.page.evaluate(axe)
+    assert [rule["id"] for rule in visit.page.evaluate(RUN_AXE)] == []
+    visit.page.get_by_role("link", name="中文").click()
+    visit.page.wait_for_url("**/zh/index.html")
+
+
 def test_the_contents_open_on_a_phone(new_visit):
-    page = new_visit(f"{PAGES[-1]}.html", **PHONE).page
+    page = new_visit(f"{ENGLISH[-1]}.html", **PHONE).page
     contents = page.get_by_role("navigation", name="Contents")
     assert not contents.is_visible()
     page.get_by_role("button", name="Contents").click()

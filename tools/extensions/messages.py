@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
-from sphinx import addnodes
+from sphinx import addnodes, locale
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.i18n import docname_to_domain
 from sphinx_exercise.directive import ExerciseDirective
 from sphinx_exercise.nodes import exercise_subtitle
 
@@ -99,6 +100,26 @@ class Spread(SphinxTransform):
         return title.astext() if title is not None else otherwise
 
 
+class Captions(SphinxTransform):
+    """Translate the captions of the table of contents.
+
+    They come from a file of their own, and into the page only when it has been translated.
+    """
+
+    default_priority = 101  # right after they have come
+
+    def apply(self, **_kwargs: Any) -> None:
+        """Replace each caption by what the page's catalog says for it."""
+        if self.app.builder.name == "gettext":
+            return
+        folders = [str(self.app.srcdir / folder) for folder in self.config.locale_dirs]
+        domain = docname_to_domain(self.env.docname, self.config.gettext_compact)
+        catalog, _ = locale.init(folders, self.config.language, domain)
+        for node in self.document.findall(addnodes.toctree):
+            if node.get("caption"):
+                node["caption"] = catalog.gettext(node["caption"])
+
+
 BRACKETS = {" (": "（", ")": "）"}
 
 
@@ -124,5 +145,6 @@ def setup(app) -> dict:
     app.add_directive("exercise", Exercise, override=True)
     app.add_transform(Collect)
     app.add_transform(Spread)
+    app.add_transform(Captions)
     app.add_post_transform(Brackets)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

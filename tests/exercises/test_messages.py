@@ -1,0 +1,86 @@
+"""The exercises' catalogs: one translation of a template serves the page and every variant."""
+
+import nbformat
+import polib
+import pytest
+
+from companion.assign import texts
+from exercises.attention import EXERCISES
+from tools import catalogs, contents, exercise_messages, exercises
+
+PAGE = "chapters/attention"
+CHAPTER = "exercises/attention"
+
+
+@pytest.fixture(scope="module")
+def extracted():
+    return exercise_messages.extract()
+
+
+def test_messages_do_not_depend_on_the_seed(extracted):
+    assert len(extracted[CHAPTER]) == len(set(extracted[CHAPTER])) < 200
+    assert "By tossing a coin one gets {{needed}} or more of {{n}} right" in "".join(
+        extracted[CHAPTER]
+    )
+
+
+def test_what_checks_say_is_there(extracted):
+    said = extracted[CHAPTER]
+    assert "{name} should sum to 1, but sum to {sum(given):.3f}" in said
+    assert "Check all four results." in said
+    assert (
+        "These checks pass. Others follow when your work is graded."
+        in (extracted[exercise_messages.COMMON])
+    )
+
+
+def test_everything_is_translated(extracted):
+    folder = catalogs.folder(contents.ROOT, "zh_CN")
+    for name, messages in extracted.items():
+        catalog = polib.pofile(str(folder / f"{name}.po"))
+        assert messages == [entry.msgid for entry in catalog if not entry.obsolete]
+        assert [entry.msgid for entry in catalog if not entry.translated()] == []
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A root with a catalog in which everything is said in capitals."""
+    (tmp_path / "chapters").mkdir()
+    page = contents.ROOT / f"{PAGE}.ipynb"
+    (tmp_path / f"{PAGE}.ipynb").write_bytes(page.read_bytes())
+    (tmp_path / "exercises" / "attention").mkdir(parents=True)
+    (tmp_path / "exercises" / "attention" / "__init__.py").touch()
+    return tmp_path
+
+
+def store(root, messages):
+    catalog = polib.POFile()
+    catalog.metadata = {"Content-Type": "text/plain; charset=UTF-8"}
+    for message, said in messages.items():
+        catalog.append(polib.POEntry(msgid=message, msgstr=said))
+    path = root / "locale" / "xx" / "LC_MESSAGES" / f"{CHAPTER}.po"
+    path.parent.mkdir(parents=True)
+    catalog.save(str(path))
+
+
+def test_a_page_gets_the_templates_translation_with_its_values(written):
+    store(written, {"({{kv}}) keys and values, both alike;": "Schlüssel und Werte ({{kv}})"})
+    derived = {e.msgid: e.msgstr for e in exercise_messages.derive(written, "xx", PAGE)}
+    assert derived["(a) keys and values, both alike;"] == "Schlüssel und Werte (a)"
+
+
+def test_every_message_of_the_pages_exercises_is_derived(written):
+    store(written, {})
+    derived = {e.msgid for e in exercise_messages.derive(written, "xx", PAGE)}
+    notebook = nbformat.read(contents.ROOT / f"{PAGE}.ipynb", as_version=4)
+    cells = [c.source for c in notebook.cells if exercises.TAG in c.metadata.get("tags", [])]
+    for cell, exercise in zip(cells, EXERCISES, strict=True):
+        shown = exercise.text("question") + "\n" + exercise.text("hint")
+        assert set(texts.messages(shown)) <= derived
+        assert exercise.text("title") in derived
+        assert f"*{exercise.kind.capitalize()}, about {exercise.minutes} minutes.*" in derived
+        assert all(message in cell for message in texts.messages(shown))
+
+
+def test_a_page_without_exercises_gets_nothing(written):
+    assert exercise_messages.derive(written, "xx", "index") == []

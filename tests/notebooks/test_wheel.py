@@ -1,0 +1,28 @@
+"""The package's wheel, which the site carries: whole, alone, and the same bytes every time."""
+
+import zipfile
+
+import companion
+from tools import contents
+from tools import wheel as wheels
+
+
+def test_it_holds_the_whole_package_and_nothing_else(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    folder = contents.ROOT / "companion"
+    modules = {f"companion/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*.py")}
+    packaged = {name for name in names if ".dist-info/" not in name}
+    assert packaged == modules | {"companion/py.typed"}
+    assert wheel.name == wheels.name()
+    assert wheels.version() == companion.__version__
+
+
+def test_the_same_source_gives_the_same_bytes(wheel, tmp_path):
+    assert wheels.build(tmp_path).read_bytes() == wheel.read_bytes()
+
+
+def test_it_is_on_the_site_of_a_book_that_has_a_package(tmp_path):
+    wheels.write(tmp_path, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+    wheels.write(contents.ROOT, tmp_path / "site")
+    assert [path.name for path in (tmp_path / "site" / "wheels").iterdir()] == [wheels.name()]

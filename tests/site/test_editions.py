@@ -1,0 +1,111 @@
+"""The editions side by side: they say the same in two languages, and compute the same."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from tests.site.conftest import PAGES
+from tools import contents, editions
+
+FOLDERS = [edition.folder for edition in editions.EDITIONS]
+# What belongs to a page's language: nothing below it is compared word for word.
+NUMBER = re.compile(r"\d+(?:\.\d+)*")
+# What Sphinx numbers as it goes, also what it reads again for a translation.
+COUNTED = re.compile(r"^(id\d+|cell-id-.*)$")
+
+
+@cache
+def soup(path: Path) -> BeautifulSoup:
+    """Return a built page, read."""
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").find("article")
+
+
+def texts(page: BeautifulSoup, selector: str) -> list[str]:
+    """Return the text of each element that a selector finds."""
+    return [element.get_text() for element in page.select(selector)]
+
+
+def code(page: BeautifulSoup) -> list[str]:
+    """Return all code, cells and what is shown alike."""
+    return texts(page, "[class*='highlight-'] pre")
+
+
+def outputs(page: BeautifulSoup) -> list[str]:
+    """Return what cells have printed."""
+    return texts(page, ".cell_output .output pre, .cell_output table")
+
+
+def equations(page: BeautifulSoup) -> list[str]:
+    """Return the displayed formulas, as they were rendered, with their numbers."""
+    return [str(body) for body in page.select("div.math .math-body")] + [
+        NUMBER.findall(number)[0] for number in texts(page, ".eqno")
+    ]
+
+
+def formulas(page: BeautifulSoup) -> Counter:
+    """Return the formulas in lines of text; a translation may put them in another order."""
+    return Counter(str(math) for math in page.select("span.math"))
+
+
+def pictures(page: BeautifulSoup) -> list[str]:
+    """Return the pictures' files, whose names are made from their content."""
+    return [picture["src"] for picture in page.select("img")]
+
+
+def widgets(page: BeautifulSoup) -> list[str]:
+    """Return the widgets that are shown."""
+    return texts(page, "script[type*='widget-view']")
+
+
+def numbers(page: BeautifulSoup) -> list[list[str]]:
+    """Return the numbers of headings, figures and exercises."""
+    return [NUMBER.findall(label) for label in texts(page, ".caption-number, .section-number")]
+
+
+def anchors(page: BeautifulSoup) -> set[str]:
+    """Return the addresses within a page."""
+    ids = {element["id"] for element in page.select("[id]")}
+    return {identity for identity in ids if not COUNTED.match(identity)}
+
+
+def targets(page: BeautifulSoup) -> Counter:
+    """Return where the page's links lead."""
+    return Counter(link["href"] for link in page.select("a[href]") if not link.get("id"))
+
+
+def exercises(page: BeautifulSoup) -> list[list[str]]:
+    """Return the exercises' identities and kinds."""
+    return [[box.get("id", ""), *box["class"]] for box in page.select(".exercise")]
+
+
+SAME = [code, outputs, equations, formulas, pictures, widgets, numbers, anchors, targets, exercises]
+
+
+@pytest.mark.parametrize("what", SAME, ids=lambda what: what.__name__)
+@pytest.mark.parametrize("name", PAGES)
+def test_editions_agree(html, name, what):
+    found = [what(soup(html / folder / f"{name}.html")) for folder in FOLDERS]
+    for one, other in pairwise(found):
+        assert one == other
+
+
+@pytest.mark.parametrize("path", contents.chapters(), ids=lambda path: path.stem)
+def test_there_is_something_to_compare(html, path):
+    page = soup(html / FOLDERS[0] / "chapters" / f"{path.stem}.html")
+    assert all(what(page) for what in SAME)
+
+
+@pytest.mark.parametrize("name", [p.stem for p in contents.chapters()])
+def test_widgets_hold_the_same_pictures(html, name):
+    picture = re.compile(r"data:image/\w+;base64,[^\"\\]+")
+    states = [(html / f / "_widgets" / "chapters" / f"{name}.js").read_text() for f in FOLDERS]
+    drawn = [picture.findall(state) for state in states]
+    assert drawn[0]
+    assert drawn[0] == drawn[1]

@@ -1,0 +1,126 @@
+"""The directive ``book-glossary``: the book's terms in both languages, from the one table.
+
+The table, ``locale/zh_CN/terms.csv``, is also what translators go by. Each term can be linked to
+with Sphinx's own role ``term``, by its English name or by its Chinese one.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from docutils import nodes
+from pypinyin import lazy_pinyin
+from sphinx.util.docutils import SphinxDirective
+
+from tools.extensions import tables
+
+TERMS = Path("locale") / "zh_CN" / "terms.csv"
+COLUMNS = ["term", "chinese", "definition", "target"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term in both languages, what it means, and where it is taught (places, by spaces)."""
+
+    term: str
+    chinese: str
+    definition: str
+    target: str
+
+    @property
+    def identity(self) -> str:
+        """Return the id by which the term is linked to."""
+        return f"term-{nodes.make_id(self.term)}"
+
+    def name(self, language: str) -> str:
+        """Return the term in a language."""
+        return self.chinese if language.startswith("zh") else self.term
+
+
+def read_terms(path: Path) -> list[Term]:
+    """Return the terms of the table."""
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != COLUMNS:
+            raise ValueError(f"{path.name} must have the columns {COLUMNS}")
+        return [Term(**line) for line in reader]
+
+
+def sort_key(name: str) -> str:
+    """Return what a name is sorted by: its letters, those of its pinyin where it is Chinese.
+
+    >>> sort_key("KV cache"), sort_key("注意力")
+    ('kv cache', 'zhu yi li')
+    """
+    return " ".join(lazy_pinyin(name)).lower()
+
+
+def by_letter(terms: list[Term], language: str) -> list[tuple[str, list[Term]]]:
+    """Return the terms in the order of a language, under their first letters."""
+    ordered = sorted(terms, key=lambda term: sort_key(term.name(language)))
+    groups = groupby(ordered, key=lambda term: sort_key(term.name(language))[0].upper())
+    return [(letter, list(group)) for letter, group in groups]
+
+
+class BookGlossary(SphinxDirective):
+    """All terms, a section for each letter."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the letters, and under each the table of its terms."""
+        path = Path(self.env.srcdir) / TERMS
+        self.env.note_dependency(str(path))
+        groups = by_letter(read_terms(path), self.config.language)
+        return [self.letters([letter for letter, _ in groups])] + [
+            tables.section(f"letter-{letter.lower()}", letter, self.table(terms))
+            for letter, terms in groups
+        ]
+
+    def letters(self, letters: list[str]) -> nodes.paragraph:
+        """Return a line of links to the letters."""
+        line = tables.fixed()
+        line["classes"].append("letters")
+        for letter in letters:
+            line += nodes.Text(" ") if line.children else []
+            line += nodes.reference("", letter, internal=True, refid=f"letter-{letter.lower()}")
+        return line
+
+    def table(self, terms: list[Term]) -> nodes.table:
+        """Return the table of the terms under one letter."""
+        names = ["English", "Chinese"]
+        names = names[::-1] if self.chinese else names
+        header = [tables.text_of(self, name) for name in [*names, "Meaning", "Taught in"]]
+        return tables.table(header, map(self.row, terms), (20, 15, 43, 22), "terms")
+
+    @property
+    def chinese(self) -> bool:
+        """Tell whether this is the Chinese edition."""
+        return self.config.language.startswith("zh")
+
+    def row(self, term: Term) -> nodes.row:
+        """Return a term's row, and make it known to the role ``term``."""
+        where = self.state.document.current_source, self.lineno
+        domain = self.env.get_domain("std")
+        for name in dict.fromkeys((term.term, term.term.lower(), term.chinese)):
+            domain.note_object("term", name, term.identity, location=where)
+        names = [tables.fixed(nodes.strong("", term.name(self.config.language)))]
+        names.append(tables.fixed(term.term if self.chinese else term.chinese))
+        meaning = tables.text_of(self, term.definition)
+        return tables.row(*names, meaning, self.places(term), identity=term.identity)
+
+    def places(self, term: Term) -> nodes.paragraph:
+        """Return the links to where a term is taught."""
+        line = tables.fixed()
+        for target in term.target.split():
+            line += nodes.Text(" ") if line.children else []
+            line += tables.place(target)
+        return line
+
+
+def setup(app) -> dict:
+    """Register the directive with Sphinx."""
+    app.setup_extension("tools.extensions.tables")
+    app.add_directive("book-glossary", BookGlossary)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

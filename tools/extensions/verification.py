@@ -1,0 +1,167 @@
+"""The verification report: the directive ``verification-report`` and the role ``verified``.
+
+Both are made from the record that ``make verification`` keeps (`tools.verification`); the role
+gives one number of it, for use in a sentence: ``functions``, ``comparisons``, ``largest-error``,
+``date``, ``machine`` or ``versions``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from tools import verification
+from tools.extensions import tables
+
+LINES = "{url}/blob/{branch}/{path}#L{first}"
+LIBRARY_NAMES = {"python": "Python", "numpy": "NumPy", "torch": "PyTorch"}
+WORDLESS = (verification.EXACT, verification.BEHAVIOUR)
+
+
+def file_lines(repository: dict, path: str, first: int, last: int = 0) -> str:
+    """Return the address of lines of a file in the repository."""
+    url, branch = repository["url"].rstrip("/"), repository["branch"]
+    address = LINES.format(url=url, branch=branch, path=path, first=first)
+    return f"{address}-L{last}" if last > first else address
+
+
+def short(error: float) -> str:
+    """Return an error as it is printed.
+
+    >>> short(0.0), short(2.2e-16), short(0.00027)
+    ('0', '2.2e-16', '2.7e-04')
+    """
+    return f"{error:.1e}" if error else "0"
+
+
+# -- numbers for sentences -----------------------------------------------------------------------
+
+
+def summary(record: dict[str, Any]) -> dict[str, str]:
+    """Return what a sentence may quote of the record."""
+    entries = record["records"]
+    in_float64 = [entry["error"] for entry in entries if entry["precision"] == "float64"]
+    versions = record["versions"].items()
+    return {
+        "functions": f"{len({entry['name'] for entry in entries}):,}",
+        "comparisons": f"{sum(entry['comparisons'] for entry in entries):,}",
+        "largest-error": short(max(in_float64)),
+        "date": record["date"],
+        "machine": record["machine"],
+        "versions": ", ".join(f"{LIBRARY_NAMES.get(name, name)} {v}" for name, v in versions),
+    }
+
+
+class Verified(SphinxRole):
+    """One number of the record."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the number as text."""
+        path = Path(self.env.srcdir) / verification.RECORD
+        self.env.note_dependency(str(path))
+        numbers = summary(verification.load(path))
+        if self.text not in numbers:
+            message = f"verified: {self.text!r} is none of {', '.join(numbers)}"
+            return [], [self.inliner.reporter.warning(message, line=self.lineno)]
+        return [nodes.Text(numbers[self.text])], []
+
+
+# -- the report ----------------------------------------------------------------------------------
+
+
+def test_lines(root: Path, tests: list[str]) -> Iterator[tuple[str, str, int]]:
+    """Yield for each test how it is called, its file and its line."""
+    for test in tests:
+        path, _, name = test.partition("::")
+        tree = ast.parse((root / path).read_text(encoding="utf-8"))
+        lines = [n.lineno for n in ast.walk(tree) if getattr(n, "name", "") == name]
+        yield f"{Path(path).name}:{lines[0]}", path, lines[0]
+
+
+def tests_of(entries: list[dict]) -> list[str]:
+    """Return the tests that made these comparisons."""
+    return sorted({test for entry in entries for test in entry["tests"]})
+
+
+def errors_of(entries: list[dict]) -> list[str]:
+    """Return the largest error in each format of numbers, the most exact format first."""
+    worst: dict[str, float] = {}
+    for entry in entries:
+        worst[entry["precision"]] = max(worst.get(entry["precision"], 0.0), entry["error"])
+    order = sorted(worst, reverse=True)
+    return [f"{short(worst[name])} ({name})" for name in order if name not in WORDLESS]
+
+
+class VerificationReport(SphinxDirective):
+    """For each module a section with a table: what, against what, how far apart."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sections."""
+        self.root = Path(self.env.srcdir)
+        self.env.note_dependency(str(self.root / verification.RECORD))
+        self.record = verification.load(self.root / verification.RECORD)
+        self.public = verification.public(self.root)
+        groups: dict[str, list[dict]] = {}
+        for entry in self.record["records"]:
+            groups.setdefault(self.public[entry["name"]].module, []).append(entry)
+        return [self.section(module, entries) for module, entries in groups.items()]
+
+    def section(self, module: str, entries: list[dict]) -> nodes.section:
+        """Return the section of a module."""
+        names = ("Function or class", "Checked against", "Largest error", "Cases", "Tests")
+        header = [tables.text_of(self, name) for name in names]
+        entries = sorted(entries, key=lambda entry: (entry["name"], entry["oracle"]))
+        pairs = groupby(entries, key=lambda entry: (entry["name"], entry["oracle"]))
+        rows = [self.row(name, oracle, list(group)) for (name, oracle), group in pairs]
+        table = tables.table(header, rows, (26, 20, 23, 7, 24), "verification")
+        identity = f"verified-{nodes.make_id(module)}"
+        return tables.section(identity, f"companion.{module}", table)
+
+    def row(self, name: str, oracle: str, entries: list[dict]) -> nodes.row:
+        """Return what a function was found to be, compared with one thing."""
+        thing = self.public[name]
+        address = file_lines(self.config.repository, thing.path, thing.first, thing.last)
+        count = sum(entry["comparisons"] for entry in entries)
+        return tables.row(
+            tables.fixed(tables.external(thing.name, address, code=True)),
+            self.against(oracle),
+            self.errors(entries),
+            tables.fixed(str(count)),
+            [self.test(*test) for test in test_lines(self.root, tests_of(entries))],
+        )
+
+    def against(self, oracle: str) -> nodes.paragraph:
+        """Return the other side, with its version where it is a library."""
+        library = oracle.partition(".")[0].partition(",")[0]
+        if library not in self.record["versions"]:
+            return tables.text_of(self, oracle)
+        version = self.record["versions"][library].partition("+")[0]
+        return tables.fixed(tables.literal(oracle), f" {version}")
+
+    def errors(self, entries: list[dict]) -> list[nodes.paragraph]:
+        """Return the largest errors, or what there is in place of one."""
+        lines = [tables.fixed(line) for line in errors_of(entries)]
+        kinds = {entry["precision"] for entry in entries}
+        if verification.EXACT in kinds:
+            lines.append(tables.text_of(self, "none, all equal"))
+        if verification.BEHAVIOUR in kinds:
+            lines.append(tables.text_of(self, "behaviour, no number"))
+        return lines
+
+    def test(self, label: str, path: str, line: int) -> nodes.paragraph:
+        """Return the link to a test."""
+        return tables.fixed(tables.external(label, file_lines(self.config.repository, path, line)))
+
+
+def setup(app) -> dict:
+    """Register the directive and the role with Sphinx."""
+    app.setup_extension("tools.extensions.tables")
+    app.add_directive("verification-report", VerificationReport)
+    app.add_role("verified", Verified())
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
