@@ -19,7 +19,8 @@ PORT ?= 8000
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
   $(PY) -m pytest -n $(JOBS) --dist loadfile --durations 5
 
-.PHONY: help setup book serve test verification lab execute lint format clean
+.PHONY: help setup book colab slides pdf epub serve test lighthouse verification lab execute
+.PHONY: translations lint format clean
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -28,6 +29,18 @@ setup: $(READY) ## Make the virtual environment in .venv, and no more
 
 book: $(READY) ## Build the site into _build/html
 	$(PY) -m tools.site build
+
+colab: $(READY) ## Build the notebooks for Colab alone, into the site
+	$(PY) -m tools.colab
+
+slides: $(READY) ## Build the slides alone, into the site (S speaker view, T light or dark)
+	$(PY) -m tools.slides
+
+pdf: $(READY) ## Print the book, both editions, into _build/downloads (needs Chromium)
+	$(PY) -m tools.printed
+
+epub: $(READY) ## Pack the book for e-readers, both editions, into _build/downloads
+	$(PY) -m tools.epub
 
 serve: $(READY) ## Serve the site on localhost (PORT=8000), building it if there is none
 	@test -f _build/html/index.html || $(MAKE) book
@@ -41,6 +54,9 @@ test: book ## Run all tests: package, notebooks, site (JOBS=2 side by side)
 	$(PYTEST) -m chapters || status=1; \
 	exit $$status
 
+lighthouse: book ## Measure the pages as on a phone, and record it (needs Chromium; takes minutes)
+	$(PY) -m tools.lighthouse
+
 verification: $(READY) ## Run the package's tests and record what agreed with what (JOBS=2)
 	JOBS=$(JOBS) $(PY) -m tools.verification
 
@@ -52,7 +68,6 @@ lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
 execute: $(READY) ## Run chapters and store outputs (CHAPTER=attention, FRESH=1 renews timings)
 	$(PY) -m tools.execute $(CHAPTER) $(if $(FRESH),--fresh)
 
-.PHONY: translations
 translations: $(READY) ## Update the message catalogs; say what is missing (CHECK=1 only looks)
 	$(PY) -m tools.translations $(if $(CHECK),--check)
 

@@ -20,7 +20,6 @@ from typing import Any
 
 from companion.assign import runner, texts
 
-
 KINDS = ("by hand", "predict", "code", "measure", "open")
 CODE = ("starter", "solution")
 TEXTS = ("title", "question", "hint", "explanation")

@@ -153,7 +153,7 @@ def test_positions_against_their_twins(length, half, base):
 def test_sinusoidal_far_out():
     """An angle of 100,000 in float32 would be off by 0.004."""
     row = layers.sinusoidal_positions(100_001, 2)[-1]
-    agree("sinusoidal_positions at 100,000", "math", row, [math.sin(1e5), math.cos(1e5)])
+    agree("sinusoidal_positions at 100,000", "Python's math", row, [math.sin(1e5), math.cos(1e5)])
 
 
 def test_rotary_by_hand():

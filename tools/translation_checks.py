@@ -48,6 +48,8 @@ LATIN = f"A-Za-z0-9{FORMULA}"
 HALF_WIDTH = re.compile(rf"[{HAN}][*]*\s?[,;:?!]|[{HAN}][*]*\.(?!\w)|[{HAN}]\s?\(|\)\s?[{HAN}]")
 GLUED = re.compile(rf"[{HAN}][*]*[{LATIN}]|[{LATIN}%][*]*[{HAN}]")
 LOOSE = re.compile(rf"[{HAN}] +[{HAN}]|[，。；：？！、）」] | [，。；：？！、）」]")
+# Markdown ends bold type after a full stop only where a space follows.
+BOLD_STOP = re.compile(r"([，。；：？！])\*+ ")
 MARKDOWN = MarkdownIt("commonmark")
 
 
@@ -147,7 +149,9 @@ RULES: dict[str, Rule] = {
     "numbers": number_difference,
     "marks": lambda _, t: leftover_marks(t),
     "punctuation": lambda _, t: found(HALF_WIDTH, t),
-    "spacing": lambda _, t: found(GLUED, t) or found(LOOSE, t.replace("*", "")),
+    "spacing": lambda _, t: (
+        found(GLUED, t) or found(LOOSE, BOLD_STOP.sub(r"\1", t).replace("*", ""))
+    ),
     "same": lambda o, t: "nothing was translated" if o == t else "",
 }
 

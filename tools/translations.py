@@ -22,7 +22,7 @@ from pathlib import Path
 
 import polib
 
-from tools import catalogs, contents, editions, exercise_messages, phrases
+from tools import assets, catalogs, contents, editions, exercise_messages, phrases
 from tools import translation_checks as checks
 
 ROOT = contents.ROOT
@@ -61,7 +61,8 @@ class State:
 def messages(root: Path) -> dict[str, list[str]]:
     """Return what each page says in English, in order, as Sphinx extracts it."""
     english = editions.EDITIONS[0]
-    config = editions.sphinx_config(root, *editions.stage(root), english)
+    static = root / "_build" / ".static"  # of which messages need nothing
+    config = editions.sphinx_config(root, static, assets.ensure(), english)
     if editions.run("gettext", root, english, config):
         raise RuntimeError("the messages could not be extracted: see the warnings above")
     folder = editions.place("gettext", root, english)

@@ -23,7 +23,7 @@ FORMAT = 1
 VISIBLE = Fraction(1, 4)  # of the points that checks give, what the visible ones give together
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Question:
     """An exercise in an assignment."""
 
@@ -95,7 +95,7 @@ class Question:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assignment:
     """Questions under a title, as a seed draws them."""
 
@@ -202,17 +202,17 @@ def draw(
         raise AssignError(f"language must be one of {', '.join(LANGUAGES)}, got {language!r}")
     if not re.search(r"\w", title):
         raise AssignError(f"title must hold a letter or a digit, got {title!r}")
-    chosen = list(dict.fromkeys(choose(book.chapters(), selection)))
+    chosen = list(dict.fromkeys(choose(book.chapters, selection)))
     if not chosen:
         raise AssignError("no exercise is named: say a chapter, such as attention or attention:2,4")
     questions = []
     for number, (chapter, place) in enumerate(chosen, start=1):
-        master = book.chapters()[chapter].masters[place - 1]
+        master = book.chapters[chapter].masters[place - 1]
         drawn = master.arguments(seed)
         questions.append(
             Question(
                 number=number,
-                chapter=book.chapters()[chapter],
+                chapter=book.chapters[chapter],
                 place=place,
                 arguments=drawn,
                 exercise=master.exercise(**drawn),

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class Book:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.contents = self._module("tools.contents")
+        self._speakers: dict[tuple[str, str], Callable[[str], str]] = {}
 
     def _module(self, name: str) -> Any:
         if str(self.root) not in sys.path:
@@ -60,8 +62,9 @@ class Book:
             raise AssignError(f"{name} comes from {module.__file__}, not from {self.root}")
         return module
 
+    @cached_property
     def chapters(self) -> dict[str, Chapter]:
-        """Return the chapters that have exercises, by name, in the order of the book."""
+        """The chapters that have exercises, by name, in the order of the book."""
         found = {}
         for number, page in enumerate(self.contents.chapters(self.root), start=1):
             name = page.stem.replace("-", "_")
@@ -97,8 +100,11 @@ class Book:
         """Return a function from an English message to what the language says."""
         if not LANGUAGES[language]:
             return lambda message: message
-        messages = self._module("tools.exercise_messages")
-        return messages.speaker(self.root, LANGUAGES[language], chapter)
+        key = (LANGUAGES[language], chapter)
+        if key not in self._speakers:
+            messages = self._module("tools.exercise_messages")
+            self._speakers[key] = messages.speaker(self.root, *key)
+        return self._speakers[key]
 
 
 def say(into: Callable[[str], str], phrase: str, **values: object) -> str:

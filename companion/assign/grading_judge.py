@@ -16,7 +16,7 @@ from otter.test_files.exception_test import ExceptionTestFile
 
 from companion.assign import grading_assignment, grading_results
 from companion.assign.grading_assignment import Assignment
-from companion.assign.grading_remote import Answers
+from companion.assign.grading_remote import Answers, Environment
 from companion.assign.grading_results import Outcome
 from companion.assign.sandbox import Failed, Interrupted, Limits, Sandbox, Stopped
 from companion.assign.sandbox_keeper import Nursery
@@ -173,20 +173,18 @@ class Judge:
             raise Stopped("crashed", "the process ended")
 
     def _environment(self, test_file: TestFile) -> dict[str, Any]:
-        """Fetch what the tests ask for, and give each test its own time."""
-        names = self._asked_for(test_file) & self.answers.names()
+        """Return the names for a test to choose from, and give each test its own time."""
+        self.sandbox.step()
+        environment = Environment(self.answers)
         if isinstance(test_file, ExceptionTestFile):
             for case in test_file.test_cases:
                 if not hasattr(case.body.test_func, "__wrapped__"):
                     case.body.test_func = self._timed(case.body.test_func, case.hidden)
-        self.sandbox.step()
-        return {name: self.answers.get(name) for name in sorted(names)}
-
-    def _asked_for(self, test_file: TestFile) -> set[str]:
-        if isinstance(test_file, ExceptionTestFile):
-            return {n for case in test_file.test_cases for n in case.body._get_func_params()}
+            return environment
+        # A doctest copies its environment, so all that it mentions is fetched beforehand.
         text = "\n".join(str(case.body) for case in test_file.test_cases)
-        return set(re.findall(r"[^\W\d]\w*", text))
+        mentioned = set(re.findall(r"[^\W\d]\w*", text)) & environment.names
+        return {name: environment[name] for name in sorted(mentioned)}
 
     def _timed(self, test: Callable[..., None], hidden: bool) -> Any:
         """Return a test that begins by starting the clock."""

@@ -14,7 +14,13 @@ import numpy as np
 import torch
 
 from companion.assign.sandbox import Failed, Interrupted, Sandbox, Stopped
-from companion.assign.sandbox_wire import Decoder, Encoder, random_states, set_random_states
+from companion.assign.sandbox_wire import (
+    Decoder,
+    Encoder,
+    followed,
+    random_states,
+    set_random_states,
+)
 
 
 class AnswerError(Exception):
@@ -88,6 +94,9 @@ class Answers:
         if isinstance(written, list):
             for old, new in zip(args, written, strict=False):
                 write_back(old, new)
+        inputs, graph = followed(args, kwargs), tree.get("graph")
+        if inputs and isinstance(graph, int) and isinstance(result, torch.Tensor):
+            return _Across.apply(self, graph, result.detach(), *inputs)
         return result
 
     # -- references
@@ -117,6 +126,31 @@ class Answers:
             return {"ok": encoder.encode(result)}, bytes(encoder.blob)
         except Exception as error:
             return {"error": type(error).__name__}, b""
+
+
+class Environment(dict[str, Any]):
+    """The names that a notebook defines, each fetched when it is first asked for."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__()
+        self.answers = answers
+        self.names = answers.names()
+
+    def __missing__(self, name: str) -> Any:
+        if name not in self.names:
+            raise KeyError(name)
+        try:
+            self[name] = self.answers.get(name)
+        except Exception as error:
+            raise AssertionError(f"{name} could not be read: {error}") from None
+        return self[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of a name, or something else if there is none."""
+        return self[name] if name in self.names else default
 
 
 class Remote:
@@ -156,6 +190,20 @@ class RemoteFunction(Remote):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it."""
         return self._answers.call(self._number, args, kwargs)
+
+
+class _Across(torch.autograd.Function):
+    """Lets gradients flow back through a call that was made over there."""
+
+    @staticmethod
+    def forward(ctx: Any, answers: Answers, graph: int, result: Any, *inputs: Any) -> Any:
+        ctx.answers, ctx.graph = answers, graph
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        request = {"do": "backward", "id": ctx.graph}
+        return None, None, None, *ctx.answers.request(request, gradient=gradients[0])
 
 
 # -- errors and side effects ---------------------------------------------------------------------

@@ -18,7 +18,7 @@ Row = dict[str, str]
 WORDS = {
     "en": {
         "score": "Score: **{total} of {max}** points.",
-        "by hand": "{points} more points are given by hand.",
+        "by hand": "Points still to be given by hand, at most: {points}.",
         "question": "{title}: {score} of {possible}",
         "passed": "passed",
         "failed": "not passed",
@@ -141,13 +141,17 @@ def _question(question: Mapping[str, Any], words: Mapping[str, str]) -> list[str
     )
     lines = [f"## {heading}", ""]
     for check in question["checks"]:
-        outcome = words["passed" if check["passed"] else "failed"]
-        mark = "✓" if check["passed"] else "✗"
+        mark = "✓ " + words["passed"] if check["passed"] else "✗ " + words["failed"]
         where = words["hidden"] if check["hidden"] else ""
-        lines.append(f"- {mark} {_escape(check['name'])}{where}: {outcome}")
+        lines.append(f"- {mark}: {_escape(_what(check['name']))}{where}")
         if check["message"]:
             lines.append(f"  {_escape(' '.join(check['message'].split()))}")
     return [*lines, ""]
+
+
+def _what(name: str) -> str:
+    """Return what a check looks at: its name without the question's number."""
+    return re.sub(r"^q\d+ - \d+: ", "", name).rstrip(".")
 
 
 def _escape(text: str) -> str:

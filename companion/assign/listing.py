@@ -31,7 +31,7 @@ def listed(book: Book) -> list[dict[str, Any]]:
                 )
             ],
         }
-        for name, chapter in book.chapters().items()
+        for name, chapter in book.chapters.items()
     ]
 
 

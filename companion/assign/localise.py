@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 
 SAYING = ("AssertionError", "print")
+BRACE = re.compile(r"(?<!\{)\{(?:\{\{)*(?!\{)|(?<!\})\}(?:\}\})*(?!\})")  # one that is not doubled
 LETTER = re.compile(r"[^\W\d_]")
 
 Part = tuple[str, ast.expr | None]  # literal text, or a part in braces with its expression
@@ -34,11 +35,6 @@ def localise(source: str, translate: Callable[[str], str]) -> str:
         if translated != text:
             _replace(lines, node, ast.unparse(_rebuild(node, translated)))
     return b"\n".join(lines).decode()
-
-
-def placeholders(message: str) -> list[str]:
-    """Return the parts of a message that stand in braces, sorted."""
-    return sorted(re.findall(r"(?<!\{)\{[^{}]+\}(?!\})", message))
 
 
 def _nodes(tree: ast.AST) -> Iterator[ast.expr]:
@@ -84,14 +80,13 @@ def _is_language(text: str) -> bool:
 def _rebuild(node: ast.expr, translated: str) -> ast.expr:
     """Return the string that says `translated`, with the expressions of `node`."""
     known = {text: part for text, part in _parts(node) if part is not None}
-    if foreign := set(placeholders(translated)) - set(known):
-        raise ValueError(
-            f"translation must use only {', '.join(known) or 'no braces'}, got "
-            f"{', '.join(sorted(foreign))} in {translated!r}"
-        )
     pattern = "|".join(re.escape(text) for text in known) or r"(?!)"
+    pieces = re.split(f"({pattern})", translated)
+    if any(BRACE.search(piece) for piece in pieces if piece not in known):
+        only = ", ".join(known) or "no parts in braces"
+        raise ValueError(f"translation must use only {only}, got {translated!r}")
     values: list[ast.expr] = []
-    for piece in re.split(f"({pattern})", translated):
+    for piece in pieces:
         if piece in known:
             values.append(known[piece])
         elif piece:

@@ -80,8 +80,8 @@ def _introduction(assignment: Assignment) -> NotebookNode:
     )
     due = assignment.say(said["due"], due=assignment.due) if assignment.due else ""
     rest = [assignment.say(said[part]) for part in ("intro", "checks")]
-    parts = [f"# {assignment.title}", " ".join(filter(None, (total, due))), *rest]
-    return _text("introduction", "\n\n".join(parts))
+    parts = [f"# {assignment.title}", total, due, *rest]
+    return _text("introduction", "\n\n".join(filter(None, parts)))
 
 
 def _preparation(assignment: Assignment) -> list[NotebookNode]:

@@ -156,6 +156,7 @@ class Sandbox:
             if "error" in self.layers:
                 raise Unreadable(self.layers["error"])
         except (Closed, Late, Unreadable) as error:
+            self.stop()
             raise Stopped("failed", f"the sandbox did not start ({error!r})") from None
         used, processes = _use(self.keeper.pid)
         self.base = used // max(processes, 1)  # what each has from the start
@@ -299,7 +300,7 @@ def _reason(status: int | None) -> tuple[str, str]:
         return "timeout", "used more processor time than allowed"
     if -code == signal.SIGKILL:
         return "crashed", "the notebook's process was killed (by itself, or for want of memory)"
-    what = "segmentation fault" if -code == signal.SIGSEGV else signal.strsignal(-code)
+    what = str(signal.strsignal(-code)).lower()
     return "crashed", f"the notebook's process crashed ({what})"
 
 

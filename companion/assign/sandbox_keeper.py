@@ -183,9 +183,10 @@ def _tell(connection: int, error: BaseException) -> None:
     from companion.assign.sandbox_channel import Channel
 
     text = "".join(traceback.format_exception(error))[-500:]
-    with contextlib.suppress(BaseException):
-        channel = Channel(socket.socket(fileno=connection))
-        channel.send({"error": {"type": "SandboxError", "text": text}})
+    for number in (connection, 3):  # 3, once all other files are closed
+        with contextlib.suppress(BaseException):
+            channel = Channel(socket.socket(fileno=number))
+            channel.send({"error": {"type": "SandboxError", "text": text}})
 
 
 def _wait(pid: int, control: int, status: int) -> None:

@@ -15,7 +15,7 @@ import pickle
 import random
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -271,7 +271,7 @@ _DECODINGS: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
 }
 
 
-# -- random numbers ------------------------------------------------------------------------------
+# -- what a call depends on ----------------------------------------------------------------------
 
 
 def random_states() -> dict[str, Any]:
@@ -288,3 +288,9 @@ def set_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     np.random.set_state(states["numpy"])
     random.setstate(states["python"])
+
+
+def followed(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+    """Return those arguments of a call through which gradients flow."""
+    values = (*args, *kwargs.values())
+    return [v for v in values if isinstance(v, torch.Tensor) and v.requires_grad]

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -27,8 +28,8 @@ class _Gatherer:
         if key in self._open or key in self.definitions:
             return
         self._open.add(key)
-        source = inspect.getsource(module)
-        for node in ast.parse(source).body:
+        source, statements = _read(module)
+        for node in statements:
             if name in _names_bound(node):
                 self._add_statement(module, node, name, source)
         self._open.discard(key)
@@ -42,13 +43,20 @@ class _Gatherer:
             self.add(origin, imported.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             one = next(a for a in node.names if (a.asname or a.name.split(".")[0]) == name)
-            node.names = [one]
-            self.imports[ast.unparse(node)] = None
+            prefix = f"from {node.module} " if isinstance(node, ast.ImportFrom) else ""
+            self.imports[f"{prefix}import {ast.unparse(one)}"] = None
         else:
             for needed in _names_used(node):
                 self.add(module, needed)
             code = "\n".join(source.split("\n")[_first_line(node) - 1 : node.end_lineno])
             self.definitions[module.__name__, name] = code
+
+
+@cache
+def _read(module: ModuleType) -> tuple[str, list[ast.stmt]]:
+    """Return a module's source and its statements."""
+    source = inspect.getsource(module)
+    return source, ast.parse(source).body
 
 
 def gather(functions: Iterable[Callable[..., Any]]) -> str:

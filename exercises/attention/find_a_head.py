@@ -123,9 +123,10 @@ search = examples
 {PAIRS}{TO_SEARCH}
 examples = {n} * [("The queen met the king before she left.", "she", "queen", "king")]
 {COUNT}{conclude}""",
-        "layer and head counted from one": f"""
+        "counted on the sentences it was chosen by": f"""
 {PAIRS}{TO_SEARCH}{to_test}{COUNT}{conclude}
-layer, head = layer + 1, head + 1""",
+held = int(count(search)[layer, head])
+beyond_chance = held >= {bound(n)}""",
         "a claim that the count does not bear out": f"""
 {PAIRS}{TO_SEARCH}{to_test}{COUNT}
 layer, head = divmod(int(count(examples).argmin()), 12)

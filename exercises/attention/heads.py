@@ -126,7 +126,12 @@ def leading_dimensions_are_free(split_heads, join_heads, *, seed, n_heads, width
     x = normal(2, 3, 5, n_heads * width, seed=seed)
     for part in (x, x[0], x[0, 0]):
         lead = part.shape[:-2]
-        split = split_heads(part, n_heads)
+        try:
+            split = split_heads(part, n_heads)
+        except Exception as error:
+            raise AssertionError(
+                f"With {len(lead)} leading dimensions split_heads fails: {error}"
+            ) from error
         shape = (n_heads, *lead, 5, width) if front else (*lead, n_heads, 5, width)
         assert split.shape == shape, (
             f"With {len(lead)} leading dimensions split_heads should give {shape}, not "

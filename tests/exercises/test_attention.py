@@ -11,6 +11,7 @@ from companion.reference.activations import softmax
 from exercises import attention as master
 from exercises import run
 from exercises.attention import cache_by_hand, cache_timing, softmax_by_hand
+from tests.exercises.quick import quick  # noqa: F401
 from tests.support import attend_by_loops, coins, normal
 
 BY_ID = {exercise.id.removeprefix("attention-"): exercise for exercise in master.EXERCISES}
@@ -120,8 +121,8 @@ def test_alibi_is_that_of_a_published_model(n_heads):
 
 
 def test_exponents_are_fitted_as_numpy_fits_them():
-    quick = cache_timing.exercise(lengths=(4, 8))
-    fit = run(master.SETUP, quick.solution)
+    short = cache_timing.exercise(lengths=(4, 8))
+    fit = run(master.SETUP, short.solution)
     rng = np.random.default_rng(0)
     seconds = np.array([3.0, 10.0, 30.0, 70.0]) * rng.uniform(0.9, 1.1, 4)
     x = np.log([64, 128, 256, 512])
@@ -130,6 +131,7 @@ def test_exponents_are_fitted_as_numpy_fits_them():
     assert fit["fit_exponent"]([64, 128, 256, 512], seconds) == pytest.approx(expected)
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_head_has_its_habit_beyond_what_shuffled_labels_give():
     """With target and control exchanged the same count turns against the habit."""
     answer = solve("find-a-head")

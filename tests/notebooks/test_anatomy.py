@@ -80,8 +80,8 @@ def text_of(output):
 def test_the_first_cell_sets_up(notebook, code):
     assert setup_cell.is_placed(notebook)
     assert [n for n, cell in enumerate(code) if "setup" in tags(cell)] == [0]
-    weights = bool(notebook.metadata.get("companion", {}).get("weights"))
-    assert notebook.cells[0].source == setup_cell.source(weights)
+    assert notebook.cells[0].source == setup_cell.source(notebook)
+    assert notebook.cells[0].outputs == []
 
 
 def test_cells_are_small(code):

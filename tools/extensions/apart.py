@@ -23,7 +23,7 @@ MIME = {  # what of a cell's output is taken, as for the site's pages
     "text/latex": 90,
     "text/plain": 100,
 }
-BUILDERS = ("slides", "printed")
+BUILDERS = ("slides", "printed", "ebook")
 TAG = re.compile(r"<[a-zA-Z][^>]*>")
 IDENTITY = re.compile(r'\s(?:id|name)="[^"]*"')
 SCRIPT = r'<script type="application/vnd\.jupyter.*?</script>'

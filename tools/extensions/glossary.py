@@ -10,6 +10,7 @@ import csv
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from string import ascii_uppercase
 
 from docutils import nodes
 from pypinyin import lazy_pinyin
@@ -65,6 +66,27 @@ def by_letter(terms: list[Term], language: str) -> list[tuple[str, list[Term]]]:
     return [(letter, list(group)) for letter, group in groups]
 
 
+def letter_id(letter: str) -> str:
+    """Return the id of a letter's section."""
+    return f"letter-{letter.lower()}"
+
+
+def letter_ids(letters: list[str]) -> list[list[str]]:
+    """Return the ids of each letter's section: its own, and those of the empty letters before.
+
+    So every letter leads somewhere, in both languages; those at the end lead to the last one.
+
+    >>> letter_ids(["B", "Y"])[0]
+    ['letter-b', 'letter-a']
+    """
+    found: list[list[str]] = [[letter_id(letter)] for letter in letters]
+    for letter in ascii_uppercase:
+        place = next((i for i, own in enumerate(letters) if letter <= own), len(letters) - 1)
+        if letter not in letters:
+            found[place].append(letter_id(letter))
+    return found
+
+
 class BookGlossary(SphinxDirective):
     """All terms, a section for each letter."""
 
@@ -73,18 +95,19 @@ class BookGlossary(SphinxDirective):
         path = Path(self.env.srcdir) / TERMS
         self.env.note_dependency(str(path))
         groups = by_letter(read_terms(path), self.config.language)
-        return [self.letters([letter for letter, _ in groups])] + [
-            tables.section(f"letter-{letter.lower()}", letter, self.table(terms))
-            for letter, terms in groups
-        ]
+        ids = letter_ids([letter for letter, _ in groups])
+        sections = [tables.section(letter, self.table(terms)) for letter, terms in groups]
+        for section, own in zip(sections, ids, strict=True):
+            section["ids"] = own
+        return [self.letters(), *sections]
 
-    def letters(self, letters: list[str]) -> nodes.paragraph:
+    def letters(self) -> nodes.paragraph:
         """Return a line of links to the letters."""
         line = tables.fixed()
         line["classes"].append("letters")
-        for letter in letters:
+        for letter in ascii_uppercase:
             line += nodes.Text(" ") if line.children else []
-            line += nodes.reference("", letter, internal=True, refid=f"letter-{letter.lower()}")
+            line += nodes.reference("", letter, internal=True, refid=letter_id(letter))
         return line
 
     def table(self, terms: list[Term]) -> nodes.table:

@@ -17,7 +17,7 @@ import jinja2
 from docutils import nodes
 
 from tools import contents, phrases, printed_assets
-from tools.extensions.apart import BodiesBuilder
+from tools.extensions.apart import BodiesBuilder, without_identities
 from tools.phrases import N_
 
 TEMPLATES = contents.ROOT / "web" / "print"
@@ -172,20 +172,33 @@ class PrintedBuilder(BodiesBuilder):
             pagename,
             html.escape(self.env.titles[pagename].astext()),
             dotted(numbers.get("", ())),
-            in_one_page(body, pagename),
+            self.localised(body, pagename),
             [self.section(node, pagename, numbers) for node in sections(doctree)],
         )
+
+    def localised(self, body: str, pagename: str) -> str:
+        """Return a page's body with ids and links as they are where it will stand."""
+        return in_one_page(body, pagename)
+
+    def pages_in_order(self) -> list[Page]:
+        """Return the pages in the order of the table of contents."""
+        names = contents.pages(Path(self.srcdir))
+        return [self.pages[name] for name in names if name in self.pages]
 
     def section(self, node: nodes.section, page: str, numbers: dict) -> tuple[str, str, str]:
         """Return a section's id, number and title."""
         identity = node["ids"][0]
         title = self.render_partial(node.next_node(nodes.title).deepcopy())["title"]
-        return f"{slug(page)}--{identity}", dotted(numbers.get(f"#{identity}", ())), title
+        title = without_identities(title)
+        return self.place(page, identity), dotted(numbers.get(f"#{identity}", ())), title
+
+    def place(self, page: str, identity: str) -> str:
+        """Return how a section is named among those of all pages."""
+        return f"{slug(page)}--{identity}"
 
     def complete(self) -> None:
         """Write the one page, and beside it what it loads."""
-        names = contents.pages(Path(self.srcdir))
-        pages = [self.pages[name] for name in names if name in self.pages]
+        pages = self.pages_in_order()
         environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
         context = self.config.html_context
         text = environment.get_template("book.html").render(

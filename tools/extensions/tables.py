@@ -58,10 +58,10 @@ def table(
     return nodes.table("", group, classes=["cards", kind, "colwidths-given"])
 
 
-def section(identity: str, title: str, *blocks: nodes.Node) -> nodes.section:
+def section(title: str, *blocks: nodes.Node, identity: str = "") -> nodes.section:
     """Return a section whose title is the same in every language."""
     heading = nodes.title(title, title, translatable=False)
-    return nodes.section("", heading, *blocks, ids=[identity])
+    return nodes.section("", heading, *blocks, ids=[identity] if identity else [])
 
 
 def literal(text: str) -> nodes.literal:

@@ -121,7 +121,7 @@ class VerificationReport(SphinxDirective):
         rows = [self.row(name, oracle, list(group)) for (name, oracle), group in pairs]
         table = tables.table(header, rows, (26, 20, 23, 7, 24), "verification")
         identity = f"verified-{nodes.make_id(module)}"
-        return tables.section(identity, f"companion.{module}", table)
+        return tables.section(f"companion.{module}", table, identity=identity)
 
     def row(self, name: str, oracle: str, entries: list[dict]) -> nodes.row:
         """Return what a function was found to be, compared with one thing."""

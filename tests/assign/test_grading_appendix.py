@@ -1,0 +1,113 @@
+"""Every command that the appendix *For instructors* shows does what it says."""
+
+import argparse
+import re
+import shlex
+import shutil
+
+import pytest
+
+from companion.assign import cli, grading
+from exercises.attention import EXERCISES
+from tests.assign.grading_support import rows
+from tools import contents
+
+PAGE = contents.ROOT / "chapters" / "appendix" / "for-instructors.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+OURS = ["python", "-m", "companion.assign"]
+
+
+def commands():
+    """Return the lines of the page's shell blocks, continued ones joined."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+    blocks = [re.sub(r"<<'END'\n.*?\nEND", "", block, flags=re.DOTALL) for block in blocks]
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines if line.strip()]
+
+
+OWN = [command[3:] for command in commands() if command[:3] == OURS]
+
+
+def parser():
+    made = argparse.ArgumentParser()
+    grading.add_arguments(made)
+    return made
+
+
+def test_the_page_shows_how_to_list_draw_and_grade():
+    assert [command[0] for command in OWN] == ["list", "make", "grade", "grade", "make", "make"]
+
+
+def test_from_drawing_to_feedback(tmp_path, monkeypatch, capsys):
+    """Run the page's commands one after the other, with the solution handed in."""
+    monkeypatch.chdir(tmp_path)
+    for command in OWN:
+        extra = [] if command[0] == "grade" else ["--book", str(contents.ROOT)]
+        extra += ["--no-run"] if command[0] == "make" else []
+        assert cli.main([*command, *extra]) == 0, command
+        if command[0] == "make" and not (tmp_path / "submissions").exists():
+            (tmp_path / "submissions").mkdir()
+            solution = tmp_path / "dist" / "homework-2" / "solution" / "homework-2.ipynb"
+            shutil.copy(solution, tmp_path / "submissions" / "ada.ipynb")
+    assert "8 exercises" in capsys.readouterr().out
+    found = rows(tmp_path / "grades.csv")["ada"]
+    assert found["total"] == found["max"] != "0"
+    assert len(list((tmp_path / "feedback").glob("*.md"))) == 1
+    student = [
+        tmp_path / "dist" / name / "student/homework-2.ipynb" for name in ("group-a", "group-b")
+    ]
+    assert student[0].read_text() != student[1].read_text()
+
+
+def test_the_container_is_asked_for_what_grade_understands():
+    (docker,) = [c for c in commands() if "docker" in c and "run" in c]
+    ours = docker[docker.index("python") :]
+    assert ours[:4] == [*OURS, "grade"]
+    options = parser().parse_args(ours[4:])
+    assert str(options.out).startswith("/out/")
+    assert docker[docker.index("--network") :][:2] == ["--network", "none"]
+    mounts = [docker[i + 1] for i, word in enumerate(docker) if word == "--volume"]
+    assert [mount.rpartition(":")[2] for mount in mounts] == ["ro", "ro", "/out"]
+
+
+def test_an_image_holds_nothing_that_was_drawn_or_handed_in():
+    ignored = (contents.ROOT / ".dockerignore").read_text().split("\n")
+    assert {"dist", "submissions", "out", ".git"} <= set(ignored)
+
+
+def test_targets_and_files_are_there():
+    makefile = (contents.ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`make (\w+)", TEXT)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for command in commands():
+        for word in command:
+            if word.startswith(("tests/", "requirements")):
+                assert (contents.ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("timeout", "which is {} s"),
+        ("memory", "`--memory`, {} MB"),
+        ("output", "`--output`, {} MB"),
+    ],
+)
+def test_numbers_are_those_of_the_code(option, said):
+    assert said.format(f"{parser().get_default(option):g}") in TEXT
+
+
+def test_the_chapter_is_as_long_as_the_page_says():
+    assert "It has eight exercises for about three and a quarter hours of work" in TEXT
+    assert len(EXERCISES) == 8
+    assert abs(sum(e.minutes for e in EXERCISES) / 60 - 3.25) < 0.13
+
+
+def test_every_status_is_explained():
+    from companion.assign.grading_results import STATUS
+
+    table = TEXT[TEXT.index("| status |") : TEXT.index("A status is not a verdict")]
+    explained = {
+        name for row in table.splitlines()[2:] for name in re.findall(r"`([a-z ]+)`", row[:40])
+    }
+    assert explained == set(STATUS)

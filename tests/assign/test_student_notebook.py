@@ -1,0 +1,185 @@
+"""What a student gets: one notebook that shows plain Markdown and runs anywhere."""
+
+import functools
+import json
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from companion.assign import assignment, autograder, book, notebooks
+from tools import contents
+
+DIRECTIVE = re.compile(r":::|^\s*```\{|\{[\w:+-]+\}`|\{\{|\(eq-[\w-]+\)\s*$", re.MULTILINE)
+SOLVED = "attention:1,2,3,4,5,6"  # those that run in no time
+
+
+@functools.cache
+def draw(selection=SOLVED, seed=5, language="en"):
+    return assignment.draw(book.find(), [selection], seed, "Homework", language)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return draw()
+
+
+def text(notebook):
+    return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+
+
+# -- as it is read -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_directive_and_no_role_is_left(seed, language):
+    drawn = draw("attention", seed, language)
+    for made in (notebooks.student(drawn), notebooks.solution(drawn)):
+        assert DIRECTIVE.findall(text(made)) == []
+
+
+def test_directives_would_be_found():
+    for left in (":::{note}", "see {eq}`eq-x`", "```{math}\nx", "take {{n}}", "$$ x $$ (eq-x)"):
+        assert DIRECTIVE.search(left)
+
+
+def test_every_question_has_its_cells_in_order(drawn):
+    notebook = notebooks.student(drawn)
+    ids = [cell.id for cell in notebook.cells]
+    assert ids[:4] == ["introduction", "setup", "imports", "machinery"]
+    assert ids[-1] == "hand-in"
+    for question in drawn.questions:
+        words = [f"{question.name}-words"] if question.exercise.words else []
+        expected = [question.name, f"{question.name}-answer", *words, f"{question.name}-check"]
+        start = ids.index(question.name)
+        assert ids[start : start + len(expected)] == expected
+        assert notebook.cells[start + 1].source == question.exercise.starter
+        assert f"Question {question.number}: " in notebook.cells[start].source
+
+
+def test_it_is_in_chinese_where_asked():
+    notebook = notebooks.student(draw(language="zh"))
+    code = notebooks.student(draw())
+    for cell, english in zip(notebook.cells, code.cells, strict=True):
+        if cell.cell_type == "markdown":
+            assert re.search(r"[\u4e00-\u9fff]", cell.source) or cell.id == "introduction"
+        elif "answer" in cell.id or cell.id in ("setup", "imports"):
+            assert cell.source == english.source, "code is the same in both languages"
+        elif "check" in cell.id:
+            assert cell.source != english.source, "what checks say is not"
+
+
+def test_a_message_without_translation_stays_english(monkeypatch, drawn):
+    monkeypatch.setattr(book.Book, "speaker", lambda *_: lambda message: message)
+    untranslated = draw.__wrapped__(language="zh")
+    assert text(notebooks.student(untranslated)).replace("/zh/", "/en/") == text(
+        notebooks.student(drawn)
+    )
+
+
+# -- as it runs ----------------------------------------------------------------------------------
+
+
+def ran(drawn, answers, folder):
+    """Run the student's notebook with these answers in it; return what each check cell printed."""
+    notebook = notebooks.student(drawn)
+    for cell in notebook.cells:
+        name = cell.id.removesuffix("-answer")
+        if name != cell.id and name in answers:
+            cell.source = answers[name]
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    )
+    client.execute()
+    return {
+        cell.id.removesuffix("-check"): "".join(o.get("text", "") for o in cell.outputs)
+        for cell in notebook.cells
+        if cell.id.endswith("-check")
+    }
+
+
+@pytest.fixture(scope="module")
+def printed(drawn, tmp_path_factory):
+    """What a student sees: with nothing done, with mistakes, with everything right."""
+    mistakes = {
+        "q1": "weights = weights_doubled = [0.5, 0.5, 0.5]\nanswer = answer_doubled = 1",
+        "q2": "bytes_per_token, tokens, kv_heads = 1.5, 2, 3",
+        "q3": 'predictions = dict.fromkeys("abcde", "the same")',
+        "q4": drawn.questions[3].exercise.wrong_answers["the mask after the softmax"],
+        "q5": "split_heads = join_heads = multi_head = lambda x, *more: x[0]",
+        "q6": drawn.questions[5].exercise.wrong_answers["the future in sight"],
+    }
+    right = {q.name: q.exercise.solution for q in drawn.questions}
+    answers = {"nothing": {}, "mistakes": dedented(mistakes), "right": right}
+    folder = tmp_path_factory.mktemp("student")
+    return {how: ran(drawn, given, folder) for how, given in answers.items()}
+
+
+def dedented(answers):
+    from textwrap import dedent
+
+    return {name: dedent(code) for name, code in answers.items()}
+
+
+def test_right_answers_pass(printed):
+    for shown in printed["right"].values():
+        assert "✗" not in shown
+        assert shown.endswith("These checks pass. Others follow when your work is graded.\n")
+
+
+def test_mistakes_are_told_in_words_that_help(printed):
+    expected = {
+        "q1": "weights should sum to 1, but sum to 1.500",
+        "q2": "bytes_per_token should be a whole number above 0, got 1.5",
+        "q3": "(a) should be one of same, shuffled, different, got 'the same'",
+        "q4": "masked_attention differs from PyTorch by",
+        "q5": "split and joined, (2, 5, ",
+        "q6": "Exactly the keys that come later should get -inf",
+    }
+    for name, message in expected.items():
+        assert message in printed["mistakes"][name]
+        assert "✗ " in printed["mistakes"][name]
+        assert "Traceback" not in printed["mistakes"][name]
+
+
+def test_nothing_done_says_what_is_to_be_done(printed):
+    for shown in printed["nothing"].values():
+        assert "✓" not in shown
+        assert "The answer must define " in shown
+
+
+# -- as it is graded -----------------------------------------------------------------------------
+
+
+def test_otter_grades_the_notebook_with_the_zip(tmp_path):
+    """One answer right, one wrong, one not begun, one overwritten later on."""
+    drawn = draw("attention:2,1,3,6")
+    notebook = notebooks.student(drawn)
+    cells = {cell.id: cell for cell in notebook.cells}
+    by_name = {q.name: q.exercise for q in drawn.questions}
+    cells["q1-answer"].source = by_name["q1"].solution
+    cells["q2-answer"].source = "\n".join(
+        line.strip() for line in by_name["q2"].wrong_answers["the answer not weighted"].splitlines()
+    )
+    cells["q4-answer"].source = "bytes_per_token = 'something else'\n1 / 0"
+    nbformat.write(notebook, tmp_path / "homework.ipynb")
+    autograder.write(drawn, tmp_path / "autograder.zip")
+    command = [sys.executable, "-m", "otter", "run", "-a", "autograder.zip", "homework.ipynb"]
+    done = subprocess.run([*command, "--no-logo"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    scores = {t["name"]: t["score"] for t in results["tests"] if t["name"].startswith("q")}
+    assert scores == pytest.approx({"q1": 3, "q2": 0.5, "q3": 0, "q4": 0})
+
+
+def test_the_set_up_cell_is_the_books_own(drawn):
+    from tools import setup_cell
+
+    cell = next(c for c in notebooks.student(drawn).cells if c.id == "setup")
+    book_cell = nbformat.v4.new_notebook(metadata={"companion": {"weights": False}})
+    setup_cell.place(book_cell, contents.ROOT)
+    assert cell.source == book_cell.cells[0].source
