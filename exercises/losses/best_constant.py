@@ -12,19 +12,15 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = """
-A shop sold {{sold}} umbrellas on five days. One number shall stand for all five. Which has the smallest mean squared error, and which the smallest mean *absolute* error?
-
-Then {{wild}} turns out to be a slip of the pen for {{mended}}. Which numbers are best now? Which of the two losses would you take where slips are common?
+A shop sold {{sold}} umbrellas on five days. Which one number for all five has the smallest mean squared error, and which the smallest mean *absolute* error? Then {{wild}} turns out to be a slip of the pen for {{mended}}. Which are best now, and why?
 """
 STARTER = """
 for_squares, for_absolutes = ..., ...
 for_squares_mended, for_absolutes_mended = ..., ...
 """
-HINT = "Set the derivative with respect to the constant to 0. For the absolute error it only counts how many lie above and how many below."
+HINT = "Set the derivative to 0. That of an absolute error is 1 or minus 1."
 EXPLANATION = """
-The derivative of the squared errors is 0 at the mean: {{for_squares}}, and {{for_squares_mended}} after the correction. That of the absolute errors is the number of values below minus the number above, which is 0 at the median: {{for_absolutes}}, both times.
-
-One wild value moved the mean by {{moved}} and left the median where it was. Squared error believes in Gaussian noise, for which such a value is all but impossible; so it bends the whole answer to explain it.
+Squared errors are smallest at the mean: {{for_squares}}, and {{for_squares_mended}} after the correction. Absolute errors are smallest where as many values lie below as above, at the median: {{for_absolutes}}, both times. Gaussian noise all but forbids a wild value, so squared error bends the whole answer towards it, by {{moved}}.
 """
 
 

@@ -14,9 +14,7 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-A lighthouse reports *clear, haze, fog* and *storm* with the probabilities ${{sent}}$. Its code was made by somebody who believed in ${{believed}}$. In bits a report: how short could the code be, how long is it, and how much is wasted?
-
-Now exchange truth and belief. How much is wasted then? Are you surprised?
+A lighthouse reports *clear, haze, fog* and *storm* with the probabilities ${{sent}}$. Its code was made for ${{believed}}$. In bits a report: how short could it be, how long is it, how much is wasted? And how much with truth and belief exchanged?
 """
 STARTER = """
 shortest = ...
@@ -24,7 +22,7 @@ as_sent = ...
 wasted = ...
 wasted_exchanged = ...
 """
-HINT = r"A word believed to have the probability $2^{-k}$ gets $k$ bits; the truth says how often they are paid."
+HINT = r"The code for $2^{-k}$ has $k$ bits; the truth says how often they are paid."
 EXPLANATION = r"""
 By its own lengths, ${{own_lengths}}$, a report takes {{shortest}} bits in the mean, the entropy. The code has the lengths ${{lengths}}$ and takes {{as_sent}} bits, the cross-entropy. The difference, {{wasted}} bits, is the KL divergence of truth from belief.
 

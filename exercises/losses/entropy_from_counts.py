@@ -12,9 +12,7 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-Count the letters in a sample of $n$, and take their shares for probabilities: the entropy of those shares is the loss of a model that has learnt the sample by heart. How does it compare with the true entropy?
-
-Measure it. For each $n$, draw many samples, and write down by how many nats the estimate falls short in the mean. How does the shortfall change when $n$ doubles? What does that say about a training loss below the entropy?
+Count the letters of a sample of $n$, and take their shares for probabilities. The entropy of those shares is the loss of a model that knows the sample by heart. By how many nats does it fall short of the true entropy, in the mean of many samples? How does that change when $n$ doubles?
 """
 GIVEN = """
 letter_chances = {chances}
@@ -27,7 +25,7 @@ def counted_entropy(sample):
 
 shortfall = {n: ... for n in sample_sizes}  # the mean of true minus counted
 """
-HINT = "`np.bincount(sample)` counts; leave out what did not occur. One sample tells little: the mean of some thousands has an error that is smaller than what you want to see."
+HINT = "`np.bincount(sample)` counts; leave out what did not occur. Take the mean of some thousands of samples."
 SOLUTION = """
 rng = np.random.default_rng(0)
 p = np.array(letter_chances)

@@ -13,9 +13,7 @@ import torch
 from exercises import Check, Exercise
 
 QUESTION = r"""
-Where one class is rare, thousands of easy samples drown the few that matter. {cite:t}`lin2017focal` turn the easy ones down: with $\hat p_t$ for the probability given to what *is* the case, the focal loss of a sample is $-(1 - \hat p_t)^\gamma \ln \hat p_t$.
-
-Write it for one logit a sample and $\gamma = {{gamma}}$, as a mean over samples. Loss and gradient must be finite and right for logits of any size. Then find out how many times less a sample with $\hat p_t = {{easy}}$ weighs than under cross-entropy.
+Thousands of easy samples can drown the few that matter. {cite:t}`lin2017focal` turn the easy ones down: with $\hat p_t$ for the probability of what *is* the case, a sample costs $-(1 - \hat p_t)^\gamma \ln \hat p_t$. Write the mean of that, from one logit a sample, for $\gamma = {{gamma}}$. Loss and gradient must be right for logits of any size. How many times less does a sample with $\hat p_t = {{easy}}$ cost than under cross-entropy?
 """
 STARTER = '''
 def focal_loss(logits, targets):
@@ -24,7 +22,7 @@ def focal_loss(logits, targets):
 
 turned_down = ...  # times
 '''
-HINT = r"What is the logit of *what is the case*, when the target is 0? `F.logsigmoid` is the logarithm that you need, and $1 - \sigma(z) = \sigma(-z)$ keeps its digits where the difference loses them."
+HINT = r"What is the logit of *what is the case* when the target is 0? `F.logsigmoid` will help, and $1 - \sigma(z) = \sigma(-z)$."
 SOLUTION = """
 def focal_loss(logits, targets):
     z = torch.where(targets == 1, logits, -logits)  # of what is the case

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from exercises import Check, Exercise
 
 QUESTION = """
-A batch does not fit into the memory, so it comes in parts, each a pair of `x` and `labels`. The model is `logits = x @ weight`; labels of {{ignored}} do not count. Write `backward_in_parts`: one `backward` for each part, so that one part at a time is in memory. At the end `weight.grad` must be the gradient of the mean loss over all labels that count, as if the batch had come in one piece. Return that loss. A part may have no label that counts.
+A batch comes in parts, with `logits = x @ weight`; labels of {{ignored}} do not count. Call `backward` once a part. At the end `weight.grad` must be the gradient of the mean loss over all labels that count, as if in one piece. Return that loss. A part may have no label that counts.
 """
 STARTER = '''
 def backward_in_parts(weight, parts):
@@ -23,7 +23,7 @@ def backward_in_parts(weight, parts):
     Fill weight.grad, and return the mean loss, a float."""
     ...
 '''
-HINT = '`backward` adds to what `weight.grad` already holds. `reduction="sum"` divides by nothing; by what must the sums be divided, and can you know that before the first part?'
+HINT = "`backward` adds to `weight.grad`. By what must the sums be divided, and can you know that before the first part?"
 SOLUTION = """
 def backward_in_parts(weight, parts):
     total = sum(int((labels != IGNORED).sum()) for _, labels in parts)
@@ -37,7 +37,7 @@ def backward_in_parts(weight, parts):
     return loss
 """
 EXPLANATION = """
-Labels are small, so they can be counted over all parts before the first of them is computed. Each part then contributes its *sum* divided by the number of all labels that count. A part with none contributes 0, where its mean would be 0 divided by 0.
+Labels are small, so all can be counted first. Each part contributes its *sum* over that count. A part without labels that count contributes 0, where its mean would be 0 divided by 0.
 """
 WRONG_ANSWERS = {
     "a mean of means": """

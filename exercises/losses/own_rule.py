@@ -14,9 +14,9 @@ import numpy as np
 from exercises import Check, Exercise
 
 QUESTION = """
-Forecasts over {{kinds}} kinds of weather: `said` is a list of {{kinds}} probabilities, `happened` the number of what came, from 0. First, under the absolute rule of the chapter, which pays 1 minus the probability of what happened: what is it best to say for the belief {{belief}}, and how much does that lie save in the mean?
+Now there are {{kinds}} kinds of weather. Under the absolute rule, what is it best to say for the belief {{belief}}, and how much does that lie save in the mean?
 
-Now invent a rule of your own, one that is not of the chapter's three. Is there a belief under which a lie is cheaper than the truth? Search, and report one such pair, or `None`. Say why your rule came out as it did.
+Then invent a rule that is not one of the chapter's three: `said` is a list of {{kinds}} probabilities, `happened` the number of what came, from 0. Is a lie ever cheaper than the truth? Search, report one or `None`, and say why.
 """
 STARTER = """
 best_lie = [...]  # under the absolute rule
@@ -28,7 +28,7 @@ def own_rule(said, happened):
 honesty_pays = ...  # True or False
 cheaper_lie = ...  # (belief, said) or None
 """
-HINT = "What a forecaster expects to pay is the mean of the penalty over what may happen, weighted with her belief. A grid of beliefs and of lies is a good beginning. For a rule under which honesty pays, let all probabilities have a say, not only that of what happened."
+HINT = "Try a grid of beliefs and a grid of lies. If honesty shall pay, let all probabilities have a say, not only that of what happened."
 EXPLANATION = r"""
 Under the absolute rule the expected penalty is $1 - \sum_j p_j \hat p_j$, smallest where all is put on the likeliest; that pays ${{lie_pays}}$ instead of ${{truth_pays}}$.
 

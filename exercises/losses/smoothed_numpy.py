@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from exercises import Check, Exercise
 
 QUESTION = """
-Write cross-entropy with label smoothing in NumPy, from logits. Samples with the label {{ignored}} do not count, neither in the sum nor in the number it is divided by. No warning may appear, also when logits are in the thousands.
+Write cross-entropy with label smoothing in NumPy, from logits. Samples with the label {{ignored}} do not count. No warning may appear, also when logits are in the thousands.
 """
 STARTER = '''
 def smoothed_loss(logits, labels, smoothing):
@@ -24,7 +24,7 @@ def smoothed_loss(logits, labels, smoothing):
     Return the mean loss, a number."""
     ...
 '''
-HINT = "Compute the logarithms of all probabilities first, with a log-sum-exp for each row. An index of IGNORED is no class: select the samples that count before you index."
+HINT = "First the logarithms of all probabilities, by log-sum-exp. And IGNORED is no index: select what counts before you use labels."
 SOLUTION = """
 def smoothed_loss(logits, labels, smoothing):
     counts = labels != IGNORED
@@ -36,7 +36,7 @@ def smoothed_loss(logits, labels, smoothing):
     return ((1 - smoothing) * hard + smoothing * soft).mean()
 """
 EXPLANATION = r"""
-The smoothed target is $(1 - \epsilon)$ of the label and $\epsilon$ of the uniform distribution, so the loss is the same mixture of two losses: that of the label, and the mean of minus the logarithms over *all* classes, the right one included. Dropping the samples that do not count before anything else keeps them out of both sum and number.
+The target is a mixture of the label and the uniform distribution, so the loss is the same mixture of two losses; the second is a mean over *all* classes, the right one included. Samples that do not count are dropped first.
 """
 WRONG_ANSWERS = {
     "divided by all samples": """

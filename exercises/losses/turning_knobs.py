@@ -17,27 +17,27 @@ from exercises import Check, Exercise
 CASES = {
     "add": (
         "5 is added to every logit",
-        "a softmax sees differences of logits only.",
+        "a softmax sees only differences.",
     ),
     "lead": (
-        "the logits of the first sample, which is classified rightly, are doubled",
-        "its right class leads, and doubling makes the lead larger.",
+        "the logits of the first sample, classified rightly, are doubled",
+        "the right class leads, by more now.",
     ),
     "lag": (
-        "the logits of the second sample, which is classified wrongly, are doubled",
-        "now it is a wrong class whose lead is doubled. The same confidence costs where it is misplaced.",
+        "the logits of the second sample, classified wrongly, are doubled",
+        "a wrong class leads, by more now.",
     ),
     "rival": (
         "the smallest logit of the first sample, of a wrong class, is raised by 1",
-        "all classes share one sum of probability, and what a rival gains, the right class loses.",
+        "what a rival gains, the right class loses.",
     ),
     "twice": (
         "every sample is given twice",
-        "the mean does not depend on how often all are repeated.",
+        "so does the number that the sum is divided by.",
     ),
     "ignored": (
         "a third sample is added, with the label $-100$",
-        "that is `ignore_index`; the sample counts neither above nor below the line.",
+        "that is `ignore_index`; the sample does not count.",
     ),
     "order": (
         "classes 0 and 2 change places, in the logits and in the labels",
@@ -46,11 +46,11 @@ CASES = {
 }
 WORDS = ("smaller", "same", "larger")
 QUESTION = """
-The code below has two samples. Five things are done to them, each to the batch as it was:
+Five things are done to the two samples in the code, each to the batch as it was:
 
 {cases}
 
-Before you run anything, write down for each whether the mean cross-entropy becomes *smaller*, stays the *same* or becomes *larger*, and why.
+Does the mean cross-entropy become *smaller*, stay the *same* or become *larger*? Predict first, and say why; then run.
 """
 STARTER = """
 logits = torch.tensor({rows})
@@ -59,7 +59,7 @@ loss = losses.cross_entropy(logits, labels)
 
 knob_predictions = {{"a": ..., "b": ..., "c": ..., "d": ..., "e": ...}}
 """
-HINT = "Write the loss as log-sum-exp minus the logit of the right class, a soft maximum minus one of its arguments. What does each change do to the two?"
+HINT = "The loss is a soft maximum minus one of its arguments. What does each change do to the two?"
 PAGE = ("add", "lead", "lag", "twice", "ignored")
 ROWS = ((3.0, 1.0, -1.0), (2.0, 0.0, 1.0))
 
