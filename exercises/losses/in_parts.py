@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from exercises import Check, Exercise
 
 QUESTION = """
-A batch comes in parts, with `logits = x @ weight`; labels of {{ignored}} do not count. Call `backward` once a part. At the end `weight.grad` must be the gradient of the mean loss over all labels that count, as if in one piece. Return that loss. A part may have no label that counts.
+A batch comes in parts, with `logits = x @ weight`; labels of ${{ignored}}$ do not count. Call `backward` once a part. At the end `weight.grad` must be the gradient of the mean loss over all labels that count, as if in one piece. Return that loss. A part may have no label that counts.
 """
 STARTER = '''
 def backward_in_parts(weight, parts):

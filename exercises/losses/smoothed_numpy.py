@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from exercises import Check, Exercise
 
 QUESTION = """
-Write cross-entropy with label smoothing in NumPy, from logits. Samples with the label {{ignored}} do not count. No warning may appear, also when logits are in the thousands.
+Write cross-entropy with label smoothing in NumPy, from logits. Samples with the label ${{ignored}}$ do not count. No warning may appear, also when logits are in the thousands.
 """
 STARTER = '''
 def smoothed_loss(logits, labels, smoothing):
@@ -91,7 +91,7 @@ def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
         points=4,
         question=QUESTION,
         starter=STARTER.replace("IGNORED", number),
-        hint=HINT.replace("IGNORED", "{{ignored}}"),
+        hint=HINT.replace("IGNORED", "${{ignored}}$"),
         solution=SOLUTION.replace("IGNORED", number),
         explanation=EXPLANATION,
         values={"ignored": number},
