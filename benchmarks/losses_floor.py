@@ -16,6 +16,7 @@ from datetime import date
 from typing import Any
 
 import nbformat
+import numpy as np
 import torch
 
 from benchmarks.attention_recall import ROOT, summary
@@ -27,7 +28,7 @@ RESULT = ROOT / "benchmarks" / "results" / "losses_floor.json"
 
 def chapter_code() -> dict[str, Any]:
     """Run the chapter's cells that define the experiment, and return what they define."""
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"np": np}
     for cell in nbformat.read(CHAPTER, as_version=4).cells:
         if cell.id == "losses-imports" or "floor" in cell.metadata.get("tags", []):
             with contextlib.redirect_stdout(io.StringIO()):
