@@ -205,7 +205,7 @@ def test_rotary_depends_on_the_distance_alone(m, n, shift, seed):
 def test_rotary_turns_and_does_not_stretch():
     x = normal(3, 20, 6)
     y = layers.apply_rotary(x)
-    agree("apply_rotary, norm", "norm before", y.norm(dim=-1), x.norm(dim=-1))
+    agree("apply_rotary, norm", "norm of the input", y.norm(dim=-1), x.norm(dim=-1))
     agree("apply_rotary at position 0", "by hand", y[:, 0], x[:, 0])
     assert ((y - x)[:, 1:].norm(dim=-1) > 0.1).all()
     assert gradcheck(layers.apply_rotary, normal(2, 3, 4).requires_grad_())

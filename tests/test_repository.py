@@ -47,6 +47,7 @@ STANDARD = set(sys.stdlib_module_names) | {"__future__"}
 SHAPES = {"jaxtyping"}
 # What a module needs besides, and only there.
 BESIDES = {
+    "tokenizers": {"regex"},
     "models": {"safetensors", "pooch"},
     "training": {"safetensors"},
     "data": {"pooch", "sklearn"},
@@ -105,7 +106,6 @@ ASKED_FOR_OTHERWISE = {
     "pytest-xdist": "pytest -n",
     "ruff": "make lint",
     "setuptools": "pyproject.toml",
-    "sphinx-exercise": "_config.yml",
     "sphinxcontrib-bibtex": "_config.yml",
     "beartype": "tests/plugins/shapes.py, by its name",
 }
@@ -205,13 +205,14 @@ def imports_of(code):
 def forbidden(module, imported):
     """Say whether the design forbids `module` to import something."""
     top, _, inner = imported.partition(".")
-    part, _, rest = module.partition(".")
+    part = module.partition(".")[0]
     if top in STANDARD:
         return False
     if part == "reference":
         return top != "numpy" and not imported.startswith("companion.reference")
     if part == "notebook":
-        return top not in NOTEBOOK and not imported.startswith("companion.notebook")
+        ours = ("companion.notebook", "companion.device")
+        return top not in NOTEBOOK and not imported.startswith(ours)
     if part == "assign":  # stands above all others, and nothing imports it
         return False
     if top == "companion":
@@ -219,7 +220,7 @@ def forbidden(module, imported):
         if part not in ORDER:
             return module != ""
         # A concept may be a folder of modules; those import one another.
-        return target not in ORDER[: ORDER.index(part)] and not (rest and target == part)
+        return target not in [*ORDER[: ORDER.index(part)], part]
     return top not in {"torch", "numpy"} | SHAPES | BESIDES.get(part, set())
 
 

@@ -26,13 +26,15 @@ _records: dict[tuple[str, ...], dict] = {}
 _partial: set[str] = set()  # files of which not all tests run
 
 
-def agree(subject, oracle, value, expected, tolerance=None):
+def agree(subject, oracle, value, expected, tolerance=None, *, limit=None):
     """Assert that two arrays have one shape and agree, and record the largest error.
 
     ``subject`` begins with the public name that is compared, ``twin: `` before it for those of
     ``companion.reference``; after it come a method or a few words about the case.
     ``tolerance`` is absolute for numbers up to 1 and relative above; by default it follows
-    from the format of ``value``. Equal infinities agree, NaN agrees with nothing.
+    from the format of ``value``. Where something coarser than that format limits how well the
+    two can agree, ``limit`` names it: ``"bfloat16"``, ``"h²"`` for a difference quotient,
+    ``"1/√n"`` for a mean over random draws. Equal infinities agree, NaN agrees with nothing.
     """
     dtype = str(torch.as_tensor(value).dtype).removeprefix("torch.")
     tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
@@ -42,7 +44,7 @@ def agree(subject, oracle, value, expected, tolerance=None):
     scaled = error / np.maximum(1, np.abs(expected))
     off = float(error.max(initial=0.0))
     assert (scaled <= tolerance).all(), f"{subject} is off by {off:.3g} from {oracle}"
-    _record(subject, oracle, dtype, float(scaled.max(initial=0.0)), tolerance)
+    _record(subject, oracle, limit or dtype, float(scaled.max(initial=0.0)), tolerance)
 
 
 def same(subject, oracle, value, expected):

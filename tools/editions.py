@@ -13,6 +13,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from tools import assets, catalogs, contents, phrases, products, staging
 
 ROOT = contents.ROOT
@@ -119,6 +121,12 @@ def sphinx_config(root: Path, static: Path, modules: Path, edition: Edition) -> 
         | {"site_branch": contents.site_branch(root), "edition": edition.folder},
     }
     return config
+
+
+def alone(root: Path = ROOT) -> FileLock:
+    """Return a lock to hold while building: two builds at once would take each other's files."""
+    (root / "_build").mkdir(exist_ok=True)
+    return FileLock(root / "_build" / ".building.lock")
 
 
 def stage(root: Path = ROOT) -> tuple[Path, Path]:

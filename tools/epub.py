@@ -81,8 +81,8 @@ def pack(path: Path, files: dict[str, bytes], moment) -> None:
             archive.writestr(entry, data)
 
 
-def make(root: Path, edition: Edition) -> Path:
-    """Pack an edition; return the EPUB's path.
+def make(root: Path, edition: Edition, fresh: bool = True) -> Path:
+    """Pack an edition, reading the book anew or not; return the EPUB's path.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def make(root: Path, edition: Edition) -> Path:
     """
     static, modules = editions.stage(root)
     config = editions.sphinx_config(root, static, modules, edition)
-    if editions.run("ebook", root, edition, config):
+    if editions.run("ebook", root, edition, config, fresh):
         raise RuntimeError(f"{edition.name}: every warning above is an error")
     built, context = editions.place("ebook", root, edition), config["html_context"]
     pages = json.loads((built / "pages.json").read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.locale import admonitionlabels
 
 from tools.markdown_text import (
     SPACES,
@@ -192,7 +193,7 @@ class Writer:
         return f"$${tex.strip()}{tag}$$"
 
     def literal_block(self, node: nodes.Element) -> str:
-        text = node.astext()
+        text = node.astext().rstrip("\n")
         fence = "`" * max(3, 1 + longest_run("`", text))
         language = node.get("language", "")
         language = "" if language in {"none", "default", "myst-ansi", "text"} else language
@@ -259,7 +260,7 @@ class Writer:
     def admonition(self, node: nodes.Element) -> str:
         title = next((n for n in node.children if isinstance(n, nodes.title)), None)
         body = [self.write(child) for child in node.children if child is not title]
-        name = self.inline(title).strip() if title else self.say(type(node).__name__.capitalize())
+        name = self.inline(title).strip() if title else str(admonitionlabels[node.tagname])
         kind = f"{self.say('Correction')} · " if "correction" in node["classes"] else ""
         return quoted(joined([marked("**", kind + name), *body]))
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import chromium, contents, dates, editions, printed_checks, products
+from tools import chromium, contents, dates, editions, printed_checks, printed_letters, products
 from tools.editions import Edition
 
 FILL = """
@@ -95,11 +95,12 @@ def finish(path: Path, root: Path, title: str, author: str, edition: Edition) ->
     catalog[NameObject("/ViewerPreferences")] = DictionaryObject(
         {NameObject("/DisplayDocTitle"): BooleanObject(True)}
     )
+    printed_letters.mend(writer)
     writer.write(path)
 
 
-def make(root: Path, edition: Edition) -> Path:
-    """Print an edition; return the PDF's path.
+def make(root: Path, edition: Edition, fresh: bool = True) -> Path:
+    """Print an edition, reading the book anew or not; return the PDF's path.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def make(root: Path, edition: Edition) -> Path:
         raise RuntimeError(NO_CHINESE)
     static, modules = editions.stage(root)
     config = editions.sphinx_config(root, static, modules, edition)
-    if editions.run("printed", root, edition, config):
+    if editions.run("printed", root, edition, config, fresh):
         raise RuntimeError(f"{edition.name}: every warning above is an error")
     source = editions.place("printed", root, edition) / "book.html"
     target = root / "_build" / "downloads" / f"{products.STEM}-{edition.folder}.pdf"

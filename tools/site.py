@@ -44,6 +44,12 @@ def build(root: Path = ROOT) -> int:
     root : Path
         A folder with ``_config.yml``, ``_toc.yml`` and what they name.
     """
+    with editions.alone(root):
+        return build_alone(root)
+
+
+def build_alone(root: Path) -> int:
+    """Build the site while nobody else builds."""
     start = time.monotonic()
     new = root / "_build" / ".html-next"
     shutil.rmtree(new, ignore_errors=True)

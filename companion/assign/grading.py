@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tqdm import tqdm
@@ -142,20 +143,22 @@ class Session:
 
     def grade(self) -> None:
         """Grade what is to be graded, with a progress bar."""
-        with tqdm(total=len(self.todo), desc="Grading", unit="notebook") as bar:
-            for submission, outcome in self._outcomes():
+        bar = tqdm(total=len(self.todo), desc="Grading", unit="notebook")
+        with bar, TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as scratch:
+            os.chmod(scratch, 0o711)  # submissions may run as another user
+            for submission, outcome in self._outcomes(scratch):
                 self._keep(submission, outcome)
                 bar.set_postfix_str(submission.student[:24], refresh=False)
                 bar.update()
 
-    def _outcomes(self) -> Iterator[tuple[Submission, dict[str, Any]]]:
+    def _outcomes(self, scratch: str) -> Iterator[tuple[Submission, dict[str, Any]]]:
         jobs = []
         for number, submission in enumerate(self.todo):
             if submission.problem:
                 yield submission, self._nothing("unreadable", submission.problem)
             else:
-                job = grading_pool.Job(number, self.options.dist, submission.raw, self._limits())
-                jobs.append(job)
+                work = (number, self.options.dist, submission.raw, self._limits(), scratch)
+                jobs.append(grading_pool.Job(*work))
         warned = False
         for job, outcome in grading_pool.grade_all(jobs, self.options.jobs):
             warned = warned or _warn(outcome.get("layers", {}))

@@ -10,6 +10,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class Job:
     place: Path
     raw: bytes
     limits: dict[str, Any]
+    scratch: str  # where submissions' folders are made
 
 
 @dataclass
@@ -87,6 +89,7 @@ def _grade(sender: connection.Connection, job: Job) -> None:
     from companion.assign.sandbox import Limits
 
     sandbox_kernel.die_with_parent()
+    tempfile.tempdir = job.scratch
     try:
         outcome = grade(job.place, job.raw, Limits(**job.limits)).to_dict()
     except Exception as error:

@@ -6,7 +6,7 @@ import torch
 
 import companion.notebook
 from companion import attention, device, layers, models
-from companion.assign import grading_judge, sandbox_student
+from companion.assign import grading_judge, sandbox_process
 
 __all__ = [
     "attention",
@@ -17,6 +17,6 @@ __all__ = [
     "matplotlib",
     "models",
     "numpy",
-    "sandbox_student",
+    "sandbox_process",
     "torch",
 ]

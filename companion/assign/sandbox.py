@@ -7,7 +7,6 @@ with, are never in the same process as the code that is tested.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -24,6 +23,7 @@ import numpy as np
 import companion
 from companion.assign.sandbox_channel import Channel, Closed, Late
 from companion.assign.sandbox_keeper import Keeper, Nursery, could_read
+from companion.assign.sandbox_use import of_descendants, of_folder, own_processes
 from companion.assign.sandbox_wire import Unreadable
 
 MB = 2**20
@@ -158,13 +158,13 @@ class Sandbox:
         except (Closed, Late, Unreadable) as error:
             self.stop()
             raise Stopped("failed", f"the sandbox did not start ({error!r})") from None
-        used, processes = _use(self.keeper.pid)
+        used, processes = of_descendants(self.keeper.pid)
         self.base = used // max(processes, 1)  # what each has from the start
 
     def _settings(self) -> dict[str, Any]:
         folder = os.path.realpath(self.folder.name)
         limits = self.limits
-        count = 0 if self.user is not None else _own_processes()
+        count = 0 if self.user is not None else own_processes()
         return {
             "folder": folder,
             "readable": readable(),
@@ -264,14 +264,14 @@ class Sandbox:
             return
         self._looked = now
         assert self.keeper is not None
-        used, processes = _use(self.keeper.pid)
+        used, processes = of_descendants(self.keeper.pid)
         if used - processes * self.base > self.limits.memory * MB:
             self.stop()
             raise Stopped("memory", f"used more than {self.limits.memory} MB of memory")
         if processes > self.limits.processes:
             self.stop()
             raise Stopped("processes", f"started more than {self.limits.processes} processes")
-        if _size(self.folder.name) > self.limits.file_size * MB:
+        if of_folder(self.folder.name) > self.limits.file_size * MB:
             self.stop()
             raise Stopped("files", f"wrote more than {self.limits.file_size} MB of files")
 
@@ -302,38 +302,3 @@ def _reason(status: int | None) -> tuple[str, str]:
         return "crashed", "the notebook's process was killed (by itself, or for want of memory)"
     what = str(signal.strsignal(-code)).lower()
     return "crashed", f"the notebook's process crashed ({what})"
-
-
-def _use(keeper: int) -> tuple[int, int]:
-    """Return the bytes that a keeper's descendants have for themselves, and their number."""
-    import psutil
-
-    total = count = 0
-    with contextlib.suppress(psutil.Error):
-        for process in psutil.Process(keeper).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                info = process.memory_info()
-                total += info.rss - getattr(info, "shared", 0)
-                count += 1
-    return total, count
-
-
-def _own_processes() -> int:
-    """Return how many threads this user has: the kernel counts those, too."""
-    import psutil
-
-    me, total = os.getuid(), 0
-    for process in psutil.process_iter(["uids", "num_threads"]):
-        if process.info["uids"] and process.info["uids"].real == me:
-            total += process.info["num_threads"] or 1
-    return total
-
-
-def _size(folder: str) -> int:
-    """Return the bytes of all files in a folder."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_size
-    return total

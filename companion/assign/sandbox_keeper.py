@@ -40,7 +40,7 @@ class Nursery:
         self.connection = ours
 
     def start(self, settings: dict[str, Any]) -> Keeper:
-        """Start one process, with the settings of `sandbox_student.main`."""
+        """Start one process, with the settings of `sandbox_process.main`."""
         ours, theirs = socket.socketpair()
         control_in, control_out = os.pipe()
         status_in, status_out = os.pipe()
@@ -167,9 +167,9 @@ def _submission(settings: dict[str, Any], connection: int, control: int, status:
         os.close(control)
         os.close(status)
         os.setsid()
-        from companion.assign import sandbox_student
+        from companion.assign import sandbox_process
 
-        sandbox_student.main(settings, connection)
+        sandbox_process.main(settings, connection)
         os._exit(0)
     except BaseException as error:
         _tell(connection, error)

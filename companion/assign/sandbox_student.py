@@ -6,17 +6,10 @@ with arguments that it is given. What is right is decided elsewhere.
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import gc
 import importlib
 import io
-import os
-import signal
-import sys
-import tempfile
 import types
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,8 +18,6 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from companion.assign import sandbox_kernel as kernel
-from companion.assign.sandbox_audit import Guard
 from companion.assign.sandbox_channel import Channel, Closed
 from companion.assign.sandbox_wire import (
     Decoder,
@@ -68,13 +59,13 @@ class Sink(io.TextIOBase):
 # -- the notebook --------------------------------------------------------------------------------
 
 
-class _Otter(types.ModuleType):
+class Otter(types.ModuleType):
     """Stands in for otter: whatever a notebook asks of it, nothing happens."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *args, **kwargs: _Otter("otter")
+        return lambda *args, **kwargs: Otter("otter")
 
 
 def shell(note: Callable[[str], None]) -> InteractiveShell:
@@ -262,86 +253,3 @@ def surroundings(around: dict[str, Any]) -> Iterator[None]:
     set_random_states(around["random"])
     with np.errstate(**around["numpy errors"]), torch.set_grad_enabled(around["grad"]):
         yield
-
-
-# -- the process ---------------------------------------------------------------------------------
-
-
-def _environment(folder: str, keep: tuple[str, ...]) -> None:
-    """Leave nothing in the environment but what a notebook needs."""
-    kept = {name: os.environ[name] for name in keep if name in os.environ}
-    places = ("HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR", "XDG_CACHE_HOME", "PWD")
-    os.environ.clear()
-    os.environ.update(kept, PATH="/usr/bin:/bin", LANG="C.UTF-8", MPLBACKEND="agg")
-    os.environ.update(dict.fromkeys(places, folder), CUDA_VISIBLE_DEVICES="", COMPANION_QUIET="")
-    tempfile.tempdir = folder
-    os.chdir(folder)
-
-
-def _limits(settings: dict[str, Any]) -> None:
-    kernel.limit("RLIMIT_CORE", 0)
-    kernel.limit("RLIMIT_CPU", int(settings["cpu"]) + 1)
-    kernel.limit("RLIMIT_FSIZE", settings["file_size"])
-    kernel.limit("RLIMIT_NOFILE", 256)
-    kernel.limit("RLIMIT_NPROC", settings["processes"])
-    kernel.limit_memory(settings["memory"])
-
-
-def _only_channel(number: int) -> Channel:
-    """Close every file but one end of the connection; standard output goes nowhere."""
-    import socket
-
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for standard in range(3):
-        os.dup2(nowhere, standard)
-    if number != 3:
-        os.dup2(number, 3, inheritable=False)
-    os.closerange(4, 65536)
-    return Channel(socket.socket(fileno=3))
-
-
-def _modules(sys_path: list[str]) -> None:
-    """Put a harmless otter in the place of the real one, and forget the test files' classes."""
-    for name in [n for n in sys.modules if n == "otter" or n.startswith("otter.")]:
-        del sys.modules[name]
-    sys.modules["otter"] = _Otter("otter")
-    sys.path[:] = sys_path
-    sys.dont_write_bytecode = True
-
-
-def main(settings: dict[str, Any], connection: int) -> None:
-    """Become the process of a submission, for good.
-
-    Parameters
-    ----------
-    settings : dict
-        Limits, and the files that may be used: see `sandbox.Limits` and `sandbox.Places`.
-    connection : int
-        The number of the open socket.
-    """
-    warnings.resetwarnings()  # whatever the grader makes of them
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    channel = _only_channel(connection)
-    _environment(settings["folder"], tuple(settings["keep"]))
-    _modules(settings["sys_path"])
-    torch.set_num_threads(settings["threads"])
-    _limits(settings)
-    locked = kernel.landlock(settings["readable"], settings["writable"])
-    kernel.hide_memory()
-    notebook = Notebook(channel, settings["output"])
-    Guard(settings["readable"], settings["writable"], notebook.note).install()
-    for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
-        setattr(sys, name, notebook.sink)
-    gc.freeze()
-    builtins.input = _no_input
-    channel.send({"landlock": locked, "namespaces": settings["isolated"]})
-    with contextlib.suppress(Closed):
-        notebook.serve()
-
-
-def _no_input(prompt: object = "") -> str:
-    raise EOFError("there is nobody to answer input() while a notebook is graded")

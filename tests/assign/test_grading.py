@@ -172,8 +172,10 @@ def test_an_interrupt_keeps_what_is_graded_and_leaves_no_process(dist, tmp_path)
     hand_in(handed_in, "a.ipynb", notebook(**RIGHT))
     hand_in(handed_in, "b.ipynb", notebook(q1="while True: pass"))
     command = [sys.executable, "-m", "companion.assign", "grade", dist, handed_in, "--out", table]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     running = subprocess.Popen(
-        [*command, "--jobs", "1", "--timeout", "600"],
+        [*command, "--jobs", "1", "--timeout", "600"], env={**os.environ, "TMPDIR": str(scratch)},
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     until = time.monotonic() + 120
@@ -188,6 +190,7 @@ def test_an_interrupt_keeps_what_is_graded_and_leaves_no_process(dist, tmp_path)
     assert "--resume goes on" in said
     _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
+    assert list(scratch.glob("**/submission-*")) == []
     assert {name: row["total"] for name, row in rows(table).items()} == {"a": "7"}
 
 

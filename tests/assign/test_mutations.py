@@ -20,7 +20,7 @@ def questions(seed):
 
 
 @functools.lru_cache(maxsize=4)
-def tests_of(question):
+def source_of(question):
     return autograder.test_file(question)
 
 
@@ -39,7 +39,7 @@ def grade(tmp_path):
 
     def graded(question, code):
         path = tmp_path / f"{question.name}.py"
-        path.write_text(tests_of(question), encoding="utf-8")
+        path.write_text(source_of(question), encoding="utf-8")
         tests = create_test_file(str(path), NBMetadataConfig())
         tests.run(run(question.chapter.setup, code))
         return tests

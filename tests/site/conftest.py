@@ -68,7 +68,7 @@ def find_chromium() -> str:
 def newest_source() -> float:
     """Return when the last of the site's sources changed."""
     files = [ROOT / name for name in ("_config.yml", "_toc.yml", "index.md", "references.bib")]
-    for folder in ("chapters", "web", "tools", "locale", "exercises"):
+    for folder in ("chapters", "web", "tools", "locale", "exercises", "benchmarks"):
         files += [path for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
     return max(path.stat().st_mtime for path in files if path.is_file())
 

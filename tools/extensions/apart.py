@@ -98,7 +98,8 @@ def take_outputs(_app, config) -> None:
 def tidy(app, _exception) -> None:
     """Remove what extensions put there for pages that are not."""
     if isinstance(app.builder, BodiesBuilder):
-        shutil.rmtree(Path(app.outdir) / "_static", ignore_errors=True)
+        for name in ("_static", "_widgets"):
+            shutil.rmtree(Path(app.outdir) / name, ignore_errors=True)
 
 
 def setup(app) -> dict:

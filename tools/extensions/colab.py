@@ -17,18 +17,19 @@ from sphinx.util.nodes import process_only_nodes
 
 from tools import colab_notebook, notebooks, phrases
 from tools.extensions import pages, widgets
+from tools.phrases import N_
 from tools.plain_markdown import Writer
 
 LINES_A_CELL = 10_000  # MyST-NB numbers lines from 10,000 in the first cell, 20,000 in the next
 MIME_TYPES = ("image/png", "image/svg+xml", "text/markdown", "text/html", "text/plain")
 HELP = "chapters/appendix/running-on-colab"
-ABOUT = "**{title}**, a page of the book *{book}*, as a notebook to run and to change."
-READ = "[Read this page]({page}) on the book's site, where its widgets move by themselves."
-RUN = (
+ABOUT = N_("**{title}**, a page of the book *{book}*, as a notebook to run and to change.")
+READ = N_("[Read this page]({page}) on the book's site, where its widgets move by themselves.")
+RUN = N_(
     "Run the cells from the first to the last: the first one installs what is missing. "
     "For a GPU choose *Runtime → Change runtime type*; a CPU will do as well."
 )
-MORE = "More is on the page [{title}]({page})."
+MORE = N_("More is on the page [{title}]({page}).")
 
 
 class ColabBuilder(Builder):

@@ -19,7 +19,8 @@ from sphinx.util.osutil import relative_uri
 from tools import contents, phrases, slides_assets
 from tools.extensions.apart import BodiesBuilder, without_identities
 from tools.phrases import N_
-from tools.slides_outline import Block, Outline, Slide
+from tools.slides_outline import Outline
+from tools.slides_parts import Block, Slide
 
 TEMPLATES = contents.ROOT / "web" / "slides"
 PARAGRAPH = re.compile(r"^\s*<p[^>]*>(.*)</p>\s*$", re.DOTALL)

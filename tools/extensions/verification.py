@@ -8,6 +8,7 @@ gives one number of it, for use in a sentence: ``functions``, ``comparisons``, `
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -75,13 +76,20 @@ class Verified(SphinxRole):
 # -- the report ----------------------------------------------------------------------------------
 
 
+@functools.cache
+def lines_of(path: Path, _changed: int) -> dict[str, int]:
+    """Return the lines on which the functions and classes of a file begin."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return {node.name: node.lineno for node in ast.walk(tree) if isinstance(node, kinds)}
+
+
 def test_lines(root: Path, tests: list[str]) -> Iterator[tuple[str, str, int]]:
     """Yield for each test how it is called, its file and its line."""
     for test in tests:
         path, _, name = test.partition("::")
-        tree = ast.parse((root / path).read_text(encoding="utf-8"))
-        lines = [n.lineno for n in ast.walk(tree) if getattr(n, "name", "") == name]
-        yield f"{Path(path).name}:{lines[0]}", path, lines[0]
+        line = lines_of(root / path, (root / path).stat().st_mtime_ns)[name]
+        yield f"{Path(path).name}:{line}", path, line
 
 
 def tests_of(entries: list[dict]) -> list[str]:
