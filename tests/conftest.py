@@ -1,11 +1,16 @@
 """What all tests share: no screen is drawn on, and nothing is skipped unseen."""
 
 import os
+import signal
 
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("COMPANION_QUIET", "")
+
+# A shell that starts a run in the background lets it ignore the stop button; tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shapes are checked on every call, and the largest error of each comparison is recorded.
 pytest_plugins = ["tests.plugins.shapes", "tests.verification"]

@@ -165,7 +165,7 @@ def test_same_takes_tensors_and_plain_things(records):
         plugin.same("causal_mask", "by hand", torch.tensor([1]), [2])
     assert [(r["name"], r["detail"]) for r in records.values()] == [
         ("attention.causal_mask", ""),
-        ("tokenizers.WordPiece", "tokenize"),
+        ("tokenizers.wordpiece.WordPiece", "tokenize"),
     ]
 
 

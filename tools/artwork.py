@@ -148,9 +148,11 @@ def icon(pixels: int = 180) -> Figure:
 def write_all(folder: Path) -> None:
     """Write the icon, the title picture and the card into `folder`."""
     (folder / "favicon.svg").write_text(ICON, encoding="utf-8")
-    icon().savefig(folder / "favicon.png", transparent=True)
-    card().savefig(folder / "card.png")
-    banner().savefig(folder / "title.webp", pil_kwargs={"quality": 86, "method": 6})
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever style the rest of the process draws in
+        icon().savefig(folder / "favicon.png", transparent=True)
+        card().savefig(folder / "card.png")
+        banner().savefig(folder / "title.webp", pil_kwargs={"quality": 86, "method": 6})
 
 
 if __name__ == "__main__":

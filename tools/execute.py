@@ -68,7 +68,6 @@ def read(path: Path) -> NotebookNode:
 
 def execute(notebook: NotebookNode, path: Path) -> None:
     """Run all cells in a new kernel, from the notebook's own folder."""
-    os.environ["COMPANION_QUIET"] = "1"
     # Widgets of an earlier run would be kept beside the new ones.
     notebook.metadata.pop("widgets", None)
     client = NotebookClient(
@@ -80,7 +79,7 @@ def execute(notebook: NotebookNode, path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:
-        client.execute()
+        client.execute(env={**os.environ, "COMPANION_QUIET": "1"})
     except CellExecutionError as error:
         raise ExecutionFailed(_failure(notebook, path, plain(str(error)))) from error
     except (CellTimeoutError, DeadKernelError) as error:

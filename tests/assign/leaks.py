@@ -11,7 +11,7 @@ import re
 import zipfile
 import zlib
 
-from companion.assign import sources
+from companion.assign import runner, sources
 
 ENCODED = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
@@ -58,9 +58,13 @@ def results(question, shown):
 
 
 def allowed(question):
-    """Return what a student is shown of the exercise."""
+    """Return what a student is shown of the exercise, and what runs its checks."""
     exercise = question.exercise
-    parts = [exercise.starter, sources.gather([check.function for check in exercise.visible])]
+    parts = [
+        inspect.getsource(runner),
+        exercise.starter,
+        sources.gather([check.function for check in exercise.visible]),
+    ]
     for into in (None, question.into):
         parts += [exercise.text(part, into) for part in ("title", "question", "hint")]
     return "\n".join(parts)

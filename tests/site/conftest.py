@@ -164,6 +164,10 @@ class Visit:
         """Return how high the page's widgets stand."""
         return self.page.evaluate(HEIGHTS)
 
+    def close(self) -> None:
+        """Close the page, and the browser's window for it."""
+        self.page.context.close()
+
     def wear(self, theme: str) -> object:
         """Put the page into a theme, and return it."""
         self.page.evaluate("theme => (document.documentElement.dataset.theme = theme)", theme)
@@ -171,9 +175,8 @@ class Visit:
 
 
 @pytest.fixture(scope="session")
-def new_visit(browser, address):
+def open_visit(browser, address):
     """Return a function that opens a page of the site in a browser of its own settings."""
-    contexts = []
 
     def start(name: str, width: int = 1400, height: int = 900, theme: str = "light") -> Visit:
         context = browser.new_context(
@@ -181,23 +184,54 @@ def new_visit(browser, address):
             color_scheme=theme,
             reduced_motion="reduce",
         )
-        contexts.append(context)
         return Visit(context.new_page(), address).watch().open(name)
 
+    return start
+
+
+@pytest.fixture(scope="module")
+def new_visit(open_visit):
+    """Return a function that opens a page; it stays open while its file is tested."""
+    visits = []
+
+    def start(name: str, **settings) -> Visit:
+        visits.append(open_visit(name, **settings))
+        return visits[-1]
+
     yield start
-    for context in contexts:
-        context.close()
+    for visit in visits:
+        visit.close()
 
 
 @pytest.fixture(scope="session")
-def read(new_visit):
-    """Return a function that gives a page read to its end once, for all who only look."""
+def read(open_visit):
+    """Return a function that gives a page read to its end, once for all who only look.
+
+    Only one page stays open, in several windows: tests are sorted so that they come page by page.
+    """
     visits: dict[tuple, Visit] = {}
 
     def get(name: str, **settings) -> Visit:
         key = (name, *sorted(settings.items()))
+        for other in [other for other in visits if other[0] != name]:
+            visits.pop(other).close()
         if key not in visits:
-            visits[key] = new_visit(f"{name}.html", **settings).read_through()
+            visits[key] = open_visit(f"{name}.html", **settings).read_through()
         return visits[key]
 
-    return get
+    yield get
+    for visit in visits.values():
+        visit.close()
+
+
+def page_of(item) -> str:
+    """Return the page that a test looks at, if it uses `read`; those without one come first."""
+    looks = "read" in getattr(item, "fixturenames", ())
+    return item.callspec.params.get("name", "") if looks and hasattr(item, "callspec") else ""
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Let the tests that read pages come page by page, within their file."""
+    mine = [i for i, item in enumerate(items) if item.path.name == "test_pages.py"]
+    for place, item in zip(mine, sorted((items[i] for i in mine), key=page_of), strict=True):
+        items[place] = item

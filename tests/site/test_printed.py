@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import re
 import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -51,7 +53,9 @@ def made_once(make: Callable, root: Path) -> Callable[[str], Path]:
         if folder not in known:
             edition = editions.edition(folder)
             read = editions.place(".doctrees", root, edition).exists()
-            known[folder] = make(root, edition, fresh=not read)
+            # In a process of its own: a process can drive only one browser at a time.
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as aside:
+                known[folder] = aside.submit(make, root, edition, fresh=not read).result()
         return known[folder]
 
     return get
