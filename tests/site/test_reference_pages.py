@@ -52,7 +52,8 @@ COMMON = {
     *("frac", "tfrac", "sqrt", "sum", "prod", "int", "partial", "nabla", "top", "infty", "pi", "e"),
     *("ln", "log", "exp", "sin", "cos", "tan", "max", "min", "arg"),
     *("cdot", "times", "odot", "approx", "le", "ge", "ne", "in", "to", "sim", "mid"),
-    *("hat", "tilde", "left", "right", "big", "Big", "bigl", "bigr", "quad", "qquad", "dots", "ldots", "cdots"),
+    *("hat", "tilde"),
+    *("left", "right", "big", "Big", "bigl", "bigr", "quad", "qquad", "dots", "ldots", "cdots"),
 }
 DISPLAY = re.compile(r"\$\$(.*?)\$\$", re.DOTALL)
 NAME = re.compile(r"\\(?:mathrm|operatorname)\{(\w+)\}")
