@@ -116,11 +116,11 @@ def cross_entropy(
     ignore_index: int = IGNORE,
     reduction: str = "mean",
 ) -> Float[Tensor, "..."]:
-    r"""Cross-entropy of class labels, :math:`-\log p_y = \log \sum_j e^{z_j} - z_y`.
+    r"""Cross-entropy of class labels, :math:`-\log \hat p_y = \log \sum_j e^{z_j} - z_y`.
 
     With label smoothing :math:`\epsilon` the target is a mixture of the label and the uniform
-    distribution, :math:`-(1-\epsilon) \log p_y - \frac{\epsilon}{C} \sum_j \log p_j` (Szegedy et
-    al. 2016, section 7).
+    distribution, :math:`-(1-\epsilon) \log \hat p_y - \frac{\epsilon}{C} \sum_j \log \hat p_j`
+    (Szegedy et al. 2016, section 7).
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def cross_entropy(
 def cross_entropy_gradient(
     logits: Float[Tensor, "*batch classes"], targets: Int[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch classes"]:
-    r"""Gradient of the mean cross-entropy: softmax minus one-hot, :math:`\frac1N (p - e_y)`.
+    r"""Gradient of the mean cross-entropy: softmax minus one-hot, :math:`\frac1N (\hat p - t)`.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ def mlm_loss(
 ) -> Float[Tensor, ""]:
     r"""Loss of masked language modelling, over the masked positions M and no other.
 
-    .. math:: -\frac{1}{|M|} \sum_{i \in M} \log p(x_i \mid \tilde x)
+    .. math:: -\frac{1}{|M|} \sum_{i \in M} \log \hat p(x_i \mid \tilde x)
 
     where :math:`\tilde x` is the corrupted sequence (Devlin et al. 2019, section 3.1).
 

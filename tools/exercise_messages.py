@@ -38,6 +38,11 @@ def extract(root: Path = contents.ROOT) -> dict[str, list[str]]:
     return found
 
 
+def demanded(extracted: dict[str, list[str]], pages: list[str]) -> set[str]:
+    """Return the catalogs that must be whole: the common one, and those of translated chapters."""
+    return {name for name in extracted if name == COMMON or f"chapters/{Path(name).name}" in pages}
+
+
 def _of_master(master: Master) -> Iterator[str]:
     """Yield the messages of an exercise, those of its page first."""
     for exercise in master.variants(SEEDS):

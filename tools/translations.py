@@ -165,8 +165,9 @@ def read_terms(root: Path, language: str) -> dict[str, str]:
 def survey(root: Path, language: str, write: bool) -> list[State]:
     """Compare all catalogs with the book, write them if asked to, and return their states."""
     terms = read_terms(root, language)
-    listed = {phrases.CATALOG, *exercise_messages.extract(root)}
-    listed |= set(catalogs.translated(root, language))
+    pages = catalogs.translated(root, language)
+    listed = {phrases.CATALOG, *pages}
+    listed |= exercise_messages.demanded(exercise_messages.extract(root), pages)
     folder = catalogs.folder(root, language)
     states = []
     for name, wanted in all_messages(root, language).items():

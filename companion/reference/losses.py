@@ -23,7 +23,7 @@ def log_sum_exp(x: np.ndarray) -> float:
 def cross_entropy(
     logits: np.ndarray, targets: np.ndarray, label_smoothing: float = 0.0, ignore_index: int = -100
 ) -> float:
-    r"""Mean over the samples of :math:`-\sum_c t_c \log p_c`; logits (N, C), targets (N,)."""
+    r"""Mean over the samples of :math:`-\sum_j t_j \log \hat p_j`; logits (N, C), targets (N,)."""
     losses = []
     for z, y in zip(logits, targets, strict=True):
         if y == ignore_index:
@@ -51,7 +51,7 @@ def kl_divergence(p: np.ndarray, q: np.ndarray) -> float:
 
 
 def mlm_loss(logits: np.ndarray, tokens: np.ndarray, masked: np.ndarray) -> float:
-    r"""Mean of :math:`-\log p(x_i \mid \tilde x)` over the masked positions; logits (T, V)."""
+    r"""Mean of :math:`-\log \hat p(x_i \mid \tilde x)` over the masked positions; logits (T, V)."""
     p = softmax(logits)
     return float(np.mean([-np.log(p[i, tokens[i]]) for i in np.flatnonzero(masked)]))
 

@@ -64,7 +64,7 @@ def test_exercises_are_chosen_by_number_or_name(repository, selection, places):
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        (["losing"], "no chapter 'losing' with exercises; there are: attention"),
+        (["losing"], "no chapter 'losing' with exercises; there are: .*attention"),
         (["attention:9"], r"no exercise '9' in attention; there are: 1 \(softmax-by-hand\), 2"),
         (["attention:0"], "no exercise '0'"),
         (["attention:"], "no exercise ''"),
@@ -234,8 +234,8 @@ def test_list_shows_what_there_is(capsys):
 
 def test_list_as_json(capsys):
     assert cli.main(["list", "--json"]) == 0
-    (chapter,) = json.loads(capsys.readouterr().out)
-    assert chapter["chapter"] == "attention"
+    chapters = {told["chapter"]: told for told in json.loads(capsys.readouterr().out)}
+    chapter = chapters["attention"]
     assert chapter["exercises"][0] == {
         "number": 1,
         "id": "attention-softmax-by-hand",

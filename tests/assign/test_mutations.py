@@ -92,11 +92,12 @@ def test_a_function_that_ends_the_program_ends_nothing(grade):
 
 
 def test_hidden_and_visible_cases_are_marked(grade):
-    question = questions(1)[0]
+    by_id = {question.exercise.id: question for question in questions(1)}
+    question = by_id["attention-softmax-by-hand"]
     tests = grade(question, "")
     marked = [case.hidden for case in tests.test_cases]
     assert marked == [hidden for _, hidden, _ in question.checks] == [False, True]
-    assert tests.test_cases[1].name == "q1 - 2: Check all four results."
+    assert tests.test_cases[1].name == f"{question.name} - 2: Check all four results."
 
 
 def test_a_check_in_chinese_says_so(grade):

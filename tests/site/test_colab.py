@@ -98,7 +98,8 @@ def notebook(folder, chapter):
 def page(folder, chapter):
     """Return the body of the page."""
     path = folder / chapter.relative_to(ROOT).with_suffix(".html")
-    return re.search(r"<article>(.*)</article>", path.read_text(encoding="utf-8"), re.DOTALL)[1]
+    html = path.read_text(encoding="utf-8")
+    return re.search(r"<article[^>]*>(.*)</article>", html, re.DOTALL)[1]
 
 
 @cache

@@ -1,0 +1,164 @@
+"""Focal loss from logits, which neither overflows nor loses its gradient."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+
+from exercises import Check, Exercise
+
+QUESTION = r"""
+Thousands of easy samples can drown the few that matter. {cite:t}`lin2017focal` turn the easy ones down: with $\hat p_t$ for the probability of what *is* the case, a sample costs $-(1 - \hat p_t)^\gamma \ln \hat p_t$. Write the mean of that, from one logit a sample, for $\gamma = {{gamma}}$. Loss and gradient must be right for logits of any size. How many times less does a sample with $\hat p_t = {{easy}}$ cost than under cross-entropy?
+"""
+STARTER = '''
+def focal_loss(logits, targets):
+    """logits (n,), targets (n,) of 0.0 and 1.0; return one number"""
+    ...
+
+turned_down = ...  # times
+'''
+HINT = r"What is the logit of *what is the case* when the target is 0? `F.logsigmoid` will help, and $1 - \sigma(z) = \sigma(-z)$."
+SOLUTION = """
+def focal_loss(logits, targets):
+    z = torch.where(targets == 1, logits, -logits)  # of what is the case
+    weight = torch.sigmoid(-z) ** GAMMA
+    return -(weight * F.logsigmoid(z)).mean()
+
+turned_down = round(1 / (1 - EASY) ** GAMMA, 6)
+"""
+EXPLANATION = r"""
+Turning the sign of the logit for targets of 0 makes one case of two: $\hat p_t = \sigma(z)$. The logarithm is taken in one step from the logit, and $1 - \hat p_t$ as a sigmoid of the negative logit, so nothing is rounded to 0 before its logarithm or its derivative is needed. An easy sample's loss is multiplied by $(1 - \hat p_t)^\gamma$, here $1 / {{times}}$, while one with $\hat p_t$ near 0 keeps nearly all of its loss.
+"""
+WRONG_ANSWERS = {
+    "the probability of class 1 for all": """
+        def focal_loss(logits, targets):
+            return -(torch.sigmoid(-logits) ** GAMMA * F.logsigmoid(logits)).mean()
+        turned_down = RIGHT
+        """,
+    "the weight turned round": """
+        def focal_loss(logits, targets):
+            z = torch.where(targets == 1, logits, -logits)
+            return -(torch.sigmoid(z) ** GAMMA * F.logsigmoid(z)).mean()
+        turned_down = RIGHT
+        """,
+    "the logarithm of a sigmoid": """
+        def focal_loss(logits, targets):
+            p = torch.sigmoid(logits)
+            p = torch.where(targets == 1, p, 1 - p)
+            return -((1 - p) ** GAMMA * p.log()).mean()
+        turned_down = RIGHT
+        """,
+    "a sum": """
+        def focal_loss(logits, targets):
+            z = torch.where(targets == 1, logits, -logits)
+            return -(torch.sigmoid(-z) ** GAMMA * F.logsigmoid(z)).sum()
+        turned_down = RIGHT
+        """,
+    "the loss for its weight": """
+        def focal_loss(logits, targets):
+            z = torch.where(targets == 1, logits, -logits)
+            return -(torch.sigmoid(-z) ** GAMMA * F.logsigmoid(z)).mean()
+        turned_down = EASY ** GAMMA
+        """,
+}
+
+
+def exercise(seed: int = 0, gamma: int = 2, easy: float = 0.9) -> Exercise:
+    """Return the exercise for this `gamma` and a sample of this probability."""
+    times = round((1 - easy) ** -gamma, 6)
+
+    def fill(code: str) -> str:
+        known = {"GAMMA": gamma, "EASY": easy, "RIGHT": times}
+        for name, value in known.items():
+            code = code.replace(name, str(value))
+        return code
+
+    return Exercise(
+        id="losses-focal",
+        title="Turn down the easy ones",
+        kind="code",
+        difficulty=3,
+        minutes=25,
+        points=4,
+        question=QUESTION,
+        starter=STARTER,
+        hint=HINT,
+        solution=fill(SOLUTION),
+        explanation=EXPLANATION,
+        values={"gamma": gamma, "easy": easy, "times": f"{times:g}"},
+        visible=(Check(a_half_is_as_by_hand, {"gamma": gamma}),),
+        hidden=(
+            Check(focal_as_the_formula, {"seed": seed, "gamma": gamma}),
+            Check(any_logit_is_safe, {"gamma": gamma}),
+            Check(easy_ones_weigh_less, {"times": times}),
+        ),
+        wrong_answers={mistake: fill(code) for mistake, code in WRONG_ANSWERS.items()},
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw numbers, the exponent and what counts as easy."""
+    return {
+        "seed": rng.randrange(10_000),
+        "gamma": rng.choice((1, 3, 4)),
+        "easy": rng.choice((0.8, 0.75, 0.95)),
+    }
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def a_half_is_as_by_hand(focal_loss, *, gamma):
+    """Try a logit of 0, where both probabilities are a half."""
+    got = float(focal_loss(torch.zeros(2).double(), torch.tensor([0.0, 1.0]).double()))
+    right = 0.5**gamma * 0.6931471805599453
+    assert abs(got - right) < 1e-9, (
+        f"With probabilities of a half the mean loss should be {right:.6f}, got {got:.6f}"
+    )
+
+
+def focal_as_the_formula(focal_loss, *, seed, gamma):
+    """Compare with the formula written out, value and gradient."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(40, generator=generator, dtype=torch.float64)
+    targets = (torch.rand(40, generator=generator, dtype=torch.float64) < 0.3).double()
+    mine, plain = (logits.clone().requires_grad_() for _ in range(2))
+    p = 1 / (1 + torch.exp(-plain))
+    p = targets * p + (1 - targets) * (1 - p)
+    right = (-((1 - p) ** gamma) * p.log()).mean()
+    right.backward()
+    got = focal_loss(mine, targets)
+    assert abs(got.item() - right.item()) < 1e-9, (
+        f"On random logits the loss should be {right.item():.6f}, got {got.item():.6f}: which "
+        "probability is that of what is the case?"
+    )
+    got.backward()
+    assert torch.allclose(mine.grad, plain.grad, atol=1e-9), "The gradient is not that of the loss"
+
+
+def any_logit_is_safe(focal_loss, *, gamma):
+    """Check logits of 300 either way, in float32, right and wrong."""
+    logits = torch.tensor([300.0, -300.0, 300.0, -300.0], requires_grad=True)
+    loss = focal_loss(logits, torch.tensor([1.0, 0.0, 0.0, 1.0]))
+    assert abs(loss.item() - 150.0) < 1e-3, (
+        f"Two of four samples wrong by 300 should cost 150 in the mean, got {loss.item()}: take no "
+        "logarithm of a probability"
+    )
+    loss.backward()
+    expected = torch.tensor([0.0, 0.0, 0.25, -0.25])
+    assert torch.allclose(logits.grad, expected, atol=1e-4), (
+        f"With logits of 300 the gradient should be {expected.tolist()}, got {logits.grad.tolist()}"
+    )
+
+
+def easy_ones_weigh_less(turned_down, *, times):
+    """Check how many times less an easy sample weighs."""
+    assert abs(float(turned_down) / times - 1) < 0.01, (
+        f"turned_down should not be {float(turned_down):g}: divide the cross-entropy of such a "
+        "sample by its focal loss"
+    )
