@@ -63,12 +63,18 @@
     observer.observe(live, { childList: true, subtree: true });
   }
 
+  // A widget in the first screen waits until somebody is there: the page itself comes first.
+  const signs = ["pointermove", "pointerdown", "touchstart", "keydown", "wheel", "scroll"];
+  const somebody = new Promise((resolve) => {
+    signs.forEach((sign) => addEventListener(sign, resolve, { once: true, passive: true, capture: true }));
+  });
+
   const near = new IntersectionObserver(
     (entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
       near.disconnect();
       widgets.forEach(wakeWhenDrawn);
-      start().catch((error) => console.error(error));
+      somebody.then(start).catch((error) => console.error(error));
     },
     { rootMargin: "600px 0px" },
   );
