@@ -45,10 +45,21 @@ class _Running:
 
 
 def warm_up() -> Any:
-    """Start the server, which takes some seconds, and return its context."""
+    """Start the server, which takes some seconds, and return its context.
+
+    Raises
+    ------
+    ValueError
+        If the folder for temporary files has a path too long for the socket of the server.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOAD])
-    forkserver.ensure_running()
+    try:
+        forkserver.ensure_running()
+    except OSError as error:
+        if "too long" not in str(error):
+            raise
+        raise ValueError(f"TMPDIR={tempfile.gettempdir()}: sockets need a shorter path") from error
     return context
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -167,19 +168,37 @@ def test_resuming_grades_only_what_is_new_or_changed(dist, tmp_path):
     assert {row["max"] for row in rows(table).values()} == {"0"}, "the tests have changed"
 
 
-def test_an_interrupt_keeps_what_is_graded_and_leaves_no_process(dist, tmp_path):
+def test_a_folder_for_temporary_files_too_deep_for_sockets_is_named(dist, tmp_path):
+    hand_in(tmp_path / "in", "a.ipynb", notebook(**RIGHT))
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    command = [sys.executable, "-m", "companion.assign", "grade", dist, tmp_path / "in"]
+    done = subprocess.run(
+        [*command, "--out", tmp_path / "grades.csv"], env={**os.environ, "TMPDIR": str(deep)},
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"TMPDIR={deep}" in done.stderr and "shorter" in done.stderr
+
+
+@pytest.fixture
+def shallow():
+    """Make an empty folder whose path leaves room for the names of sockets."""
+    with tempfile.TemporaryDirectory(prefix="shallow-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_an_interrupt_keeps_what_is_graded_and_leaves_no_process(dist, tmp_path, shallow):
     handed_in, table = tmp_path / "in", tmp_path / "grades.csv"
     hand_in(handed_in, "a.ipynb", notebook(**RIGHT))
     hand_in(handed_in, "b.ipynb", notebook(q1="while True: pass"))
     command = [sys.executable, "-m", "companion.assign", "grade", dist, handed_in, "--out", table]
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
     running = subprocess.Popen(
-        [*command, "--jobs", "1", "--timeout", "600"], env={**os.environ, "TMPDIR": str(scratch)},
+        [*command, "--jobs", "1", "--timeout", "600"], env={**os.environ, "TMPDIR": str(shallow)},
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     until = time.monotonic() + 120
-    while not table.exists() and time.monotonic() < until:
+    while not table.exists() and running.poll() is None and time.monotonic() < until:
         time.sleep(0.1)
     time.sleep(1)
     family = psutil.Process(running.pid).children(recursive=True)
@@ -190,7 +209,7 @@ def test_an_interrupt_keeps_what_is_graded_and_leaves_no_process(dist, tmp_path)
     assert "--resume goes on" in said
     _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
-    assert list(scratch.glob("**/submission-*")) == []
+    assert list(shallow.glob("**/submission-*")) == []
     assert {name: row["total"] for name, row in rows(table).items()} == {"a": "7"}
 
 
