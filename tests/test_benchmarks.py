@@ -3,8 +3,9 @@
 import json
 
 import nbformat
+import pytest
 
-from benchmarks import attention_recall, losses_floor
+from benchmarks import attention_recall, losses_floor, records
 
 NUMBERS = {3: "three", 5: "five", 10: "ten"}
 
@@ -61,3 +62,48 @@ def test_the_floor_results_were_recorded_with_the_settings_in_the_chapter():
     code = losses_floor.chapter_code()
     assert [run["settings"] for run in record["runs"]] == 2 * [vars(code["Settings"]())]
     assert record["floor"] == round(float(code["floor"]), 4)
+
+
+# -- what the measurements share -----------------------------------------------------------------
+
+
+def test_a_record_says_what_was_measured_with_what(tmp_path, capsys):
+    drawn = {0: 1.0, 1: 2.0, 2: 6.0}
+    run = records.over_seeds(lambda seed: {"loss": drawn[seed]}, range(3))
+    records.write(tmp_path / "new" / "record.json", range(3), runs=[run])
+    record = json.loads((tmp_path / "new" / "record.json").read_text(encoding="utf-8"))
+    assert list(record) == ["machine", "versions", "date", "seeds", "runs"]
+    assert record["seeds"] == [0, 1, 2]
+    assert record["runs"][0]["loss"] == {"mean": 3.0, "sd": 2.6458, "values": [1.0, 2.0, 6.0]}
+    assert record["runs"][0]["seconds"]["mean"] >= 0
+    assert json.loads(capsys.readouterr().out) == record
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["record.json"]
+
+
+def test_one_seed_has_no_spread():
+    assert records.summary([0.5]) == {"mean": 0.5, "sd": 0.0, "values": [0.5]}
+
+
+@pytest.fixture
+def chapter(tmp_path):
+    cells = [
+        nbformat.v4.new_code_cell("import math", id="some-imports"),
+        nbformat.v4.new_code_cell("raise RuntimeError('not asked for')", id="other"),
+        nbformat.v4.new_code_cell(
+            "print('printed')\nx = math.sqrt(y)", id="a", metadata={"tags": ["x"]}
+        ),
+    ]
+    path = tmp_path / "some.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_only_the_tagged_cells_run_and_nothing_is_shown(chapter, capsys):
+    assert records.chapter_code(chapter, "some-imports", "x", y=9)["x"] == 3
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("imports", "tag"), [("some-imports", "y"), ("no-imports", "x")])
+def test_a_cell_that_is_not_there_is_told(chapter, imports, tag):
+    with pytest.raises(ValueError, match=f"needs a cell '{imports}' and cells tagged '{tag}'"):
+        records.chapter_code(chapter, imports, tag, y=9)
