@@ -5,8 +5,8 @@ through these lists; whoever adds a product adds a line.
 
 - `EDITION_PRODUCTS`: Sphinx builders that run for each edition after its pages, going on from what
   was read for them. The result moves to `folder` in the edition.
-- `SITE_PRODUCTS`: functions of the book's root and of the site's folder that write what all
-  editions share.
+- `SITE_PRODUCTS`: functions of the book's root and of the site's folder that write, or mend, what
+  all editions share.
 - `DOWNLOADS`: files under ``_build/downloads`` that targets of their own make (they take minutes).
   What is there is copied to the site and offered on the first page.
 """
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import wheel
+from tools import fonts, wheel
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ EDITION_PRODUCTS: list[EditionProduct] = [
     EditionProduct("colab", "colab"),
     EditionProduct("slides", "slides"),
 ]
-SITE_PRODUCTS: list[Callable[[Path, Path], None]] = [wheel.write]
+SITE_PRODUCTS: list[Callable[[Path, Path], None]] = [wheel.write, fonts.trim]
 DOWNLOADS = {"PDF": "pdf", "EPUB": "epub"}
 STEM = "large-models-from-scratch"
 

@@ -178,7 +178,8 @@ def test_a_folder_for_temporary_files_too_deep_for_sockets_is_named(dist, tmp_pa
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert f"TMPDIR={deep}" in done.stderr and "shorter" in done.stderr
+    assert f"TMPDIR={deep}" in done.stderr
+    assert "shorter" in done.stderr
 
 
 @pytest.fixture
