@@ -10,7 +10,7 @@ from transformers import BertModel, BertTokenizerFast
 from companion import models
 from companion.activations import gelu
 from companion.attention import padding_mask
-from companion.models import BertConfig, BertEncoder, load_pretrained
+from companion.models import BertConfig, BertEncoder, load_pretrained, loading
 from tests.plugins import shapes
 from tests.support import fill, normal
 from tests.verification import agree, same
@@ -22,7 +22,7 @@ TINY = BertConfig(vocab_size=20, d_model=8, n_layers=2, n_heads=2, d_hidden=16, 
 
 @pytest.fixture(scope="module")
 def files():
-    return models._find_files(NAME)
+    return loading._find_files(NAME)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ def place(folder, files, **changed):
 def test_folder_of_the_environment_comes_first(monkeypatch, tmp_path, files):
     place(tmp_path / NAME, files)
     monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
-    assert {p.parent for p in models._find_files(NAME).values()} == {tmp_path / NAME}
+    assert {p.parent for p in loading._find_files(NAME).values()} == {tmp_path / NAME}
 
 
 def test_loads_from_the_folder_of_the_environment(monkeypatch, tmp_path, files, nowhere, ours):
@@ -211,7 +211,7 @@ def test_loads_from_the_folder_of_the_environment(monkeypatch, tmp_path, files, 
 def test_an_incomplete_folder_is_passed_over(monkeypatch, tmp_path, files):
     place(tmp_path / NAME, {"vocab.txt": files["vocab.txt"]})
     monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
-    assert models._find_files(NAME) == files
+    assert loading._find_files(NAME) == files
 
 
 @pytest.mark.verifies("Checkpoint.sha256", "files with one bit changed are refused")

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from transformers import BertTokenizerFast
 
-from companion.models import _find_files
+from companion.models.loading import _find_files
 from companion.tokenizers import WordPiece
 from tests.support import shapes_vary
 from tests.verification import same as equal

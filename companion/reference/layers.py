@@ -37,3 +37,25 @@ def apply_rotary(x: np.ndarray, base: float = 10_000.0) -> np.ndarray:
     frequencies = base ** (-np.arange(0, d, 2) / d)
     turned = pairs * np.exp(1j * np.outer(np.arange(length), frequencies))
     return np.stack((turned.real, turned.imag), axis=-1).reshape(length, d)
+
+
+def mlp(x: np.ndarray, weights: list[np.ndarray], biases: list[np.ndarray]) -> np.ndarray:
+    r"""Linear maps with ReLU between them, and none after the last."""
+    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+        x = np.maximum(0.0, linear(x, weight, bias))
+    return linear(x, weights[-1], biases[-1])
+
+
+def dropout(x: np.ndarray, keep: np.ndarray, p: float) -> np.ndarray:
+    r""":math:`x / (1 - p)` where ``keep`` is true, and 0 elsewhere."""
+    return np.where(keep, x / (1 - p), 0.0)
+
+
+def xavier_std(fan_in: int, fan_out: int, gain: float = 1.0) -> float:
+    r"""Return :math:`g\sqrt{2/(n_{in} + n_{out})}` (Glorot and Bengio 2010)."""
+    return float(gain * np.sqrt(2.0 / (fan_in + fan_out)))
+
+
+def he_std(fan_in: int, gain: float = 2.0**0.5) -> float:
+    r"""Return :math:`g/\sqrt{n_{in}}`, with :math:`g = \sqrt 2` for ReLU."""
+    return float(gain / np.sqrt(fan_in))

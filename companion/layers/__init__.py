@@ -1,0 +1,37 @@
+r"""Layers: linear maps, normalisation, dropout, positions, and what their weights start from.
+
+This folder adds: `Linear`, `Embedding`; the initialisations of Glorot and of He; `MLP`, the
+multilayer perceptron; `Dropout`; `LayerNorm`, `RMSNorm`; and two ways to say where a token stands
+(`sinusoidal_positions` and `apply_rotary`).
+"""
+
+from companion.layers.dropout import Dropout
+from companion.layers.initialisation import (
+    fans,
+    he_normal_,
+    he_uniform_,
+    initialise,
+    xavier_normal_,
+    xavier_uniform_,
+)
+from companion.layers.linear import Embedding, Linear
+from companion.layers.mlp import MLP
+from companion.layers.normalisation import LayerNorm, RMSNorm
+from companion.layers.positions import apply_rotary, sinusoidal_positions
+
+__all__ = [
+    "Linear",
+    "Embedding",
+    "fans",
+    "xavier_uniform_",
+    "xavier_normal_",
+    "he_uniform_",
+    "he_normal_",
+    "initialise",
+    "MLP",
+    "Dropout",
+    "LayerNorm",
+    "RMSNorm",
+    "sinusoidal_positions",
+    "apply_rotary",
+]

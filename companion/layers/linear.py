@@ -1,0 +1,83 @@
+r"""Linear maps and tables of vectors.
+
+This file adds: ``Linear`` and ``Embedding``, which is a linear map of one-hot vectors.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from companion.layers._checks import _require_features, _require_positive
+
+
+class Linear(nn.Module):
+    r"""Affine map of the last dimension, :math:`y = x W^\top + b`.
+
+    The weight is stored as (out, in), as in ``torch.nn.Linear``, so that checkpoints fit.
+    Both parameters start uniform in :math:`\pm 1/\sqrt{d_{in}}`.
+
+    Parameters
+    ----------
+    d_in, d_out : int
+        Number of input and output features.
+    bias : bool
+        Whether to add :math:`b`.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1.
+
+    Examples
+    --------
+    >>> Linear(4, 2)(torch.zeros(3, 4)).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(self, d_in: int, d_out: int, bias: bool = True) -> None:
+        super().__init__()
+        _require_positive(d_in=d_in, d_out=d_out)
+        bound = 1 / math.sqrt(d_in)
+        self.weight = nn.Parameter(torch.empty(d_out, d_in).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(d_out).uniform_(-bound, bound)) if bias else None
+
+    def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
+        """Map (..., d_in) to (..., d_out)."""
+        _require_features(x, self.weight.shape[1])
+        y = x @ self.weight.T
+        return y if self.bias is None else y + self.bias
+
+
+class Embedding(nn.Module):
+    r"""A table of vectors, one row for each token id.
+
+    Looking up row :math:`i` equals multiplying a one-hot vector by the table.
+
+    Parameters
+    ----------
+    vocab_size : int
+        Number of rows.
+    d_model : int
+        Length of each row.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1.
+
+    Examples
+    --------
+    >>> Embedding(10, 4)(torch.tensor([[1, 2, 3]])).shape
+    torch.Size([1, 3, 4])
+    """
+
+    def __init__(self, vocab_size: int, d_model: int) -> None:
+        super().__init__()
+        _require_positive(vocab_size=vocab_size, d_model=d_model)
+        self.weight = nn.Parameter(torch.randn(vocab_size, d_model))
+
+    def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
+        """Map ids (...) to vectors (..., d_model)."""
+        return self.weight[ids]

@@ -1,0 +1,90 @@
+r"""Normalisation: each row of features brought to a common scale.
+
+This file adds: ``LayerNorm`` and ``RMSNorm``.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from companion.layers._checks import _require_eps, _require_features, _require_positive
+
+
+class LayerNorm(nn.Module):
+    r"""Layer normalisation over the last dimension (Ba, Kiros and Hinton 2016, eq. 3).
+
+    .. math:: y = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} \odot g + b
+
+    with mean :math:`\mu` and (biased) variance :math:`\sigma^2` of the row itself.
+
+    Parameters
+    ----------
+    d_model : int
+        Length of a row.
+    eps : float
+        Added to the variance; it keeps a constant row finite.
+
+    Raises
+    ------
+    ValueError
+        If ``d_model`` is below 1 or ``eps`` is negative.
+
+    Examples
+    --------
+    >>> LayerNorm(2, eps=0.0)(torch.tensor([[0.5, 1.5]])).tolist()
+    [[-1.0, 1.0]]
+    """
+
+    def __init__(self, d_model: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        _require_positive(d_model=d_model)
+        _require_eps(eps)
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model))
+        self.eps = eps
+
+    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """Normalise each row of (..., d_model)."""
+        _require_features(x, self.weight.shape[0])
+        centred = x - x.mean(dim=-1, keepdim=True)
+        variance = (centred**2).mean(dim=-1, keepdim=True)
+        return centred / torch.sqrt(variance + self.eps) * self.weight + self.bias
+
+
+class RMSNorm(nn.Module):
+    r"""Root-mean-square normalisation (Zhang and Sennrich 2019, eq. 4).
+
+    .. math:: y = \frac{x}{\sqrt{\tfrac1D \sum_i x_i^2 + \varepsilon}} \odot g
+
+    LayerNorm without the mean and without the shift.
+
+    Parameters
+    ----------
+    d_model : int
+        Length of a row.
+    eps : float
+        Added to the mean square.
+
+    Raises
+    ------
+    ValueError
+        If ``d_model`` is below 1 or ``eps`` is negative.
+
+    Examples
+    --------
+    >>> RMSNorm(2, eps=0.0)(torch.tensor([[3.0, 3.0]])).tolist()
+    [[1.0, 1.0]]
+    """
+
+    def __init__(self, d_model: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        _require_positive(d_model=d_model)
+        _require_eps(eps)
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.eps = eps
+
+    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """Normalise each row of (..., d_model)."""
+        _require_features(x, self.weight.shape[0])
+        mean_square = (x**2).mean(dim=-1, keepdim=True)
+        return x / torch.sqrt(mean_square + self.eps) * self.weight
