@@ -176,7 +176,7 @@ def test_same_takes_tensors_and_plain_things(records):
         ("softmax at ±1000", ("activations.softmax", "at ±1000")),
         ("twin: softmax", ("reference.activations.softmax", "")),
         ("reference.activations.softmax", None),
-        ("BertEncoder.embed", ("models.BertEncoder", "embed")),
+        ("BertEncoder.embed", ("models.bert.BertEncoder", "embed")),
         ("KVCache.append, twice", ("attention.KVCache", "append, twice")),
         ("attention.causal_mask", ("attention.causal_mask", "")),
         ("softmaxes", None),
