@@ -139,7 +139,7 @@ def trained_by_keras(images, labels, weights, softmax):
     for x, y in batches(images, labels):
         net.reset_metrics()  # otherwise it reports the mean over the steps so far
         losses.append(float(net.train_on_batch(x, y)))
-    return losses, [w.T for w in net.get_weights()]
+    return losses, [w.value.detach().numpy().T for w in net.weights]
 
 
 def test_three_frameworks_give_the_same_losses(digits):
