@@ -137,7 +137,6 @@ def trained_by_keras(images, labels, weights, softmax):
     net.compile(keras.optimizers.SGD(RATE), loss)
     losses = []
     for x, y in batches(images, labels):
-        net.reset_metrics()  # otherwise it reports the mean over the steps so far
         losses.append(float(net.train_on_batch(x, y)))
     return losses, [w.value.detach().numpy().T for w in net.weights]
 
@@ -172,7 +171,7 @@ def test_the_package_trains_alike(digits):
 def test_keras_gives_the_same_losses(digits, softmax):
     losses, weights = trained_by_keras(*digits, softmax)
     expected, expected_weights = trained_by_autograd(*digits)
-    # Keras computes in float64 here and reports the loss in float32.
+    # Keras's layers compute in float64 here, but its loss passes through float32.
     agree("MLP, trained on digits", "Keras 3", np.array(losses), expected, 1e-6, limit="float32")
     for weight, other in zip(weights, expected_weights, strict=True):
-        agree("MLP, weights after training", "Keras 3", weight, other)
+        agree("MLP, weights after training", "Keras 3", weight, other, 1e-7, limit="float32")
