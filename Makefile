@@ -31,10 +31,10 @@ book: $(READY) ## Build the site into _build/html
 	$(PY) -m tools.site build
 
 colab: $(READY) ## Build the notebooks for Colab alone, into the site
-	$(PY) -m tools.colab
+	$(PY) -m tools.site build colab
 
 slides: $(READY) ## Build the slides alone, into the site (S speaker view, T light or dark)
-	$(PY) -m tools.slides
+	$(PY) -m tools.site build slides
 
 pdf: $(READY) ## Print the book, both editions, into _build/downloads (needs Chromium)
 	$(PY) -m tools.printed

@@ -6,7 +6,6 @@ wherever the pictures are the same: entries stand in order and carry the date of
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -16,8 +15,8 @@ from pathlib import Path
 
 import jinja2
 
-from tools import contents, dates, editions, epub_checks, phrases, products
-from tools.editions import Edition
+from tools import contents, dates, downloads, epub_checks, phrases, products
+from tools.downloads import Built, Maker
 
 TEMPLATES = contents.ROOT / "web" / "epub"
 KINDS = {
@@ -81,61 +80,35 @@ def pack(path: Path, files: dict[str, bytes], moment) -> None:
             archive.writestr(entry, data)
 
 
-def make(root: Path, edition: Edition, fresh: bool = True) -> Path:
-    """Pack an edition, reading the book anew or not; return the EPUB's path.
-
-    Raises
-    ------
-    RuntimeError
-        If the edition cannot be built, or the EPUB has a fault.
-    """
-    static, modules = editions.stage(root)
-    config = editions.sphinx_config(root, static, modules, edition)
-    if editions.run("ebook", root, edition, config, fresh):
-        raise RuntimeError(f"{edition.name}: every warning above is an error")
-    built, context = editions.place("ebook", root, edition), config["html_context"]
-    pages = json.loads((built / "pages.json").read_text(encoding="utf-8"))
-    address, moment = config["html_baseurl"], dates.of_source(root)
-    words = {
-        "title": context["book_title"],
-        "author": context["author"],
-        "edition": edition,
-        "address": address,
-        "say": phrases.speaker(root, edition.language),
-        "identity": uuid.uuid5(uuid.NAMESPACE_URL, f"{products.STEM}/{edition.folder}"),
+def words_of(built: Built) -> dict:
+    """Return what the templates say about the book and this file of it."""
+    moment = dates.of_source(built.root)
+    return {
+        "title": built.words["book_title"],
+        "author": built.words["author"],
+        "edition": built.edition,
+        "address": built.address,
+        "say": phrases.speaker(built.root, built.edition.language),
+        "identity": uuid.uuid5(uuid.NAMESPACE_URL, f"{products.STEM}/{built.edition.folder}"),
         "modified": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
     }
-    files = files_of(pages, built, words)
+
+
+def write(built: Built, path: Path) -> list[str]:
+    """Pack what was built into an EPUB; return what is wrong with it."""
+    pages = json.loads((built.folder / "pages.json").read_text(encoding="utf-8"))
+    words = words_of(built)
+    files = files_of(pages, built.folder, words)
     package = render("book.opf", manifest=manifest(files), pages=pages, **words)
     whole = {"mimetype": b"application/epub+zip", "META-INF/container.xml": CONTAINER.encode()}
     whole |= {"EPUB/book.opf": package}
     whole |= {f"EPUB/{name}": data for name, data in sorted(files.items())}
-    target = root / "_build" / "downloads" / f"{products.STEM}-{edition.folder}.epub"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_suffix(".epub.tmp")
-    pack(beside, whole, moment)
-    faults = epub_checks.faults(beside)
-    if faults:
-        raise RuntimeError("\n".join([f"{target.name}:", *faults]))
-    beside.rename(target)
-    return target
+    pack(path, whole, dates.of_source(built.root))
+    return epub_checks.faults(path)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line."""
-    folders = [edition.folder for edition in editions.EDITIONS]
-    parser = argparse.ArgumentParser(prog="python -m tools.epub", description=__doc__)
-    parser.add_argument("editions", nargs="*", default=folders, help=" or ".join(folders))
-    options = parser.parse_args(arguments)
-    for folder in options.editions:
-        try:
-            path = make(contents.ROOT, editions.edition(folder))
-        except RuntimeError as error:
-            print(error, file=sys.stderr)
-            return 1
-        print(f"Packed {path} ({path.stat().st_size / 1e6:.1f} MB).")
-    return 0
+make = Maker("ebook", "epub", write).make
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(downloads.main(make, __doc__))

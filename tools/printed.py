@@ -8,13 +8,13 @@ a page number that does not agree) is found here, before anybody downloads it.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from tools import chromium, contents, dates, editions, printed_checks, printed_letters, products
+from tools import chromium, dates, downloads, printed_checks, printed_letters
+from tools.downloads import Built, Maker
 from tools.editions import Edition
 
 FILL = """
@@ -99,6 +99,14 @@ def finish(path: Path, root: Path, title: str, author: str, edition: Edition) ->
     writer.write(path)
 
 
+def write(built: Built, path: Path) -> list[str]:
+    """Print what was built to a PDF; return what is wrong with it."""
+    source = built.folder / "book.html"
+    print_page(source, path)
+    finish(path, built.root, built.words["book_title"], built.words["author"], built.edition)
+    return printed_checks.faults(path, source)
+
+
 def make(root: Path, edition: Edition, fresh: bool = True) -> Path:
     """Print an edition, reading the book anew or not; return the PDF's path.
 
@@ -109,39 +117,8 @@ def make(root: Path, edition: Edition, fresh: bool = True) -> Path:
     """
     if edition.folder == "zh" and not has_chinese_font():
         raise RuntimeError(NO_CHINESE)
-    static, modules = editions.stage(root)
-    config = editions.sphinx_config(root, static, modules, edition)
-    if editions.run("printed", root, edition, config, fresh):
-        raise RuntimeError(f"{edition.name}: every warning above is an error")
-    source = editions.place("printed", root, edition) / "book.html"
-    target = root / "_build" / "downloads" / f"{products.STEM}-{edition.folder}.pdf"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_suffix(".pdf.tmp")
-    print_page(source, beside)
-    context = config["html_context"]
-    finish(beside, root, context["book_title"], context["author"], edition)
-    faults = printed_checks.faults(beside, source)
-    if faults:
-        raise RuntimeError("\n".join([f"{target.name}:", *faults]))
-    beside.rename(target)
-    return target
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line."""
-    folders = [edition.folder for edition in editions.EDITIONS]
-    parser = argparse.ArgumentParser(prog="python -m tools.printed", description=__doc__)
-    parser.add_argument("editions", nargs="*", default=folders, help=" or ".join(folders))
-    options = parser.parse_args(arguments)
-    for folder in options.editions:
-        try:
-            path = make(contents.ROOT, editions.edition(folder))
-        except (RuntimeError, FileNotFoundError) as error:
-            print(error, file=sys.stderr)
-            return 1
-        print(f"Printed {path} ({path.stat().st_size / 1e6:.1f} MB).")
-    return 0
+    return Maker("printed", "pdf", write).make(root, edition, fresh)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(downloads.main(make, __doc__))

@@ -1,5 +1,7 @@
 """Build the website, and serve it: ``python -m tools.site build``, ``python -m tools.site serve``.
 
+``python -m tools.site build slides`` builds the slides alone, into the site that is there.
+
 Jupyter Book reads ``_config.yml`` and ``_toc.yml``; the pages are laid out by the book's own theme
 in ``web/theme``. Every warning is an error. The site is built beside the last one and renamed when
 it is whole, so that a build that fails leaves the last good site standing.
@@ -17,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from tools import editions, entrance, products
+from tools import editions, entrance, products, wheel
 from tools.editions import Edition
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,6 +65,26 @@ def build_alone(root: Path) -> int:
     swap(new, site)
     print(f"Built {site / 'index.html'} in {time.monotonic() - start:.0f} s.")
     print("Open it with `make serve`.")
+    return 0
+
+
+def build_part(name: str, root: Path = ROOT) -> int:
+    """Build one product alone, for each edition, into the site that is there; or begin one."""
+    (product,) = (each for each in products.EDITION_PRODUCTS if each.folder == name)
+    site = root / "_build" / "html"
+    with editions.alone(root):
+        static, modules = editions.stage(root)
+        for edition in editions.EDITIONS:
+            config = editions.sphinx_config(root, static, modules, edition)
+            if editions.run(product.builder, root, edition, config):
+                print(f"{name}: not built, every warning above is an error.", file=sys.stderr)
+                return 1
+            out = site / edition.folder / product.folder
+            shutil.rmtree(out, ignore_errors=True)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            editions.place(product.builder, root, edition).rename(out)
+            print(f"Built {out}")
+        wheel.write(root, site)  # what the notebooks install
     return 0
 
 
@@ -172,11 +194,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.site", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="build the site into _build/html")
+    command = commands.add_parser("build", help="build the site into _build/html")
+    parts = [product.folder for product in products.EDITION_PRODUCTS]
+    command.add_argument("part", nargs="?", choices=parts, help="only this part of it")
     command = commands.add_parser("serve", help="serve _build/html on localhost")
     command.add_argument("--port", type=int, default=8000)
     options = parser.parse_args(arguments)
-    return build() if options.command == "build" else serve(options.port)
+    if options.command == "serve":
+        return serve(options.port)
+    return build_part(options.part) if options.part else build()
 
 
 if __name__ == "__main__":

@@ -63,7 +63,9 @@ def messages(root: Path) -> dict[str, list[str]]:
     english = editions.EDITIONS[0]
     static = root / "_build" / ".static"  # of which messages need nothing
     config = editions.sphinx_config(root, static, assets.ensure(), english)
-    if editions.run("gettext", root, english, config):
+    with editions.alone(root):
+        failed = editions.run("gettext", root, english, config)
+    if failed:
         raise RuntimeError("the messages could not be extracted: see the warnings above")
     folder = editions.place("gettext", root, english)
     pages = {page: folder / f"{page}.pot" for page in contents.pages(root)}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tools import assets, contents, editions, site
+from tools import assets, chromium, contents, editions, site
 
 ROOT = contents.ROOT
 PAGES = contents.pages()
@@ -20,17 +19,6 @@ EDITIONS = editions.EDITIONS
 ENGLISH = [f"en/{page}" for page in PAGES]
 EVERY = [f"{edition.folder}/{page}" for edition in EDITIONS for page in PAGES]
 HTML = ROOT / "_build" / "html"
-PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-]
-NO_BROWSER = (
-    "The tests of the site need Chromium. On Debian: apt-get install chromium; or name a program "
-    "in the environment variable CHROMIUM."
-)
 # Layout shifts are counted from the first moment, those after a key or a click left out.
 COUNT_SHIFTS = """
 window.shifts = [];
@@ -56,13 +44,12 @@ async () => {
 
 def find_chromium() -> str:
     """Return the browser, or skip; where the environment variable CI is set, fail."""
-    named = os.environ.get("CHROMIUM")
-    found = named or next(filter(None, map(shutil.which, PLACES)), None)
-    if found:
-        return found
-    if os.environ.get("CI"):
-        pytest.fail(NO_BROWSER)
-    pytest.skip(NO_BROWSER)
+    try:
+        return chromium.find()
+    except FileNotFoundError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
 
 
 def newest_source() -> float:
@@ -103,9 +90,9 @@ def browser():
     from playwright import sync_api
 
     with sync_api.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+        running = driver.chromium.launch(executable_path=program, args=list(chromium.FLAGS))
+        yield running
+        running.close()
 
 
 @pytest.fixture(scope="session")
