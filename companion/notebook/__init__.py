@@ -5,6 +5,7 @@ Nothing heavy is imported here; each function imports what it needs when it is c
 
 from companion.notebook.checks import CheckFailed, check
 from companion.notebook.formatting import latex, report
+from companion.notebook.graph import draw_graph
 from companion.notebook.hardware import hardware
 from companion.notebook.heatmap import attention_map
 from companion.notebook.progressbar import Progress, progress
@@ -19,6 +20,7 @@ __all__ = [
     "Stoppable",
     "attention_map",
     "check",
+    "draw_graph",
     "explore",
     "hardware",
     "latex",
