@@ -50,7 +50,7 @@ BESIDES = {
     "tokenizers": {"regex"},
     "models": {"safetensors", "pooch"},
     "training": {"safetensors"},
-    "data": {"pooch", "sklearn"},
+    "data": {"pooch", "sklearn", "tqdm"},
 }
 NOTEBOOK = {"numpy", "matplotlib", "matplotlib_inline", "cycler", "ipywidgets", "IPython", "PIL"}
 

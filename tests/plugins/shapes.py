@@ -15,6 +15,7 @@ MODULES = [
     "attention",
     "layers",
     "losses",
+    "data",
     "models",
     "tokenizers",
     "device",

@@ -1,0 +1,213 @@
+r"""One file over HTTP, which goes on where a broken download stopped.
+
+Bytes go into a file of their own, the part. Whatever cuts the connection, what came so far is
+kept, and the next request asks only for the rest (``Range``; ``If-Range`` makes sure that it is
+the rest of the same file: RFC 9110, section 13.1.5). Only a part with the right checksum is
+renamed, so that nobody ever sees half a file.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.parse import urlsplit
+
+__all__ = ["Interrupted", "download", "sha256"]
+
+ATTEMPTS = 4  # in a row that bring nothing new
+PAUSE = 0.5  # seconds before the second attempt; twice as long before each further one
+TIMEOUT = 10.0  # seconds without an answer
+REST = 60.0  # seconds in which a server that was out of reach is not asked again
+CHUNK = 1 << 16
+AGAIN = {408, 425, 429, 500, 502, 503, 504}  # answers that may be another one soon
+
+Report = Callable[[int], None]
+_lost: dict[str, float] = {}  # servers out of reach, and when that was found
+_met: set[str] = set()  # servers that have answered
+
+
+class Interrupted(OSError):
+    """A download that failed, for a reason that may be gone at the next attempt."""
+
+    wait = 0.0  # seconds that the server asked for
+
+
+def download(
+    address: str,
+    target: Path,
+    *,
+    part: Path,
+    size: int,
+    digest: str,
+    report: Report = lambda n: None,
+) -> None:
+    r"""Download a file, in several attempts if need be.
+
+    Parameters
+    ----------
+    address : str
+        ``http://`` or ``https://``.
+    target : Path
+        Where the file shall stand. It appears there whole, or not at all.
+    part : Path
+        Where its bytes are gathered; what an earlier attempt left there is used.
+    size : int
+        How many bytes it has.
+    digest : str
+        Its SHA-256.
+    report : function of an int, optional
+        Told of each piece how many bytes came; of bytes thrown away, as a negative number.
+
+    Raises
+    ------
+    OSError
+        If it cannot be had from there; what came so far stays in ``part``.
+    ValueError
+        If what came is another file.
+    """
+    transfer = _Transfer(address, part, size, report)
+    most, failures = 0, 0
+    while True:
+        resumed = transfer.have
+        try:
+            transfer.go_on()
+        except Interrupted as error:
+            failures = failures + 1 if transfer.have <= most else 1
+            most = max(most, transfer.have)
+            if failures == ATTEMPTS:
+                raise
+            time.sleep(max(PAUSE * 2 ** (failures - 1), error.wait))
+            continue
+        if transfer.have == size and sha256(part) == digest:
+            os.replace(part, target)
+            return
+        transfer.begin_anew()
+        if not resumed:  # a part of something else is no reason to doubt the server
+            raise ValueError(f"what came is another file: its SHA-256 is not {digest}")
+
+
+def sha256(path: Path) -> str:
+    r"""Return a file's SHA-256.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class _Transfer:
+    """The part of a file that has come so far, and how to get more of it."""
+
+    def __init__(self, address: str, part: Path, size: int, report: Report):
+        self.address, self.part, self.size, self.report = address, part, size, report
+        self.tag = ""  # the server's name for the version that the part belongs to
+        report(self.have)
+
+    @property
+    def have(self) -> int:
+        """How many bytes have come."""
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def begin_anew(self) -> None:
+        """Throw the part away."""
+        self.report(-self.have)
+        self.part.unlink(missing_ok=True)
+
+    def go_on(self) -> None:
+        """Fetch what is missing."""
+        if self.have >= self.size:
+            return
+        with _open(self.address, self.have, self.tag) as response:
+            first = _first_byte(response, self.size)
+            if first != self.have:  # the server cannot resume, or has another version now
+                self.begin_anew()
+            if first != self.have:
+                raise OSError(f"the server sent bytes from {first} on, asked for the whole file")
+            self.tag = response.headers.get("ETag", "")
+            self._append(response)
+        if self.have < self.size:
+            raise Interrupted(f"the connection was cut after {self.have:,} of {self.size:,} bytes")
+
+    def _append(self, response: HTTPResponse) -> None:
+        with self.part.open("ab") as file:
+            while chunk := _read(response):
+                file.write(chunk)
+                self.report(len(chunk))
+
+
+@contextlib.contextmanager
+def _open(address: str, have: int, tag: str) -> Iterator[HTTPResponse]:
+    """Ask for the bytes from `have` on."""
+    headers = {"User-Agent": "large-models-companion", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if tag and not tag.startswith("W/"):  # a weak tag does not promise the same bytes
+            headers["If-Range"] = tag
+    host = urlsplit(address).netloc
+    if time.monotonic() - _lost.get(host, -REST) < REST:
+        raise OSError("the server was out of reach a moment ago")
+    request = urllib.request.Request(address, headers=headers)
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        _met.add(host)
+        raise _refusal(error) from None
+    except urllib.error.URLError as error:
+        said = f"the server is out of reach ({error.reason})"
+        if host in _met:  # it was there before, so it may be back soon
+            raise Interrupted(said) from None
+        _lost[host] = time.monotonic()
+        raise OSError(said) from None
+    except (OSError, HTTPException) as error:
+        raise Interrupted(f"the connection was cut ({error!r})") from None
+    _met.add(host)
+    with response:
+        yield response
+
+
+def _refusal(error: urllib.error.HTTPError) -> OSError:
+    said = f"the server said {error.code} {error.reason}"
+    asked = error.headers.get("Retry-After", "")
+    error.close()
+    if error.code not in AGAIN:
+        return OSError(said)
+    again = Interrupted(said)
+    again.wait = min(float(asked), 60.0) if asked.isdigit() else 0.0
+    return again
+
+
+def _first_byte(response: HTTPResponse, size: int) -> int:
+    """Return from which byte on the server sends; refuse a file of another size at once."""
+    said = response.headers.get("Content-Length" if response.status != 206 else "Content-Range", "")
+    if response.status != 206:
+        first, total = "0", said
+    elif found := re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", said):
+        first, total = found.groups()
+    else:
+        raise OSError("the server sent a part of the file and did not say which")
+    if total.isdigit() and int(total) != size:
+        raise ValueError(f"the file there has {int(total):,} bytes, expected {size:,}")
+    return int(first)
+
+
+def _read(response: HTTPResponse) -> bytes:
+    try:
+        return response.read1(CHUNK)
+    except (OSError, HTTPException) as error:
+        raise Interrupted(f"the connection was cut ({error!r})") from None

@@ -1,0 +1,273 @@
+r"""Finding a data set's files: in a folder of yours, in the cache, or on the network.
+
+Wherever a file comes from, its SHA-256 is checked. Downloads go through pooch, which checks once
+more and moves a file to its place only when it is whole.
+
+Environment variables: ``COMPANION_DATA`` names a folder that holds sets, one folder each;
+``COMPANION_CACHE`` where downloads are kept; ``COMPANION_MIRROR`` a server that has the files as
+``<mirror>/<set>/<file>``, asked first; ``COMPANION_QUIET`` forbids all messages.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from companion.data.downloading import Report, download, sha256
+from companion.data.registry import File, Source, source
+
+__all__ = ["Unavailable", "addresses", "fetch", "locate"]
+
+AT_ONCE = 8  # downloads of small files at the same time
+_announced: set[str] = set()
+
+
+class Unavailable(OSError):
+    """The data are not on this machine and cannot be downloaded; the message says what to do."""
+
+
+def fetch(name: str) -> dict[str, Path]:
+    r"""Return where the files of a data set are, downloading them if need be.
+
+    Looks in ``$COMPANION_DATA/<name>/``, then in the cache, then on the network.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    dict of str to Path
+        By the files' names in the registry. Empty for ``digits``.
+
+    Raises
+    ------
+    Unavailable
+        If a file cannot be had; the message says what to do. It is an ``OSError``.
+    ValueError
+        If the name is unknown, or a file in ``$COMPANION_DATA`` is not the right one.
+    """
+    wanted = source(name)
+    found = {file.name: locate(wanted, file) for file in wanted.files}
+    missing = [file for file in wanted.files if found[file.name] is None]
+    if missing:
+        found |= _download_all(wanted, missing)
+    _announce(wanted)
+    return {file: path for file, path in found.items() if path is not None}
+
+
+def locate(wanted: Source, file: File) -> Path | None:
+    r"""Return where a file is on this machine, checked; None where it is to be downloaded.
+
+    Parameters
+    ----------
+    wanted : Source
+    file : File
+
+    Returns
+    -------
+    Path or None
+
+    Raises
+    ------
+    ValueError
+        If the file in ``$COMPANION_DATA`` has another checksum. (One in the cache is replaced.)
+    """
+    given = _given(wanted, file)
+    if given is not None and given.is_file():
+        digest = sha256(given)
+        if digest != file.sha256:
+            raise ValueError(
+                f"{given} has SHA-256 {digest}, expected {file.sha256}: it is damaged or another "
+                f"version. Replace it by {file.addresses[0]}, or delete it, and it is downloaded."
+            )
+        return given
+    kept = cache_folder() / wanted.name / file.name
+    return kept if kept.is_file() and sha256(kept) == file.sha256 else None
+
+
+def cache_folder() -> Path:
+    r"""Return the folder that downloads are kept in.
+
+    Returns
+    -------
+    Path
+        ``$COMPANION_CACHE``, or what is usual on this system.
+    """
+    import pooch  # needed only where something is downloaded or was
+
+    named = os.environ.get("COMPANION_CACHE")
+    return Path(named).expanduser() if named else pooch.os_cache("large-models-companion") / "data"
+
+
+def addresses(wanted: Source, file: File) -> list[str]:
+    r"""Return where a file can be downloaded, in the order to try.
+
+    Parameters
+    ----------
+    wanted : Source
+    file : File
+
+    Returns
+    -------
+    list of str
+        ``$COMPANION_MIRROR`` first, if it is set.
+    """
+    mirror = os.environ.get("COMPANION_MIRROR", "").rstrip("/")
+    ours = [f"{mirror}/{wanted.name}/{quote(file.name)}"] if mirror else []
+    return [*ours, *file.addresses]
+
+
+def _given(wanted: Source, file: File) -> Path | None:
+    folder = os.environ.get("COMPANION_DATA")
+    return Path(folder).expanduser() / wanted.name / file.name if folder else None
+
+
+# -- downloading ---------------------------------------------------------------------------------
+
+
+def _download_all(wanted: Source, missing: Sequence[File]) -> dict[str, Path]:
+    """Download files into the cache; whoever else wants them waits, and finds them there."""
+    folder = cache_folder() / wanted.name
+    total = sum(file.bytes for file in missing)
+    with _alone(folder), _silent_pooch(), _bar(wanted.name, total) as report:
+        pool = ThreadPoolExecutor(min(AT_ONCE, len(missing)))
+        try:
+            paths = pool.map(lambda file: _download(wanted, file, folder, report), missing)
+            return {file.name: path for file, path in zip(missing, paths, strict=True)}
+        finally:  # after the first failure, begin no other
+            pool.shutdown(cancel_futures=True)
+
+
+def _download(wanted: Source, file: File, folder: Path, report: Report) -> Path:
+    """Download one file from the first address that has it."""
+    import pooch
+
+    part = folder / f"{file.name}.part"
+    part.parent.mkdir(parents=True, exist_ok=True)
+
+    def downloader(address: str, target: str, _pooch: object) -> None:
+        download(
+            address,
+            Path(target),
+            part=part,
+            size=file.bytes,
+            digest=file.sha256,
+            report=report,
+        )
+
+    reasons = []
+    for address in addresses(wanted, file):
+        try:
+            known = f"sha256:{file.sha256}"
+            return Path(pooch.retrieve(address, known, file.name, folder, downloader=downloader))
+        except (OSError, ValueError) as error:
+            reasons.append(f"  {address}: {error}")
+    raise Unavailable(_advice(wanted, file, reasons))
+
+
+def _advice(wanted: Source, file: File, reasons: list[str]) -> str:
+    variable = os.environ.get("COMPANION_DATA")
+    folder = Path(variable) if variable else Path("FOLDER")
+    said = "" if variable else ", where FOLDER is any folder, and set COMPANION_DATA to it"
+    more = (
+        f" (and so for all {len(wanted.files)} files of the set)" if len(wanted.files) > 1 else ""
+    )
+    return "\n".join(
+        [
+            f"the data set {wanted.name!r} is not on this machine and cannot be downloaded:",
+            *reasons,
+            f"What to do: download {file.addresses[0]} ({file.bytes:,} bytes) in another way, "
+            f"save it as {folder / wanted.name / file.name}{said}{more}. Or set COMPANION_MIRROR "
+            f"to the address of a server that has it as {wanted.name}/{file.name}.",
+        ]
+    )
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep all other threads and processes out while a folder is filled."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / ".lock").open("ab"))
+            _lock(file)
+        except OSError as error:
+            raise Unavailable(
+                f"the cache {folder} cannot be used ({error}): set COMPANION_CACHE to a folder "
+                "on this machine that you may write to"
+            ) from error
+        yield  # closing the file, or the end of the process, opens the lock
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+# -- what is said --------------------------------------------------------------------------------
+
+
+def _quiet() -> bool:
+    return bool(os.environ.get("COMPANION_QUIET"))
+
+
+def _announce(wanted: Source) -> None:
+    """Say, once in a process, what may be done with the data, and whom to cite."""
+    if not _quiet() and wanted.name not in _announced:
+        print(f"{wanted.title}. Licence: {wanted.licence}.\nPlease cite: {wanted.citation}")
+    _announced.add(wanted.name)
+
+
+@contextlib.contextmanager
+def _silent_pooch() -> Iterator[None]:
+    """Keep pooch from announcing each file; ours is the say."""
+    import pooch
+
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _bar(name: str, total: int) -> Iterator[Report]:
+    """Draw how many bytes have come, where it takes longer than a moment, if tqdm is there."""
+    bar = None if _quiet() else _tqdm(name, total)
+    if bar is None:
+        yield lambda n: None
+        return
+    lock = threading.Lock()
+
+    def report(n: int) -> None:
+        with lock:
+            bar.update(n)
+
+    with bar:
+        yield report
+
+
+def _tqdm(name: str, total: int) -> Any:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=total, desc=name, unit="B", unit_scale=True, file=sys.stdout, delay=0.5)
