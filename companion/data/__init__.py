@@ -2,11 +2,33 @@ r"""Real data: where it comes from, how it is read, and what is done before a mo
 
 This folder adds: a registry of data sets, each file pinned by its address and checksum;
 ``fetch``, which finds or downloads the files and never leaves half of one; ``load``, which reads
-them into named rows. ``python -m companion.data list`` shows what there is.
+them into named rows. ``python -m companion.data list`` shows what there is. Then what every
+project does: cleaning, agreement of labels, splitting, augmentation, normalisation, batches.
 """
 
+from companion.data.agreement import cohens_kappa, confusion
+from companion.data.batching import batches
+from companion.data.duplicates import exact_duplicates, leakage, near_duplicates, normalise_text
+from companion.data.encodings import garble, mend_mojibake, suspicious_characters
 from companion.data.fetching import Unavailable, fetch
+from companion.data.folds import group_folds, k_folds, stratified_folds
+from companion.data.image_augmentation import (
+    affine_grid,
+    crop,
+    flip,
+    random_crop,
+    rescale,
+    rotate,
+    sample_bilinear,
+)
 from companion.data.loading import load
+from companion.data.minhashing import (
+    collision_probability,
+    estimate_jaccard,
+    jaccard,
+    minhash,
+    shingles,
+)
 from companion.data.registry import File, Source, names, source
 from companion.data.rows import (
     Answer,
@@ -23,6 +45,15 @@ from companion.data.rows import (
     Tagged,
     Turn,
 )
+from companion.data.scaling import Standardizer, scale
+from companion.data.splitting import (
+    group_split,
+    random_split,
+    shares,
+    stratified_split,
+    time_split,
+)
+from companion.data.text_augmentation import delete_words, insert_words, swap_words
 
 __all__ = [
     "Answer",
@@ -38,11 +69,46 @@ __all__ = [
     "Rating",
     "Recording",
     "Source",
+    "Standardizer",
     "Tagged",
     "Turn",
     "Unavailable",
+    "affine_grid",
+    "batches",
+    "cohens_kappa",
+    "collision_probability",
+    "confusion",
+    "crop",
+    "delete_words",
+    "estimate_jaccard",
+    "exact_duplicates",
     "fetch",
+    "flip",
+    "garble",
+    "group_folds",
+    "group_split",
+    "insert_words",
+    "jaccard",
+    "k_folds",
+    "leakage",
     "load",
+    "mend_mojibake",
+    "minhash",
     "names",
+    "near_duplicates",
+    "normalise_text",
+    "random_crop",
+    "random_split",
+    "rescale",
+    "rotate",
+    "sample_bilinear",
+    "scale",
+    "shares",
+    "shingles",
     "source",
+    "stratified_folds",
+    "stratified_split",
+    "suspicious_characters",
+    "swap_words",
+    "time_split",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from companion.data import fetching, formats
+from companion.data import binary_formats, fetching, formats
 from companion.data.fetching import Unavailable, fetch
 from companion.data.registry import DIGITS, source
 from companion.data.rows import (
@@ -54,12 +54,6 @@ def load(name: str) -> dict[str, Any]:
         its message says what to do.
     ValueError
         If there is no such set.
-
-    Examples
-    --------
-    >>> digits = load("digits")
-    >>> digits["train"].images.shape, digits["test"].labels.shape
-    ((1437, 8, 8), (360,))
     """
     if name == DIGITS.name:
         return _digits()
@@ -210,8 +204,8 @@ def _mnist(files: Files) -> dict[str, Images]:
 
 
 def _labelled(files: Files, part: str) -> Images:
-    images = formats.idx(files[f"{part}-images-idx3-ubyte.gz"])
-    labels = formats.idx(files[f"{part}-labels-idx1-ubyte.gz"]).astype(np.int64)
+    images = binary_formats.idx(files[f"{part}-images-idx3-ubyte.gz"])
+    labels = binary_formats.idx(files[f"{part}-labels-idx1-ubyte.gz"]).astype(np.int64)
     if len(images) != len(labels):
         raise ValueError(f"{part}: got {len(images)} images and {len(labels)} labels")
     return Images(images, labels)
@@ -277,7 +271,7 @@ def _ratings(path: Path) -> list[Rating]:
 
 
 def _fsdd(files: Files) -> dict[str, list[Recording]]:
-    recordings = [formats.recording(path) for path in files.values()]
+    recordings = [binary_formats.recording(path) for path in files.values()]
     return {
         "train": [each for each in recordings if each.take >= 5],
         "test": [each for each in recordings if each.take < 5],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from companion import data
-from companion.data import formats, loading
+from companion.data import binary_formats, formats, loading
 from tests.verification import same
 
 
@@ -187,13 +187,13 @@ def test_mnist(tmp_path):
 def test_an_array_that_is_cut(tmp_path, content, why):
     (path,) = write(tmp_path, **{"x.gz": content}).values()
     with pytest.raises(ValueError, match=why):
-        formats.idx(path)
+        binary_formats.idx(path)
 
 
 def test_idx(tmp_path):
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     (path,) = write(tmp_path, **{"x.gz": packed(array)}).values()
-    same("idx", "struct", formats.idx(path), array)
+    same("idx", "struct", binary_formats.idx(path), array)
 
 
 def test_more_images_than_labels(tmp_path):
@@ -231,19 +231,19 @@ def test_fsdd(tmp_path):
         "test": [([1, -2, 300], 8000, 7, "jackson", 4)],
     }
     same("loading.read fsdd", "by hand", rows, expected)
-    recording = formats.recording(files["0_theo_5"])
+    recording = binary_formats.recording(files["0_theo_5"])
     same("recording", "by hand", recording.samples, [1, -2, 300])
 
 
 def test_recordings_that_are_none(tmp_path):
     with pytest.raises(ValueError, match="must be named digit_speaker_take"):
-        formats.recording(sound(tmp_path / "noise.wav", [1]))
+        binary_formats.recording(sound(tmp_path / "noise.wav", [1]))
     with pytest.raises(ValueError, match="one channel of 16 bits"):
-        formats.recording(sound(tmp_path / "1_a_1.wav", [1, 2], channels=2))
+        binary_formats.recording(sound(tmp_path / "1_a_1.wav", [1, 2], channels=2))
     path = sound(tmp_path / "1_a_2.wav", [1, 2, 3, 4])
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="must hold 4 samples, got 2"):
-        formats.recording(path)
+        binary_formats.recording(path)
 
 
 # -- text ----------------------------------------------------------------------------------------

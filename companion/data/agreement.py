@@ -1,0 +1,75 @@
+r"""Agreement: whether two people who label the same rows mean the same."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["cohens_kappa", "confusion"]
+
+
+def confusion(a: Sequence[Any] | np.ndarray, b: Sequence[Any] | np.ndarray) -> np.ndarray:
+    r"""Count how often one said i and the other j.
+
+    Parameters
+    ----------
+    a, b : sequence
+        The labels that two annotators gave the same rows. Any that can be sorted.
+
+    Returns
+    -------
+    ndarray of int64, shape (k, k)
+        Row i, column j: ``a`` said the i-th label and ``b`` the j-th, in sorted order.
+
+    Raises
+    ------
+    ValueError
+        If there are no labels, or not equally many.
+
+    Examples
+    --------
+    >>> confusion(["no", "yes", "yes"], ["no", "no", "yes"]).tolist()
+    [[1, 0], [1, 1]]
+    """
+    if len(a) != len(b) or not len(a):
+        raise ValueError(f"a and b must be of the same length above 0, got {len(a)} and {len(b)}")
+    labels, numbers = np.unique(np.concatenate([a, b]), return_inverse=True)
+    k = len(labels)
+    pairs = numbers[: len(a)] * k + numbers[len(a) :]
+    return np.bincount(pairs, minlength=k * k).reshape(k, k)
+
+
+def cohens_kappa(a: Sequence[Any] | np.ndarray, b: Sequence[Any] | np.ndarray) -> float:
+    r"""Agreement beyond chance, :math:`\kappa = \frac{p_o - p_e}{1 - p_e}` (Cohen 1960, eq. 1).
+
+    :math:`p_o` is how often the two agree, and :math:`p_e = \sum_k p_k q_k` how often they would
+    if each gave labels at random, as often as now.
+
+    Parameters
+    ----------
+    a, b : sequence
+        The labels that two annotators gave the same rows.
+
+    Returns
+    -------
+    float
+        1 for full agreement, 0 for as much as chance gives; below 0 for less.
+
+    Raises
+    ------
+    ValueError
+        If there are no labels, not equally many, or only one label at all: then
+        :math:`p_e = 1`, and there is nothing that chance would not explain.
+
+    Examples
+    --------
+    >>> round(cohens_kappa([1, 1, 0, 0], [1, 1, 0, 1]), 4)
+    0.5
+    """
+    table = confusion(a, b)
+    if len(table) == 1:
+        raise ValueError("a and b must use at least two labels between them: kappa is 0 / 0")
+    shares = table / table.sum()
+    observed = np.trace(shares)
+    expected = float(shares.sum(axis=1) @ shares.sum(axis=0))
+    return float((observed - expected) / (1 - expected))

@@ -1,0 +1,162 @@
+r"""Duplicates: rows that stand in the data more than once, and how to find those nearly equal.
+
+To compare all pairs of texts takes too long where there are many. So each gets a signature
+(`companion.data.minhashing`), and only those with a stretch of it in common are compared.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from itertools import combinations
+
+from companion.data.minhashing import jaccard, minhash, shingles
+
+__all__ = ["exact_duplicates", "leakage", "near_duplicates", "normalise_text"]
+
+
+def normalise_text(text: str) -> str:
+    r"""Return a text without what makes copies look different: case, width, spaces.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+        In Unicode's form NFKC, in lower case, with single spaces.
+
+    Examples
+    --------
+    >>> normalise_text("  Ｈｅｌｌｏ,\n world ")
+    'hello, world'
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return re.sub(r"\s+", " ", folded).strip()
+
+
+def exact_duplicates(rows: Sequence[Hashable]) -> list[list[int]]:
+    r"""Return the rows that occur more than once.
+
+    Parameters
+    ----------
+    rows : sequence
+        Texts, or anything else that can be compared; give them normalised or as they are.
+
+    Returns
+    -------
+    list of list of int
+        One list for each row that occurs more than once: where.
+
+    Examples
+    --------
+    >>> exact_duplicates(["a", "b", "a", "c", "b", "a"])
+    [[0, 2, 5], [1, 4]]
+    """
+    places: dict[Hashable, list[int]] = {}
+    for i, row in enumerate(rows):
+        places.setdefault(row, []).append(i)
+    return [some for some in places.values() if len(some) > 1]
+
+
+def near_duplicates(
+    texts: Sequence[str],
+    threshold: float = 0.8,
+    k: int = 5,
+    *,
+    bands: int = 32,
+    rows: int = 4,
+    seed: int = 0,
+) -> list[tuple[int, int, float]]:
+    r"""Return the pairs of texts that are nearly equal.
+
+    Signatures propose pairs, and the exact similarity decides. A pair at the threshold is missed
+    with probability 1 − `collision_probability`, less than 1 in 10 million as set here.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Normalised, if case and spaces shall not count. Empty ones are like nothing.
+    threshold : float
+        Above 0, up to 1: how alike they must be.
+    k : int
+        Length of the shingles.
+    bands, rows : int
+        Of the signature; together as many hashes.
+    seed : int
+
+    Returns
+    -------
+    list of (int, int, float)
+        Two rows, the smaller first, and their similarity; in order of rows.
+
+    Raises
+    ------
+    ValueError
+        If ``threshold`` is out of range.
+
+    Examples
+    --------
+    >>> near_duplicates(["the cat sat", "a dog", "the cat sat."], 0.8)
+    [(0, 2, 0.875)]
+    """
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
+    sets = [shingles(text, k) for text in texts]
+    pairs = sorted(_candidates(sets, bands, rows, seed))
+    found = [(i, j, jaccard(sets[i], sets[j])) for i, j in pairs]
+    return [each for each in found if each[2] >= threshold]
+
+
+def _candidates(sets: list[set[str]], bands: int, rows: int, seed: int) -> set[tuple[int, int]]:
+    """Return the pairs that have a band of their signatures in common."""
+    buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+    for i, pieces in enumerate(sets):
+        if pieces:
+            signature = minhash(pieces, bands * rows, seed).reshape(bands, rows)
+            for band, entries in enumerate(signature):
+                buckets[band, entries.tobytes()].append(i)
+    return {pair for members in buckets.values() for pair in combinations(members, 2)}
+
+
+def leakage(
+    train: Sequence[str], test: Sequence[str], threshold: float = 1.0, k: int = 5
+) -> list[tuple[int, int, float]]:
+    r"""Return the rows of the test part that the training part gives away.
+
+    Parameters
+    ----------
+    train, test : sequence of str
+        Compared after `normalise_text`.
+    threshold : float
+        How alike two texts must be; 1 finds equal ones only.
+    k : int
+        Length of the shingles.
+
+    Returns
+    -------
+    list of (int, int, float)
+        A row of ``train``, one of ``test``, and their similarity.
+
+    Raises
+    ------
+    ValueError
+        If ``threshold`` is out of range.
+
+    Examples
+    --------
+    >>> leakage(["Good film.", "Bad."], ["bad.", "So so."])
+    [(1, 0, 1.0)]
+    """
+    ours, theirs = ([normalise_text(text) for text in part] for part in (train, test))
+    if threshold < 1:
+        n = len(ours)
+        pairs = near_duplicates(ours + theirs, threshold, k)
+        return [(i, j - n, alike) for i, j, alike in pairs if i < n <= j]
+    if threshold > 1:
+        raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
+    places: dict[str, list[int]] = defaultdict(list)
+    for i, text in enumerate(ours):
+        places[text].append(i)
+    return [(i, j, 1.0) for j, text in enumerate(theirs) for i in places.get(text, [])]

@@ -1,0 +1,158 @@
+r"""Encodings: text that was read as something it is not, and how one sees it.
+
+UTF-8 read as Windows-1252 or GBK gives *mojibake*: ``é`` becomes ``Ã©``, ``你好`` becomes
+``浣犲ソ``. As long as no byte was lost, the way back is open: write it as it was wrongly read, and
+read it rightly. A replacement character U+FFFD says that bytes were lost.
+"""
+
+import unicodedata
+
+__all__ = ["garble", "mend_mojibake", "suspicious_characters"]
+
+#: What the general categories of Unicode that never belong into clean text are called.
+STRANGE = {
+    "Cc": "control character",
+    "Cs": "lone surrogate",
+    "Co": "private character",
+    "Cn": "unassigned character",
+}
+HARMLESS = "\t\n\r"
+WRONG = ("cp1252", "gbk")  # what UTF-8 is taken for most often
+
+
+def suspicious_characters(text: str) -> list[str]:
+    r"""Say what is strange about the characters of a text.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    list of str
+        One line for each finding, with the place; empty if there is none. Mojibake is reported
+        where it can be mended.
+
+    Examples
+    --------
+    >>> suspicious_characters("naïve 你好")
+    []
+    >>> suspicious_characters("cafÃ©")
+    ["mojibake of UTF-8 read as cp1252, for 'café'"]
+    >>> suspicious_characters("a\x00b\ufffd")
+    ['control character U+0000 at 1', 'replacement character U+FFFD at 3']
+    """
+    found = [_finding(character, i) for i, character in enumerate(text)]
+    return [*(each for each in found if each), *_mojibake(text)]
+
+
+def _finding(character: str, i: int) -> str:
+    """Say what is wrong with one character; nothing, if nothing is."""
+    kind = STRANGE.get(unicodedata.category(character), "")
+    if character == "\ufffd":
+        kind = "replacement character"
+    elif character == "\ufeff" and i:
+        kind = "byte order mark"
+    elif character in HARMLESS:
+        kind = ""
+    return f"{kind} U+{ord(character):04X} at {i}" if kind else ""
+
+
+def _mojibake(text: str) -> list[str]:
+    for wrong in WRONG:
+        try:
+            mended = mend_mojibake(text, wrong)
+        except ValueError:
+            continue
+        if mended != text and _plausible(mended):
+            return [f"mojibake of UTF-8 read as {wrong}, for {mended[:40]!r}"]
+    return []
+
+
+def _plausible(text: str) -> bool:
+    """Tell whether a text has no strange characters; rare ones are what chance would give."""
+    return not any(unicodedata.category(character) in STRANGE for character in text.strip(HARMLESS))
+
+
+def garble(text: str, wrong: str = "cp1252") -> str:
+    r"""Write a text in UTF-8 and read it as something else, as a careless program does.
+
+    Parameters
+    ----------
+    text : str
+    wrong : str
+        The encoding that it is taken for.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If that encoding has no such bytes, so that reading would fail.
+
+    Examples
+    --------
+    >>> garble("café")
+    'cafÃ©'
+    """
+    try:
+        return "".join(_read(byte, wrong) for byte in _pieces(text.encode("utf-8"), wrong))
+    except UnicodeError:
+        raise ValueError(f"{text[:40]!r} in UTF-8 cannot be read as {wrong}") from None
+
+
+def mend_mojibake(text: str, wrong: str = "cp1252") -> str:
+    r"""Undo `garble`: write a text as it was wrongly read, and read it as UTF-8.
+
+    Parameters
+    ----------
+    text : str
+    wrong : str
+        The encoding that UTF-8 was taken for.
+
+    Returns
+    -------
+    str
+        A text of ASCII characters stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If the text is no mojibake of that kind.
+
+    Examples
+    --------
+    >>> mend_mojibake("cafÃ©")
+    'café'
+    """
+    try:
+        return b"".join(_write(character, wrong) for character in text).decode("utf-8")
+    except UnicodeError:
+        raise ValueError(f"{text[:40]!r} is not UTF-8 read as {wrong}") from None
+
+
+def _pieces(content: bytes, wrong: str) -> list[bytes]:
+    """Cut where the wrong encoding may be read byte by byte; others are read in one piece."""
+    single = wrong in ("cp1252", "latin-1")
+    return [content[i : i + 1] for i in range(len(content))] if single else [content]
+
+
+def _read(piece: bytes, wrong: str) -> str:
+    """Read bytes; the five that Windows-1252 lacks, as browsers do."""
+    try:
+        return piece.decode(wrong)
+    except UnicodeDecodeError:
+        if wrong != "cp1252":
+            raise
+        return piece.decode("latin-1")
+
+
+def _write(character: str, wrong: str) -> bytes:
+    try:
+        return character.encode(wrong)
+    except UnicodeEncodeError:
+        if wrong != "cp1252":
+            raise
+        return character.encode("latin-1")

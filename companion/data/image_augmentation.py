@@ -1,0 +1,285 @@
+r"""Changing an image so that its label stays: rotation, scale, crop, reflection.
+
+A geometric change asks, for each pixel of the new image, where in the old one its colour comes
+from (`affine_grid`), and mixes the four pixels around that point (`sample_bilinear`). Points are
+written as in PyTorch: (x, y), from −1 at the outer edge of the first pixel to 1 at that of the
+last one.
+
+Which changes keep the label is for the data to say: a 6 turned upside down is a 9.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+__all__ = [
+    "affine_grid",
+    "crop",
+    "flip",
+    "random_crop",
+    "rescale",
+    "rotate",
+    "sample_bilinear",
+]
+
+
+def affine_grid(
+    matrix: Float[Tensor, "*batch 2 3"], height: int, width: int
+) -> Float[Tensor, "*batch {height} {width} 2"]:
+    r"""Return for each pixel of the new image the point it comes from, :math:`A (x, y, 1)^\top`.
+
+    Parameters
+    ----------
+    matrix : Tensor, shape (..., 2, 3)
+        A, from points of the new image to points of the old one.
+    height, width : int
+        Of the new image.
+
+    Returns
+    -------
+    Tensor, shape (..., height, width, 2)
+        Points (x, y).
+
+    Examples
+    --------
+    >>> same = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> affine_grid(same, 1, 2)
+    tensor([[[-0.5000,  0.0000],
+             [ 0.5000,  0.0000]]])
+    """
+    x, y = (
+        (2 * torch.arange(n, dtype=matrix.dtype, device=matrix.device) + 1) / n - 1
+        for n in (width, height)
+    )
+    points = torch.stack(
+        [x.expand(height, width), y[:, None].expand(height, width), torch.ones_like(x + y[:, None])]
+    )  # (3, height, width)
+    return torch.einsum("...ij,jhw->...hwi", matrix, points)
+
+
+def sample_bilinear(
+    images: Float[Tensor, "*batch height width"], grid: Float[Tensor, "*points new_h new_w 2"]
+) -> Float[Tensor, "*all new_h new_w"]:
+    r"""Return the colours at points, each a mean of the four pixels around it.
+
+    At distance :math:`(u, v)` from a pixel, in pixels, it counts for
+    :math:`(1 - |u|)(1 - |v|)`. Outside of the image all is 0.
+
+    Parameters
+    ----------
+    images : Tensor, shape (..., H, W)
+    grid : Tensor, shape (..., H', W', 2)
+        Points (x, y), for each image or for all of them.
+
+    Returns
+    -------
+    Tensor, shape (..., H', W')
+
+    Raises
+    ------
+    ValueError
+        If the leading dimensions do not fit each other.
+
+    Examples
+    --------
+    >>> between = torch.tensor([[[0.0, 0.0]]])
+    >>> sample_bilinear(torch.tensor([[1.0, 3.0]]), between)
+    tensor([[2.]])
+    """
+    height, width = images.shape[-2:]
+    x = ((grid[..., 0] + 1) * width - 1) / 2  # in pixels, the first one's centre being 0
+    y = ((grid[..., 1] + 1) * height - 1) / 2
+    left, top = x.floor(), y.floor()
+    total = torch.zeros((), dtype=images.dtype, device=images.device)
+    for row in (top, top + 1):
+        for column in (left, left + 1):
+            weight = (1 - (x - column).abs()) * (1 - (y - row).abs())
+            total = total + weight * _pixels(images, row, column)
+    return total
+
+
+def _pixels(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Return pixels by number; 0 for those outside."""
+    height, width = images.shape[-2:]
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    index = (row * width + column).where(inside, 0).long()  # in the image as one row
+    try:
+        batch = torch.broadcast_shapes(images.shape[:-2], index.shape[:-2])
+    except RuntimeError:
+        shapes = f"{tuple(images.shape)} and {(*index.shape, 2)}"
+        raise ValueError(f"grid must be for each image or for all, got shapes {shapes}") from None
+    flat = images.flatten(-2).expand(*batch, height * width)
+    index = index.expand(*batch, *index.shape[-2:])
+    found = flat.gather(-1, index.flatten(-2)).unflatten(-1, index.shape[-2:])
+    return found * inside
+
+
+def rotate(
+    images: Float[Tensor, "*batch height width"], degrees: float | int | Float[Tensor, "*batch"]
+) -> Float[Tensor, "*batch height width"]:
+    r"""Turn images about their centre, against the clock.
+
+    Parameters
+    ----------
+    images : Tensor, shape (..., H, W)
+    degrees : float, or Tensor of shape (...)
+        One angle for all, or one for each.
+
+    Returns
+    -------
+    Tensor, shape (..., H, W)
+        0 where nothing is known.
+
+    Examples
+    --------
+    >>> rotate(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), 90).round()
+    tensor([[2., 4.],
+            [1., 3.]])
+    """
+    height, width = images.shape[-2:]
+    angle = torch.as_tensor(degrees, dtype=images.dtype, device=images.device) * (math.pi / 180)
+    sin, cos, zero = angle.sin(), angle.cos(), torch.zeros_like(angle)
+    # Points are in units of half the sides, so that those of an oblong image are unequal.
+    rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
+    matrix = torch.stack(rows, dim=-1).unflatten(-1, (2, 3))
+    return sample_bilinear(images, affine_grid(matrix, height, width))
+
+
+def rescale(
+    images: Float[Tensor, "*batch height width"], factor: float | int | Float[Tensor, "*batch"]
+) -> Float[Tensor, "*batch height width"]:
+    r"""Enlarge what is on images, about their centre; their size stays.
+
+    Parameters
+    ----------
+    images : Tensor, shape (..., H, W)
+    factor : float, or Tensor of shape (...)
+        Above 0: 2 makes everything twice as large, 0.5 half as large with 0 around it.
+
+    Returns
+    -------
+    Tensor, shape (..., H, W)
+
+    Raises
+    ------
+    ValueError
+        If a factor is not above 0.
+
+    Examples
+    --------
+    >>> rescale(torch.tensor([[0.0, 1.0, 1.0, 0.0]]), 2.0)
+    tensor([[0.7500, 1.0000, 1.0000, 0.7500]])
+    """
+    size = torch.as_tensor(factor, dtype=images.dtype, device=images.device)
+    if not bool((size > 0).all()):
+        raise ValueError(f"factor must be above 0, got {factor}")
+    zero = torch.zeros_like(size)
+    rows = [1 / size, zero, zero, zero, 1 / size, zero]
+    matrix = torch.stack(rows, dim=-1).unflatten(-1, (2, 3))
+    return sample_bilinear(images, affine_grid(matrix, *images.shape[-2:]))
+
+
+def crop(
+    images: Shaped[Tensor, "*batch h w"], top: int, left: int, height: int, width: int
+) -> Shaped[Tensor, "*batch {height} {width}"]:
+    r"""Cut the same rectangle out of all images.
+
+    Parameters
+    ----------
+    images : Tensor, shape (..., H, W)
+    top, left : int
+        Its first row and column.
+    height, width : int
+
+    Returns
+    -------
+    Tensor, shape (..., height, width)
+
+    Raises
+    ------
+    ValueError
+        If the rectangle is empty or does not lie within the image.
+
+    Examples
+    --------
+    >>> crop(torch.arange(9).reshape(3, 3), 1, 0, 2, 2)
+    tensor([[3, 4],
+            [6, 7]])
+    """
+    rows, columns = images.shape[-2:]
+    if height < 1 or width < 1 or top < 0 or left < 0:
+        raise ValueError(f"the rectangle must not be empty, got {(top, left, height, width)}")
+    if top + height > rows or left + width > columns:
+        raise ValueError(
+            f"the rectangle must lie within the image of {rows} × {columns}, got rows "
+            f"{top} to {top + height - 1} and columns {left} to {left + width - 1}"
+        )
+    return images[..., top : top + height, left : left + width]
+
+
+def random_crop(
+    images: Shaped[Tensor, "n h w"],
+    height: int,
+    width: int,
+    rng: torch.Generator,
+    padding: int = 0,
+) -> Shaped[Tensor, "n {height} {width}"]:
+    r"""Cut a rectangle out of each image, its place drawn anew for each.
+
+    Parameters
+    ----------
+    images : Tensor, shape (n, H, W)
+    height, width : int
+    rng : torch.Generator
+        Where chance comes from: ``torch.Generator().manual_seed(seed)``.
+    padding : int
+        Rows and columns of 0 that are put around first, so that an image can keep its size and
+        only move.
+
+    Returns
+    -------
+    Tensor, shape (n, height, width)
+
+    Raises
+    ------
+    ValueError
+        If the rectangle is larger than the image.
+
+    Examples
+    --------
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> random_crop(torch.ones(2, 4, 4), 3, 3, rng).shape
+    torch.Size([2, 3, 3])
+    """
+    wide = torch.nn.functional.pad(images, (padding,) * 4)
+    most_down, most_right = wide.shape[-2] - height, wide.shape[-1] - width
+    if min(most_down, most_right) < 0:
+        raise ValueError(
+            f"height and width must be at most {tuple(wide.shape[-2:])}, got {(height, width)}"
+        )
+    down = torch.randint(most_down + 1, (len(images),), generator=rng).tolist()
+    right = torch.randint(most_right + 1, (len(images),), generator=rng).tolist()
+    places = zip(wide, down, right, strict=True)
+    cut = [crop(image, top, left, height, width) for image, top, left in places]
+    return torch.stack(cut) if cut else wide[:, :height, :width]
+
+
+def flip(images: Shaped[Tensor, "*batch height width"]) -> Shaped[Tensor, "*batch height width"]:
+    r"""Exchange left and right.
+
+    Parameters
+    ----------
+    images : Tensor, shape (..., H, W)
+
+    Returns
+    -------
+    Tensor, shape (..., H, W)
+
+    Examples
+    --------
+    >>> flip(torch.tensor([[1, 2, 3]]))
+    tensor([[3, 2, 1]])
+    """
+    return images.flip(-1)

@@ -1,0 +1,173 @@
+r"""How alike two texts are: shingles, and signatures that are alike as often.
+
+The shingles of a text are all its pieces of k characters; the share that two texts have in
+common is their Jaccard similarity. A signature of fixed length, made of smallest hashes, keeps
+it: equal entries are as frequent as shingles in common (Broder 1997; Leskovec, Rajaraman &
+Ullman 2020, chapter 3).
+"""
+
+import hashlib
+from collections.abc import Collection, Hashable, Iterable
+
+import numpy as np
+from jaxtyping import Int64
+
+__all__ = ["collision_probability", "estimate_jaccard", "jaccard", "minhash", "shingles"]
+
+PRIME = 2**31 - 1  # products of two numbers below it fit into 64 bits
+
+
+def shingles(text: str, k: int = 5) -> set[str]:
+    r"""Return all pieces of k characters that follow one another.
+
+    Parameters
+    ----------
+    text : str
+    k : int
+        5 suits short messages; longer texts share pieces of 5 by chance, and need about 9.
+
+    Returns
+    -------
+    set of str
+        Of a text with fewer than k characters, the text; of an empty one, nothing.
+
+    Raises
+    ------
+    ValueError
+        If ``k`` is not above 0.
+
+    Examples
+    --------
+    >>> sorted(shingles("banana", 3))
+    ['ana', 'ban', 'nan']
+    """
+    if k < 1:
+        raise ValueError(f"k must be above 0, got {k}")
+    return {text[i : i + k] for i in range(max(1, len(text) - k + 1))} - {""}
+
+
+def jaccard(a: Collection[Hashable], b: Collection[Hashable]) -> float:
+    r"""Return the Jaccard similarity of two sets, :math:`|A \cap B| / |A \cup B|`.
+
+    Parameters
+    ----------
+    a, b : collection
+        Taken as sets.
+
+    Returns
+    -------
+    float
+        From 0 to 1; 1 for two empty sets, which are equal.
+
+    Examples
+    --------
+    >>> jaccard(shingles("banana", 3), shingles("bandana", 3))
+    0.3333333333333333
+    """
+    first, second = set(a), set(b)
+    union = first | second
+    return len(first & second) / len(union) if union else 1.0
+
+
+def minhash(
+    pieces: Iterable[str], n_hashes: int = 128, seed: int = 0
+) -> Int64[np.ndarray, " hashes"]:
+    r"""Return a signature: for each of n hash functions, the smallest hash of a piece.
+
+    A hash function puts all pieces in a random order. The first one of :math:`A \cup B` lies in
+    both sets with probability :math:`J(A, B)`, and then both have the same smallest hash. The
+    functions are :math:`h(x) = (a x + b) \bmod p` with random a and b (Carter & Wegman 1979).
+
+    Parameters
+    ----------
+    pieces : iterable of str
+        At least one.
+    n_hashes : int
+    seed : int
+        Signatures compare only if they were made with the same seed.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_hashes,)
+
+    Raises
+    ------
+    ValueError
+        If there are no pieces, or ``n_hashes`` is not above 0.
+
+    Examples
+    --------
+    >>> minhash(shingles("banana", 3), n_hashes=2).shape
+    (2,)
+    """
+    if n_hashes < 1:
+        raise ValueError(f"n_hashes must be above 0, got {n_hashes}")
+    x = np.array([_number(piece) for piece in sorted(set(pieces))], dtype=np.int64)
+    if not x.size:
+        raise ValueError("pieces must hold at least one")
+    rng = np.random.default_rng(seed)
+    a = rng.integers(1, PRIME, size=(n_hashes, 1))
+    b = rng.integers(PRIME, size=(n_hashes, 1))
+    return ((a * x + b) % PRIME).min(axis=1)
+
+
+def _number(piece: str) -> int:
+    """Return a number for a piece, the same in every process, unlike `hash`."""
+    digest = hashlib.blake2b(piece.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % PRIME
+
+
+def estimate_jaccard(a: Int64[np.ndarray, " hashes"], b: Int64[np.ndarray, " hashes"]) -> float:
+    r"""Return the share of equal entries of two signatures, an estimate of the similarity.
+
+    Its standard error is :math:`\sqrt{J (1 - J) / n}`.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (n,)
+        From `minhash`, with the same seed.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If they have different lengths.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"both signatures must have the same length, got {len(a)} and {len(b)}")
+    return float(np.mean(a == b))
+
+
+def collision_probability(similarity: float, bands: int = 32, rows: int = 4) -> float:
+    r"""Return how probably two texts are compared at all, :math:`1 - (1 - s^r)^b`.
+
+    A signature is cut into b bands of r rows. Two texts are compared if one band is equal, which
+    for a band has probability :math:`s^r`.
+
+    Parameters
+    ----------
+    similarity : float
+        Their Jaccard similarity s, from 0 to 1.
+    bands, rows : int
+        b and r. More rows let fewer dissimilar pairs through, more bands more of all.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If ``similarity`` is not from 0 to 1.
+
+    Examples
+    --------
+    >>> round(collision_probability(0.8), 4), round(collision_probability(0.2), 4)
+    (1.0, 0.05)
+    """
+    if not 0 <= similarity <= 1:
+        raise ValueError(f"similarity must be from 0 to 1, got {similarity}")
+    return 1 - (1 - similarity**rows) ** bands

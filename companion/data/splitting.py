@@ -1,0 +1,252 @@
+r"""Splitting: which rows a model learns from, and which it is judged by.
+
+Every function returns indices (NumPy arrays of int64, in ascending order): parts that have no
+row in common and together all rows. What must not be on two sides decides which one to take:
+nothing in particular (``random_split``), a class that would be missing (``stratified_split``),
+rows that belong together, such as one author's (``group_split``), the future (``time_split``).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "by_label",
+    "group_split",
+    "largest_first",
+    "random_split",
+    "shares",
+    "stratified_split",
+    "time_split",
+]
+
+USUAL = (0.8, 0.1, 0.1)  # training, development and test part
+Seed = int | Sequence[int] | None
+
+
+def shares(n: int, fractions: Sequence[float] = USUAL) -> list[int]:
+    r"""Share out n rows: whole numbers, as near to the fractions as can be.
+
+    Each part gets :math:`\lfloor n f_i \rfloor`, and what is left goes, one each, to those with
+    the largest remainders.
+
+    Parameters
+    ----------
+    n : int
+    fractions : sequence of float
+        Each above 0; they sum to 1.
+
+    Returns
+    -------
+    list of int
+        They sum to n.
+
+    Raises
+    ------
+    ValueError
+        If a fraction is not above 0 or they do not sum to 1.
+
+    Examples
+    --------
+    >>> shares(11, (0.8, 0.1, 0.1))
+    [9, 1, 1]
+    """
+    exact = np.asarray(fractions, dtype=np.float64)
+    if exact.size == 0 or not (exact > 0).all() or abs(exact.sum() - 1) > 1e-9:
+        raise ValueError(f"fractions must be above 0 and sum to 1, got {tuple(fractions)}")
+    exact = np.round(n * exact, 9)  # 0.7 * 10 is not quite 7
+    whole = np.floor(exact).astype(np.int64)
+    order = np.argsort(whole - exact, kind="stable")
+    whole[order[: n - whole.sum()]] += 1
+    return whole.tolist()
+
+
+def random_split(
+    n: int, fractions: Sequence[float] = USUAL, seed: Seed = 0
+) -> tuple[np.ndarray, ...]:
+    r"""Split n rows at random.
+
+    Parameters
+    ----------
+    n : int
+        How many rows there are.
+    fractions : sequence of float
+        How large the parts are.
+    seed : int
+        The same seed gives the same parts.
+
+    Returns
+    -------
+    tuple of ndarray
+
+    Raises
+    ------
+    ValueError
+        If a part would be empty.
+
+    Examples
+    --------
+    >>> [len(part) for part in random_split(10)]
+    [8, 1, 1]
+    """
+    order = np.random.default_rng(seed).permutation(n)
+    return _parts(np.split(order, np.cumsum(shares(n, fractions))[:-1]))
+
+
+def stratified_split(
+    labels: Sequence[Any] | np.ndarray, fractions: Sequence[float] = USUAL, seed: Seed = 0
+) -> tuple[np.ndarray, ...]:
+    r"""Split so that each class is shared out in the same way.
+
+    Parameters
+    ----------
+    labels : sequence
+        The class of each row.
+    fractions : sequence of float
+    seed : int
+
+    Returns
+    -------
+    tuple of ndarray
+        Of each class, a part holds its fraction, up to one row.
+
+    Raises
+    ------
+    ValueError
+        If a part would be empty.
+
+    Examples
+    --------
+    >>> train, test = stratified_split(["ham"] * 90 + ["spam"] * 10, (0.8, 0.2))
+    >>> (test >= 90).sum().item()  # of the 10 spam
+    2
+    """
+    rng = np.random.default_rng(seed)
+    parts: list[list[np.ndarray]] = [[] for _ in fractions]
+    for members in by_label(labels):
+        cuts = np.cumsum(shares(len(members), fractions))[:-1]
+        for part, some in zip(parts, np.split(rng.permutation(members), cuts), strict=True):
+            part.append(some)
+    return _parts([np.concatenate(part) for part in parts if part])
+
+
+def group_split(
+    groups: Sequence[Any] | np.ndarray, fractions: Sequence[float] = USUAL, seed: Seed = 0
+) -> tuple[np.ndarray, ...]:
+    r"""Split so that rows of one group stay together.
+
+    Whose sentences are in training must not be judged by: a model would be praised for knowing
+    the author. From the largest group on, each goes to the part that lacks most of its share.
+
+    Parameters
+    ----------
+    groups : sequence
+        What must stay together: the author, the patient, the English sentence of a pair.
+    fractions : sequence of float
+        Met as nearly as the groups' sizes allow.
+    seed : int
+
+    Returns
+    -------
+    tuple of ndarray
+        No group is in two of them.
+
+    Raises
+    ------
+    ValueError
+        If a part would be empty.
+
+    Examples
+    --------
+    >>> train, test = group_split(["ann", "bob", "ann", "cid"], (0.5, 0.5))
+    >>> train.tolist(), test.tolist()
+    ([0, 2], [1, 3])
+    """
+    lacking = np.array(shares(len(groups), fractions))
+    parts: list[list[np.ndarray]] = [[] for _ in lacking]
+    for members in largest_first(by_label(groups), seed):
+        chosen = int(np.argmax(lacking))
+        parts[chosen].append(members)
+        lacking[chosen] -= len(members)
+    return _parts([np.concatenate(part) if part else np.empty(0, np.int64) for part in parts])
+
+
+def time_split(
+    times: Sequence[Any] | np.ndarray, fractions: Sequence[float] = USUAL
+) -> tuple[np.ndarray, ...]:
+    r"""Split into past and future: every row of a part is earlier than every row of the next.
+
+    Parameters
+    ----------
+    times : sequence
+        Anything that can be sorted: numbers, dates.
+    fractions : sequence of float
+        Rows of the same time stay together, in the earlier part.
+
+    Returns
+    -------
+    tuple of ndarray
+
+    Raises
+    ------
+    ValueError
+        If a part would be empty.
+
+    Examples
+    --------
+    >>> past, future = time_split([2021, 2024, 2022, 2023], (0.5, 0.5))
+    >>> past.tolist(), future.tolist()
+    ([0, 2], [1, 3])
+    """
+    moments = np.asarray(times)
+    order = np.argsort(moments, kind="stable")
+    ordered = moments[order]
+    cuts = np.cumsum(shares(len(order), fractions))[:-1]
+    last = ordered[np.maximum(cuts - 1, 0)] if len(order) else ordered
+    return _parts(np.split(order, np.searchsorted(ordered, last, side="right")))
+
+
+# -- what all of them need -----------------------------------------------------------------------
+
+
+def by_label(labels: Sequence[Any] | np.ndarray) -> list[np.ndarray]:
+    r"""Return the rows of each label.
+
+    Parameters
+    ----------
+    labels : sequence
+
+    Returns
+    -------
+    list of ndarray of int64
+        Labels in the order in which they first occur.
+    """
+    rows: dict[Any, list[int]] = {}
+    for i, label in enumerate(labels):
+        rows.setdefault(label.item() if isinstance(label, np.generic) else label, []).append(i)
+    return [np.array(some, dtype=np.int64) for some in rows.values()]
+
+
+def largest_first(members: list[np.ndarray], seed: Seed) -> list[np.ndarray]:
+    r"""Sort groups by size; those of the same size stand in an order drawn at random.
+
+    Parameters
+    ----------
+    members : list of ndarray
+        The rows of each group.
+    seed : int
+
+    Returns
+    -------
+    list of ndarray
+    """
+    order = np.random.default_rng(seed).permutation(len(members))
+    return sorted((members[i] for i in order), key=len, reverse=True)
+
+
+def _parts(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    sizes = [len(part) for part in parts]
+    if not sizes or not min(sizes):
+        raise ValueError(f"each part must hold a row, got parts of {sizes}: too few to split so")
+    return tuple(np.sort(part).astype(np.int64) for part in parts)

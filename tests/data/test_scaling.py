@@ -1,0 +1,114 @@
+"""Scaling and standardisation against scikit-learn and the twin."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from companion import data
+from companion.reference import data as twin
+from tests.support import normal, seeds, shapes_vary, sizes
+from tests.verification import agree
+
+INTERVALS = st.sampled_from([(0.0, 1.0), (-1.0, 1.0), (2.5, 10.0)])
+
+
+@shapes_vary
+@given(rows=sizes, columns=sizes, seed=seeds, to=INTERVALS)
+def test_scale(rows, columns, seed, to):
+    x = normal(rows, columns, seed=seed, scale=5.0).numpy()
+    low, high = -7.0, 9.0
+    theirs = MinMaxScaler(to).fit(np.full((2, columns), [[low], [high]])).transform(x)
+    agree("scale", "scikit-learn", data.scale(x, low, high, to), theirs)
+    agree("scale", "NumPy twin", data.scale(x, low, high, to), twin.scale(x, low, high, to))
+    agree("scale, tensor", "NumPy twin", data.scale(torch.from_numpy(x), low, high, to), theirs)
+    agree("twin: scale", "scikit-learn", twin.scale(x, low, high, to), theirs)
+
+
+def test_scale_of_bytes():
+    x = np.arange(256, dtype=np.uint8)
+    expected = np.arange(256) / 255
+    for images in (x, torch.from_numpy(x)):
+        unit = data.scale(images, 0, 255)
+        assert str(unit.dtype).endswith("float32")
+        agree("scale", "by hand", unit, expected)
+        agree("scale", "by hand", data.scale(images, 0, 255, to=(-1, 1)), 2 * expected - 1)
+
+
+def test_scale_keeps_the_format():
+    for dtype in (torch.float32, torch.float64):
+        assert data.scale(torch.ones(2, dtype=dtype), 0, 2).dtype is dtype
+    assert data.scale(np.ones(2, np.float16), 0, 2).dtype == np.float16
+
+
+@pytest.mark.parametrize("bounds", [(1, 1), (2, 1)])
+def test_scale_of_an_empty_interval(bounds):
+    with pytest.raises(
+        ValueError, match=f"high must be above low, got {bounds[1]} and {bounds[0]}"
+    ):
+        data.scale(np.ones(1), *bounds)
+
+
+@shapes_vary
+@given(rows=st.integers(2, 9), columns=sizes, seed=seeds)
+def test_standardizer(rows, columns, seed):
+    train = normal(rows, columns, seed=seed, scale=4.0).numpy() + 3
+    test = normal(5, columns, seed=seed + 1).numpy()
+    ours, theirs = data.Standardizer().fit(train), StandardScaler().fit(train)
+    for x in (train, test):
+        agree("Standardizer.transform", "scikit-learn", ours.transform(x), theirs.transform(x))
+        agree("Standardizer.transform", "NumPy twin", ours.transform(x), twin.standardise(train, x))
+        agree("Standardizer.inverse", "scikit-learn", ours.inverse(x), theirs.inverse_transform(x))
+        agree("Standardizer.inverse", "by hand", ours.inverse(ours.transform(x)), x)
+        tensor = ours.transform(torch.from_numpy(x))
+        agree("Standardizer.transform, tensor", "scikit-learn", tensor, theirs.transform(x))
+    agree(
+        "twin: standardise", "scikit-learn", twin.standardise(train, test), theirs.transform(test)
+    )
+    assert ours.mean.shape == ours.std.shape == (columns,)
+
+
+def test_one_mean_for_all_pixels():
+    images = normal(4, 3, 2).numpy()
+    standardizer = data.Standardizer(overall=True).fit(images)
+    column = StandardScaler().fit_transform(images.reshape(-1, 1)).reshape(images.shape)
+    agree("Standardizer.transform", "scikit-learn", standardizer.transform(images), column)
+
+
+def test_standardizer_sees_only_what_it_is_fitted_on():
+    train, test = normal(50, 2).numpy(), normal(50, 2, seed=1).numpy() + 100
+    standardizer = data.Standardizer().fit(train)
+    before = standardizer.mean.copy()
+    assert standardizer.transform(test).mean() > 50
+    assert (standardizer.mean == before).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e9 + 0.3])
+def test_a_constant_feature_becomes_nothing(value):
+    train = np.full((7, 1), value)
+    standardizer = data.Standardizer().fit(train)
+    assert standardizer.std.tolist() == [1.0]
+    agree(
+        "Standardizer.transform", "by hand", standardizer.transform(train), np.zeros((7, 1)), 1e-6
+    )
+
+
+def test_standardizer_of_whole_numbers():
+    x = np.array([[0], [255]], dtype=np.uint8)
+    standardizer = data.Standardizer().fit(x)
+    for both in (x, torch.from_numpy(x)):
+        found = standardizer.transform(both)
+        assert str(found.dtype).endswith("float32")
+        agree("Standardizer.transform", "by hand", found, [[-1.0], [1.0]])
+
+
+def test_standardizer_without_data():
+    with pytest.raises(ValueError, match="nothing was fitted: call fit on the training part first"):
+        data.Standardizer().transform(np.ones((1, 1)))
+    with pytest.raises(ValueError, match="nothing was fitted"):
+        data.Standardizer().inverse(np.ones((1, 1)))
+    for x in (np.empty((0, 2)), np.array([[1.0], [np.nan]])):
+        with pytest.raises(ValueError, match="x must hold finite numbers, got an array of"):
+            data.Standardizer().fit(x)
