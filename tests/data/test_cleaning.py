@@ -180,10 +180,10 @@ def test_near_duplicates(threshold):
     some = notices()
     expected = twin.near_duplicates(some[:-1], threshold, 5)
     assert len(expected) >= {0.5: 100, 0.7: 100, 0.8: 20}.get(threshold, 1)
-    same("near_duplicates", "NumPy twin", data.near_duplicates(some, threshold), expected)
-    same(
-        "twin: near_duplicates", "near_duplicates", expected, data.near_duplicates(some, threshold)
-    )
+    bands = {"bands": 64, "rows": 2} if threshold == 0.5 else {}
+    found = data.near_duplicates(some, threshold, **bands)
+    same("near_duplicates", "NumPy twin", found, expected)
+    same("twin: near_duplicates", "near_duplicates", expected, found)
 
 
 def test_near_duplicates_compares_few_pairs(monkeypatch):
@@ -253,7 +253,7 @@ def test_what_was_not_garbled_cannot_be_mended():
         with pytest.raises(ValueError, match=f"'{text}' is not UTF-8 read as {wrong}"):
             data.mend_mojibake(text, wrong)
     with pytest.raises(ValueError, match="in UTF-8 cannot be read as gbk"):
-        data.garble("你好!é", "gbk")
+        data.garble("€", "gbk")
 
 
 @pytest.mark.parametrize(
