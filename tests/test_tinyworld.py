@@ -139,7 +139,7 @@ def test_a_story_s_probability_by_hand():
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_written_is_read_in_one_way(drawn, texts, language):
     back = [grammar.read(text) for text in texts[language]]
-    same("read", "what was written", back, drawn)
+    same("grammar.read", "what was written", back, drawn)
     which = LANGUAGES.index(language)
     for story in drawn[:300]:
         for sentence in grammar.sentences(story, language)[1:-1]:
