@@ -1,0 +1,39 @@
+"""Exercises of the chapter *Data and tokens*."""
+
+from exercises import Master
+from exercises.data_and_tokens import (
+    authors_apart,
+    bytes_of_chinese,
+    encode_word,
+    grammar_by_hand,
+    hidden_leak,
+    kappa_by_hand,
+    merges_by_hand,
+    signatures,
+)
+
+# What every answer may use without importing it.
+SETUP = """\
+import math
+import random
+from fractions import Fraction
+
+import numpy as np
+
+from companion import data, tokenizers
+"""
+
+MASTERS = [
+    Master(module.exercise, module.draw)
+    for module in (
+        kappa_by_hand,
+        authors_apart,
+        hidden_leak,
+        signatures,
+        merges_by_hand,
+        bytes_of_chinese,
+        encode_word,
+        grammar_by_hand,
+    )
+]
+EXERCISES = [master.variant() for master in MASTERS]

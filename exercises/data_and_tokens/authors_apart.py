@@ -1,0 +1,170 @@
+"""A split in which no author stands on both sides."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from exercises import Check, Exercise
+
+QUESTION = """
+`authors[i]` wrote row $i$. Write a split into a training and a test part in which no author stands on both sides and no row is lost. Take authors in random order into the test part until it holds at least {{share}} % of the *rows*, and stop there; the other authors are for training. The same seed gives the same split, another seed another one.
+"""
+STARTER = '''
+def split_authors(authors, seed):
+    """authors a list of names, one a row; SHARE of the rows are for testing
+
+    Return two lists of row numbers: training, test."""
+    ...
+'''
+HINT = "Shuffle the *authors*, not the rows: `random.Random(seed).shuffle(names)`. Sort the names first, since the order of a set differs from run to run."
+SOLUTION = """
+def split_authors(authors, seed):
+    names = sorted(set(authors))
+    random.Random(seed).shuffle(names)
+    chosen, rows = set(), 0
+    for name in names:
+        if rows >= SHARE * len(authors):
+            break
+        chosen.add(name)
+        rows += authors.count(name)
+    test = [i for i, name in enumerate(authors) if name in chosen]
+    train = [i for i, name in enumerate(authors) if name not in chosen]
+    return train, test
+"""
+EXPLANATION = """
+Rows of one author are alike, so a model that has seen some of them is judged too kindly by the others. What is drawn is therefore authors; what is counted is rows, since authors write unequally much. The test part is as large as asked for, or larger by less than its last author.
+"""
+WRONG_ANSWERS = {
+    "rows drawn": """
+        def split_authors(authors, seed):
+            rows = list(range(len(authors)))
+            random.Random(seed).shuffle(rows)
+            cut = math.ceil(SHARE * len(rows))
+            return sorted(rows[cut:]), sorted(rows[:cut])
+        """,
+    "a share of the authors": """
+        def split_authors(authors, seed):
+            names = sorted(set(authors))
+            random.Random(seed).shuffle(names)
+            chosen = names[: math.ceil(SHARE * len(names))]
+            test = [i for i, name in enumerate(authors) if name in chosen]
+            train = [i for i, name in enumerate(authors) if name not in chosen]
+            return train, test
+        """,
+    "the seed is not used": """
+        def split_authors(authors, seed):
+            chosen, rows = set(), 0
+            for name in sorted(set(authors)):
+                if rows >= SHARE * len(authors):
+                    break
+                chosen.add(name)
+                rows += authors.count(name)
+            test = [i for i, name in enumerate(authors) if name in chosen]
+            return [i for i in range(len(authors)) if i not in test], test
+        """,
+    "rows of authors on both sides dropped": """
+        def split_authors(authors, seed):
+            rows = list(range(len(authors)))
+            random.Random(seed).shuffle(rows)
+            test = rows[: math.ceil(SHARE * len(rows))]
+            known = {authors[i] for i in test}
+            train = [i for i in rows if i not in test and authors[i] not in known]
+            return sorted(train), sorted(test)
+        """,
+}
+
+
+def exercise(percent: int = 25, seed: int = 0) -> Exercise:
+    """Return the exercise in which `percent` of the rows are for testing."""
+    given = {"percent": percent, "seed": seed}
+    share = str(percent / 100)
+    return Exercise(
+        id="data-and-tokens-authors-apart",
+        title="Authors apart",
+        kind="code",
+        difficulty=2,
+        minutes=20,
+        points=4,
+        question=QUESTION,
+        starter=STARTER.replace("SHARE", share),
+        hint=HINT,
+        solution=SOLUTION.replace("SHARE", share),
+        explanation=EXPLANATION,
+        values={"share": percent},
+        visible=(Check(authors_are_apart, {"seed": seed}),),
+        hidden=(
+            Check(size_is_as_asked, given),
+            Check(authors_are_drawn_by_seed, {"seed": seed + 1}),
+        ),
+        wrong_answers={
+            mistake: code.replace("SHARE", share) for mistake, code in WRONG_ANSWERS.items()
+        },
+        public_solution=True,
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw how much is for testing, and the rows it is tried on."""
+    return {"percent": rng.choice((20, 30, 35, 40)), "seed": rng.randrange(10_000)}
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def unequal_authors(seed: int, n: int = 24) -> list[str]:
+    """Draw rows of authors of whom some write much and most write little."""
+    rng = random.Random(seed)
+    amounts = [1, 1, 1, 1, 1, 2, 2, 3, 5, 8, 13, 21][: n // 2] + [1] * (n - n // 2)
+    rows = [f"author {i}" for i, amount in enumerate(amounts) for _ in range(amount)]
+    rng.shuffle(rows)
+    return rows
+
+
+def split_of(split_authors, authors, seed):
+    """Return both parts as lists of numbers."""
+    train, test = split_authors(list(authors), seed)
+    return [int(i) for i in train], [int(i) for i in test]
+
+
+def authors_are_apart(split_authors, *, seed):
+    """Check that no row is lost and no author stands on both sides."""
+    authors = unequal_authors(seed)
+    train, test = split_of(split_authors, authors, seed)
+    assert sorted(train + test) == list(range(len(authors))), (
+        f"each of the {len(authors)} rows should stand in one of the two parts, once"
+    )
+    both = {authors[i] for i in train} & {authors[i] for i in test}
+    assert not both, f"{len(both)} authors stand on both sides, among them {min(both)}"
+
+
+def size_is_as_asked(split_authors, *, percent, seed):
+    """Check the size of the test part, for many seeds."""
+    authors = unequal_authors(seed)
+    wanted = percent / 100 * len(authors)
+    for i in range(20):
+        _, test = split_of(split_authors, authors, seed + i)
+        assert len(test) >= wanted, (
+            f"The test part holds {len(test)} of {len(authors)} rows, fewer than {percent} %: "
+            "count rows, not authors"
+        )
+        amounts = [sum(authors[i] == name for i in test) for name in {authors[i] for i in test}]
+        assert len(test) - max(amounts) < wanted, (
+            f"The test part holds {len(test)} of {len(authors)} rows; it was large enough before "
+            "its last author came in"
+        )
+
+
+def authors_are_drawn_by_seed(split_authors, *, seed):
+    """Check that the same seed draws the same, and that every author has a chance."""
+    authors = unequal_authors(seed)
+    first, again = (split_of(split_authors, authors, 7)[1] for _ in range(2))
+    assert sorted(first) == sorted(again), "the same seed should give the same split each time"
+    drawn = {authors[i] for s in range(60) for i in split_of(split_authors, authors, s)[1]}
+    assert len(drawn) > 0.8 * len(set(authors)), (
+        f"With 60 seeds only {len(drawn)} of {len(set(authors))} authors ever come into the test "
+        "part; which authors are taken should depend on the seed"
+    )
