@@ -29,7 +29,7 @@ HINT = "A character that no merge knows falls back to its bytes in UTF-8: one fo
 EXPLANATION = """
 {reasons}
 
-After training on a text that has it, {{{{phrase}}}} is one token: it is letters without a space between them, so the pattern takes it for one word, and merges join it. Nothing about Chinese is expensive; what is expensive is not to occur in training.
+After training on a text that has it, {{{{phrase}}}} is one token: it is letters without a space between them, so the pattern takes it for one word, and merges join it. What made it expensive was not that it is Chinese, but that training never saw it: then each character falls back to its bytes.
 """
 ENGLISH = (
     "the dog saw the red house and the dog ran to the house",

@@ -23,11 +23,11 @@ HINT = "Count each pair of neighbours as often as its words occur. After a merge
 EXPLANATION = """
 At first {{first}} is the most frequent pair, {{first_count}} times; then, counted anew, {{second}}, {{second_count}} times; then {{third}}, {{third_count}} times. The new word is cut into its letters and the merges are replayed in the order in which they were learnt: *{{tokens}}*. Nothing else is looked at, least of all which piece would be the longest.
 """
-PAGE = {"hug": 10, "pug": 5, "pun": 12, "bun": 4, "hugs": 5}
+PAGE = {"tin": 4, "bin": 6, "bit": 11, "lit": 9, "tins": 5}
 LETTERS = ("bdfghlmnprst", "aeiou")
 
 
-def exercise(words: dict[str, int] | None = None, new: str = "mugs") -> Exercise:
+def exercise(words: dict[str, int] | None = None, new: str = "habit") -> Exercise:
     """Return the exercise for `words` with their counts, and a `new` word."""
     words = words or PAGE
     merges, counts = _learn(words)
