@@ -8,6 +8,7 @@ Ullman 2020, chapter 3).
 
 import hashlib
 from collections.abc import Collection, Hashable, Iterable
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Int64
@@ -105,12 +106,18 @@ def minhash(
     x = np.array([_number(piece) for piece in sorted(set(pieces))], dtype=np.int64)
     if not x.size:
         raise ValueError("pieces must hold at least one")
-    rng = np.random.default_rng(seed)
-    a = rng.integers(1, PRIME, size=(n_hashes, 1))
-    b = rng.integers(PRIME, size=(n_hashes, 1))
+    a, b = _functions(n_hashes, seed)
     return ((a * x + b) % PRIME).min(axis=1)
 
 
+@lru_cache(maxsize=16)
+def _functions(n_hashes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a and b of each hash function; all texts of one search share them."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(1, PRIME, size=(n_hashes, 1)), rng.integers(PRIME, size=(n_hashes, 1))
+
+
+@lru_cache(maxsize=2**18)
 def _number(piece: str) -> int:
     """Return a number for a piece, the same in every process, unlike `hash`."""
     digest = hashlib.blake2b(piece.encode("utf-8", "surrogatepass"), digest_size=8).digest()
