@@ -97,8 +97,10 @@ class Standardizer:
         values = np.asarray(x, dtype=np.float64)
         if values.size == 0 or not np.isfinite(values).all():
             raise ValueError(f"x must hold finite numbers, got an array of {values.shape}")
-        constant = values.max(axis=self.axis) == values.min(axis=self.axis)
-        self.mean = values.mean(axis=self.axis)
+        largest = values.max(axis=self.axis)
+        constant = largest == values.min(axis=self.axis)
+        # A mean of equal numbers need not be that number, to the last bit.
+        self.mean = np.where(constant, largest, values.mean(axis=self.axis))
         self.std = np.where(constant, 1.0, values.std(axis=self.axis))
         return self
 

@@ -189,7 +189,7 @@ def test_every_pair_is_swapped_equally_often():
     assert len(found) == 6
     error = math.sqrt(1 / 6 * 5 / 6 / 6000)
     shares = [count / 6000 for count in found.values()]
-    agree("swap_words", "probability", shares, [1 / 6] * 6, 5 * error, limit="1/√n")
+    agree("swap_words", "probability", np.array(shares), [1 / 6] * 6, 5 * error, limit="1/√n")
 
 
 @pytest.mark.verifies("delete_words", "keeps the order and at least one word")
@@ -210,7 +210,7 @@ def test_words_are_deleted_with_their_probability():
     words = [str(i) for i in range(20_000)]
     kept = len(data.delete_words(words, 0.3, random.Random(0))) / len(words)
     error = math.sqrt(0.3 * 0.7 / len(words))
-    agree("delete_words", "probability", kept, 0.7, 4 * error, limit="1/√n")
+    agree("delete_words", "probability", np.float64(kept), 0.7, 4 * error, limit="1/√n")
 
 
 @pytest.mark.verifies("insert_words", "adds n words of the sentence, and keeps its order")
