@@ -72,7 +72,7 @@ def download(
         If what came is another file.
     """
     transfer = _Transfer(address, part, size, report)
-    most, failures = 0, 0
+    most, failures, spoilt = 0, 0, 0
     while True:
         resumed = transfer.have
         try:
@@ -88,7 +88,8 @@ def download(
             os.replace(part, target)
             return
         transfer.begin_anew()
-        if not resumed:  # a part of something else is no reason to doubt the server
+        spoilt += not resumed  # a part of something else is no reason to doubt the server
+        if spoilt == 2:  # bytes may be spoilt on their way, but hardly twice
             raise ValueError(f"what came is another file: its SHA-256 is not {digest}")
 
 

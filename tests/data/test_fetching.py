@@ -80,6 +80,7 @@ RECOVERIES = {
     "cut before the first byte": (["cut 0", "whole"], [None, None]),
     "hangs up without a word": (["silent", "whole"], [None, None]),
     "falls asleep in the middle": ([f"stall {HALF}", "whole"], [None, f"bytes={HALF}-"]),
+    "spoilt on the way, once": (["wrong", "whole"], [None, None]),
     "busy, then recovers": (["status 503", "status 502", "whole"], [None] * 3),
     "busy in the middle": (
         [f"cut {HALF}", "status 503", "whole"],
@@ -160,11 +161,11 @@ FAILURES = {
     "always busy": (["status 503"], "the server said 503", downloading.ATTEMPTS),
     "always cut at the same place": ([f"cut {HALF}"], "the connection was cut after", 4),
     "always cut, no ranges": ([f"norange {HALF}"], "the connection was cut after", 4),
-    "other bytes": (["wrong"], "what came is another file", 1),
+    "other bytes": (["wrong"], "what came is another file", 2),
     "a page that asks for a password": (["portal"], "has 26 bytes, expected 204,800", 1),
     "begins elsewhere": (["elsewhere"], "the server sent bytes from 7 on", 1),
     "does not say where it begins": ([f"cut {HALF}", "mute"], "did not say which", 2),
-    "other bytes after a cut": (["cut 1000", "wrong"], "what came is another file", 3),
+    "other bytes after a cut": (["cut 1000", "wrong"], "what came is another file", 4),
     "hangs up, always": (["silent"], "the connection was cut", downloading.ATTEMPTS),
 }
 
