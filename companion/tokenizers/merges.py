@@ -83,19 +83,18 @@ def _apply(
     pair: Pair, words: list[tuple[Word, int]], totals: Counter[Pair], where: dict[Pair, set[int]]
 ) -> set[Pair]:
     """Join a pair in all words that contain it; return the pairs whose count has changed."""
-    changed: set[Pair] = set()
+    change: Counter[Pair] = Counter()
     for i in where.pop(pair):
         parts, count = words[i]
         joined = join(parts, pair)
         for old in pairwise(parts):
-            totals[old] -= count
-            changed.add(old)
+            change[old] -= count
         for new in pairwise(joined):
-            totals[new] += count
+            change[new] += count
             where[new].add(i)
-            changed.add(new)
         words[i] = joined, count
-    return changed
+    totals.update(change)
+    return {other for other, difference in change.items() if difference}
 
 
 def split_bytes(word: bytes) -> Word:
