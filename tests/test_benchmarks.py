@@ -5,7 +5,7 @@ import json
 import nbformat
 import pytest
 
-from benchmarks import attention_recall, losses_floor, records
+from benchmarks import attention_recall, data_floor, data_speed, losses_floor, records
 
 NUMBERS = {3: "three", 5: "five", 10: "ten"}
 
@@ -107,3 +107,38 @@ def test_only_the_tagged_cells_run_and_nothing_is_shown(chapter, capsys):
 def test_a_cell_that_is_not_there_is_told(chapter, imports, tag):
     with pytest.raises(ValueError, match=f"needs a cell '{imports}' and cells tagged '{tag}'"):
         records.chapter_code(chapter, imports, tag, y=9)
+
+
+def test_the_counts_of_stories_in_data_and_tokens_are_the_recorded_ones():
+    record = json.loads(data_floor.RESULT.read_text(encoding="utf-8"))
+    (run,) = record["runs"]
+    assert min(run["hero_above_floor"]["values"]) > 0
+    assert (
+        f"Over {NUMBERS[len(record['seeds'])]} seeds windows of {NUMBERS[5]} tokens ended "
+        f"{within(run['window_above_floor'], 1)} nats above the floor of the stories held back, "
+        f"and with the hero {within(run['hero_above_floor'], 1)}, within a minute on two CPU "
+        f"threads"
+    ) in quoted(data_floor.CHAPTER)
+    assert record["machine"].startswith("CPU, 2 threads")
+    assert run["seconds"]["mean"] < 60
+
+
+def test_the_counts_of_stories_were_recorded_with_the_settings_in_the_chapter():
+    record = json.loads(data_floor.RESULT.read_text(encoding="utf-8"))
+    cells = nbformat.read(data_floor.CHAPTER, as_version=4).cells
+    names = {}
+    exec(next(cell.source for cell in cells if cell.id == "data-settings"), names)
+    assert record["settings"] == vars(names["Settings"]()) == {**record["settings"], "order": 5}
+
+
+def test_the_speed_in_data_and_tokens_is_the_recorded_one():
+    record = json.loads(data_speed.RESULT.read_text(encoding="utf-8"))
+    (run,) = record["runs"]
+    assert record["text"] == "tinyshakespeare"
+    assert record["sizes"] == {"bytes": 1_115_394, "vocab_size": 8000, "stories": 100_000}
+    assert (
+        f"One megabyte of Shakespeare becomes 8,000 tokens in {run['bpe_seconds']['mean']:.1f} "
+        f"seconds, {run['times_slower_than_tokenizers']['mean']:.1f} times as long as the library "
+        f"`tokenizers` takes in Rust"
+    ) in quoted(data_floor.CHAPTER)
+    assert run["stories_seconds"]["mean"] < 10

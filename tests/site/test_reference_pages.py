@@ -51,7 +51,7 @@ def markdown(chapter: Path) -> str:
 COMMON = {
     *("frac", "tfrac", "sqrt", "sum", "prod", "int", "partial", "nabla", "top", "infty", "pi", "e"),
     *("ln", "log", "exp", "sin", "cos", "tan", "max", "min", "arg"),
-    *("cdot", "times", "odot", "approx", "le", "ge", "ne", "in", "to", "sim", "mid"),
+    *("cdot", "times", "odot", "approx", "le", "ge", "ne", "in", "to", "sim", "mid", "cap", "cup"),
     *("hat", "tilde"),
     *("left", "right", "big", "Big", "bigl", "bigr", "quad", "qquad", "dots", "ldots", "cdots"),
 }
