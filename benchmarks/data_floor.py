@@ -6,10 +6,12 @@ what is measured is what is printed there. Run from the repository's root:
     python -m benchmarks.data_floor [--seeds 5]
 """
 
+import math
 from typing import Any
 
 from benchmarks import records
 from companion import device
+from companion.tinyworld import TinyWorld
 
 CHAPTER = records.chapter("data-and-tokens")
 RESULT = records.RESULTS / "data_floor.json"
@@ -17,7 +19,7 @@ RESULT = records.RESULTS / "data_floor.json"
 
 def chapter_code() -> dict[str, Any]:
     """Run the chapter's cells that define the experiment, and return what they define."""
-    return records.chapter_code(CHAPTER, "data-imports", "floor")
+    return records.chapter_code(CHAPTER, "data-imports", "floor", math=math, TinyWorld=TinyWorld)
 
 
 def main() -> None:
