@@ -100,6 +100,106 @@ def test_muon_is_torch_s_as_far_as_torch_s_sixteen_bits_go():
     agree("Muon", "torch", path, theirs, 0.02, limit="bfloat16")
 
 
+GROUPS = {
+    "SGD": ({"lr": 0.1, "momentum": 0.9}, {"lr": 0.02, "momentum": 0.5, "weight_decay": 0.2}),
+    "Adam": ({"lr": 0.05}, {"lr": 0.01, "betas": (0.5, 0.7), "weight_decay": 0.3}),
+    "AdamW": ({"lr": 0.05, "weight_decay": 0.3}, {"lr": 0.01, "weight_decay": 0.0}),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_one_optimiser_a_group_is_torch_s_one_with_groups(name):
+    """The biases and the weights of one network, each with settings of their own."""
+    x, y = normal(16, 3, seed=1), normal(16, 2, seed=2)
+    weights, biases = GROUPS[name]
+    sets = []
+    for ours in (True, False):
+        parameters = [leaf(3, 4, seed=3), leaf(4, 2, seed=5), leaf(4, seed=4), leaf(2, seed=6)]
+        w, v, b, c = parameters
+        groups = [{"params": [w, v], **weights}, {"params": [b, c], **biases}]
+        make = getattr(optim if ours else torch.optim, name)
+        optimizers = (
+            [make([w, v], **weights), make([b, c], **biases)] if ours else [make(groups)]
+        )
+        for _ in range(STEPS):
+            for parameter in parameters:
+                parameter.grad = None
+            ((torch.tanh(x @ w + b) @ v + c - y) ** 2).mean().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+        sets.append(parameters)
+    for a, b in zip(*sets, strict=True):
+        agree(name, "torch", a.detach(), b.detach(), 1e-12)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_rate_that_changes_at_every_step(name):
+    ours, theirs, keywords = PAIRS[name]
+    a, b = leaf(3, 2), leaf(3, 2)
+    mine, torchs = ours([a], **keywords), theirs([b], **keywords)
+    for step, grad in enumerate(gradients(3, 2)):
+        rate = optim.warmup_cosine(step, 0.1, 4, STEPS)
+        mine.lr = torchs.param_groups[0]["lr"] = rate
+        for parameter, optimizer in ((a, mine), (b, torchs)):
+            parameter.grad = grad.clone()
+            optimizer.step()
+        agree(ours.__name__, "torch", a.detach(), b.detach(), 1e-12)
+
+
+def published_muon(theta, grads, lr, momentum, decay):
+    """Jordan et al. (2024), as printed there, in float64: Nesterov momentum, five iterations."""
+    path, buffer = [], np.zeros_like(theta)
+    for g in grads:
+        buffer = buffer + (1 - momentum) * (g - buffer)  # buf.lerp_(g, 1 - momentum)
+        x = g + momentum * (buffer - g)  # g.lerp(buf, momentum)
+        transposed = x.shape[0] > x.shape[1]
+        x = x.T if transposed else x
+        x = x / np.linalg.norm(x)
+        for _ in range(5):
+            gram = x @ x.T
+            x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        x = x.T if transposed else x
+        theta = theta * (1 - lr * decay)
+        theta = theta - lr * max(1, theta.shape[0] / theta.shape[1]) ** 0.5 * x
+        path.append(theta)
+    return np.stack(path)
+
+
+@shapes_vary
+@given(rows=sizes, columns=sizes, seed=seeds, decay=st.sampled_from([0.0, 0.3]))
+def test_each_step_of_muon_is_the_published_formula(rows, columns, seed, decay):
+    grads = gradients(rows, columns, seed=seed)
+    theta = leaf(rows, columns, seed=seed)
+    start = theta.detach().numpy().copy()
+    path = walk(optim.Muon([theta], lr=0.02, momentum=0.9, weight_decay=decay), theta, grads)
+    expected = published_muon(start, [g.numpy() for g in grads], 0.02, 0.9, decay)
+    agree("Muon", "Jordan et al. (2024)", path, expected, 1e-12)
+
+
+def test_muon_turns_with_the_valley_and_adam_does_not():
+    """In the valley of a matrix, turned by Q on the right and P on the left, as in the chapter."""
+    turn = [torch.linalg.qr(normal(6, 6, seed=seed))[0] for seed in (1, 2)]
+    curvature = torch.logspace(0, -2, 6, dtype=torch.float64)
+
+    def end(make, left, right):
+        w = (left @ normal(6, 6, seed=3) @ right).requires_grad_()
+        optimizer = make([w])
+        for _ in range(10):
+            optimizer.zero_grad()
+            ((w @ right.T) ** 2 * curvature).sum().backward()
+            optimizer.step()
+        return left.T @ w.detach() @ right.T
+
+    straight = [torch.eye(6, dtype=torch.float64)] * 2
+    for name, make, follows in (
+        ("SGD", lambda p: optim.SGD(p, 0.1, 0.9), True),
+        ("Muon", lambda p: optim.Muon(p, 0.1), True),
+        ("Adam", lambda p: optim.Adam(p, 0.1), False),
+    ):
+        difference = (end(make, *straight) - end(make, *turn)).abs().max()
+        assert bool(difference < 1e-8) is follows, name
+
+
 # -- against the twins ---------------------------------------------------------------------------
 
 

@@ -52,7 +52,7 @@ COMMON = {
     *("frac", "tfrac", "sqrt", "sum", "prod", "int", "partial", "nabla", "top", "infty", "pi", "e"),
     *("ln", "log", "exp", "sin", "cos", "tan", "max", "min", "arg"),
     *("cdot", "times", "odot", "approx", "le", "ge", "ne", "in", "to", "sim", "mid", "cap", "cup"),
-    *("hat", "tilde"),
+    *("hat", "tilde", "overline", "lVert", "rVert", "leftarrow"),
     *("left", "right", "big", "Big", "bigl", "bigr", "quad", "qquad", "dots", "ldots", "cdots"),
 }
 DISPLAY = re.compile(r"\$\$(.*?)\$\$", re.DOTALL)
