@@ -1,0 +1,179 @@
+"""Clipping by the length of the whole gradient, in numbers that may be very large."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import numpy as np
+
+from exercises import Check, Exercise
+
+QUESTION = """
+Clip a gradient in NumPy. It comes as a list of arrays, one for each parameter, of any shape; `None` stands for a parameter without a gradient. Taken as *one* vector, it may be at most {{longest}} long. Return the new list and the length before. After a bad batch there are numbers of 1e30 in it, in float32, and they must not become anything but a short step in the right direction.
+"""
+STARTER = '''
+def clip_together(gradients):
+    """gradients: a list of arrays, some of them None
+
+    Return a list like it, and the length before."""
+    ...
+'''
+HINT = "What is the square of 1e30, and how large may a float32 be? And what should happen to a gradient that is short, or zero everywhere?"
+SOLUTION = """
+def clip_together(gradients):
+    there = [g.astype(np.float64) for g in gradients if g is not None]
+    length = math.sqrt(sum((g**2).sum() for g in there))
+    scale = LONGEST / max(length, LONGEST)
+    clipped = [None if g is None else scale * g for g in gradients]
+    return clipped, length
+"""
+EXPLANATION = r"""
+The squares of all numbers of all arrays are added up before the one root is taken, in float64, where $10^{60}$ has room. Dividing by the length or by what is allowed, whichever is more, leaves a short gradient alone and a zero one without a division by 0. Every array is multiplied by the *same* number: only so does the direction stay, and with it what was learnt about which parameters matter.
+"""
+WRONG_ANSWERS = {
+    "each parameter by itself": """
+        def clip_together(gradients):
+            clipped, squares = [], 0.0
+            for g in gradients:
+                if g is not None:
+                    length = np.linalg.norm(g.astype(np.float64))
+                    squares += length**2
+                    g = g * (LONGEST / max(length, LONGEST))
+                clipped.append(g)
+            return clipped, math.sqrt(squares)
+        """,
+    "each number by itself": """
+        def clip_together(gradients):
+            there = [g.astype(np.float64) for g in gradients if g is not None]
+            clipped = [g if g is None else g.clip(-LONGEST, LONGEST) for g in gradients]
+            return clipped, math.sqrt(sum((g**2).sum() for g in there))
+        """,
+    "short gradients are lengthened": """
+        def clip_together(gradients):
+            there = [g.astype(np.float64) for g in gradients if g is not None]
+            length = math.sqrt(sum((g**2).sum() for g in there)) + 1e-12
+            return [g if g is None else g * (LONGEST / length) for g in gradients], length
+        """,
+    "squares in float32": """
+        def clip_together(gradients):
+            with np.errstate(over="ignore"):
+                squares = sum((g**2).sum() for g in gradients if g is not None)
+            length = math.sqrt(squares)
+            scale = LONGEST / max(length, LONGEST)
+            return [g if g is None else g * scale for g in gradients], length
+        """,
+    "the sum of the lengths": """
+        def clip_together(gradients):
+            there = [g.astype(np.float64) for g in gradients if g is not None]
+            length = sum(np.linalg.norm(g) for g in there)
+            scale = LONGEST / max(length, LONGEST)
+            return [g if g is None else g * scale for g in gradients], length
+        """,
+}
+
+
+def exercise(seed: int = 0, longest: float = 1.0) -> Exercise:
+    """Return the exercise in which a gradient may be `longest` long."""
+    given = [{"seed": seed + i, "longest": longest} for i in range(3)]
+    return Exercise(
+        id="optimisation-clip-together",
+        title="Shorter, but straight on",
+        kind="code",
+        difficulty=2,
+        minutes=20,
+        points=4,
+        question=QUESTION,
+        starter=STARTER,
+        hint=HINT,
+        solution=SOLUTION.replace("LONGEST", str(longest)),
+        explanation=EXPLANATION,
+        values={"longest": longest},
+        visible=(Check(length_is_that_of_one_vector),),
+        hidden=(
+            Check(long_gradients_keep_their_direction, given[0]),
+            Check(short_gradients_stay, given[1]),
+            Check(huge_gradients_become_short, given[2]),
+        ),
+        wrong_answers={
+            mistake: code.replace("LONGEST", str(longest))
+            for mistake, code in WRONG_ANSWERS.items()
+        },
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw numbers, and how long a gradient may be."""
+    return {"seed": rng.randrange(10_000), "longest": rng.choice((0.1, 0.25, 0.5, 2.0, 5.0))}
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def drawn_gradients(seed: int, length: float):
+    """Draw gradients of several shapes, with one missing, that are `length` long together."""
+    rng = np.random.default_rng(seed)
+    arrays = [rng.standard_normal(shape) for shape in ((3, 4), (4,), (), (2, 1, 5))]
+    scale = length / math.sqrt(sum((g**2).sum() for g in arrays))
+    arrays = [np.asarray(scale * g, dtype=np.float32) for g in arrays]
+    return [*arrays[:2], None, *arrays[2:]]
+
+
+SAME_FACTOR = "all should be multiplied by the same number, so that the direction stays"
+
+
+def compare_clipped(clip_together, gradients, scale, length, what, why):
+    """Compare with every array times the same number."""
+    clipped, told = clip_together([None if g is None else g.copy() for g in gradients])
+    kept = [g is None for g in clipped]
+    assert kept == [g is None for g in gradients], (
+        f"{what} there should be an array for each array, and None where None was"
+    )
+    assert abs(float(told) / length - 1) < 1e-4, (
+        f"{what} the length before should not be {float(told):.6g}: of all numbers taken together"
+    )
+    for new, old in zip(clipped, gradients, strict=True):
+        if old is not None:
+            assert np.shape(new) == old.shape, f"{what} a shape changed to {np.shape(new)}"
+            error = np.abs(np.asarray(new, dtype=np.float64) - scale * old.astype(np.float64)).max()
+            assert error < 1e-4 * scale * length, (
+                f"{what} not every array is what it should be: {why}"
+            )
+
+
+def length_is_that_of_one_vector(clip_together):
+    """Try a gradient of 3 and 4 in two arrays, and one of zeros."""
+    _, length = clip_together([np.array([3.0]), None, np.array([[4.0]])])
+    assert abs(float(length) - 5) < 1e-6, (
+        f"The gradient (3, 4) is 5 long, in however many arrays it comes; got {float(length):g}"
+    )
+    (zeros,), _ = clip_together([np.zeros(2)])
+    assert np.isfinite(zeros).all(), "A gradient of zeros should stay one, without 0 divided by 0"
+
+
+def long_gradients_keep_their_direction(clip_together, *, seed, longest):
+    """Try a gradient that is too long, though no array is by itself."""
+    for times in (1.1, 7.0):
+        length = times * longest
+        gradients = drawn_gradients(seed, length)
+        compare_clipped(
+            clip_together, gradients, 1 / times, length, "With a long gradient", SAME_FACTOR
+        )
+
+
+def short_gradients_stay(clip_together, *, seed, longest):
+    """Try a gradient that is short enough."""
+    gradients = drawn_gradients(seed, 0.9 * longest)
+    what, why = "With a short gradient", "what is short enough already stays as it is"
+    compare_clipped(clip_together, gradients, 1.0, 0.9 * longest, what, why)
+
+
+def huge_gradients_become_short(clip_together, *, seed, longest):
+    """Try numbers of 1e30."""
+    gradients = drawn_gradients(seed, 1e30)
+    what = "With numbers of 1e30 in float32"
+    compare_clipped(clip_together, gradients, longest / 1e30, 1e30, what, SAME_FACTOR)

@@ -1,0 +1,140 @@
+"""Warm-up and cosine in which no step is wasted."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+from exercises import Check, Exercise
+
+QUESTION = r"""
+The companion's warm-up begins with a rate of 0, a step that changes nothing. Write a schedule for the steps $0, \dots, \text{total} - 1$ that wastes none. The rate rises by equal amounts over the `warmup` steps, of which the last has the rate `peak`. Then it falls along half a cosine, so that the very last step has `peak` divided by {{part}}.
+"""
+STARTER = '''
+def landing_rate(step, peak, warmup, total):
+    """Return the learning rate of a step, counted from 0."""
+    ...
+'''
+HINT = "How many steps lie behind you when this one is done? The cosine goes on where the warm-up ends, and falls from the peak to the floor, not to 0."
+SOLUTION = """
+def landing_rate(step, peak, warmup, total):
+    done = step + 1  # when this step is over
+    if done <= warmup:
+        return peak * done / warmup
+    share = (done - warmup) / (total - warmup)
+    floor = peak / PART
+    return floor + (peak - floor) * (1 + math.cos(math.pi * share)) / 2
+"""
+EXPLANATION = r"""
+Counting from 1 makes the first step `peak / warmup` and step number `warmup` the peak. Of the rest, the share that is done runs up to 1 at the last step, where the cosine is $-1$ and the floor is all that is left. Whether a schedule is off by one is seen at its ends: print the first two rates, those around the peak, and the last.
+"""
+WRONG_ANSWERS = {
+    "a first step of nothing": """
+        def landing_rate(step, peak, warmup, total):
+            return optim.warmup_cosine(step, peak, warmup, total, peak / PART)
+        """,
+    "the cosine begins with the warm-up": """
+        def landing_rate(step, peak, warmup, total):
+            if step < warmup:
+                return peak * (step + 1) / warmup
+            share = (step + 1) / total
+            return peak / PART + (peak - peak / PART) * (1 + math.cos(math.pi * share)) / 2
+        """,
+    "the floor comes on top": """
+        def landing_rate(step, peak, warmup, total):
+            if step < warmup:
+                return peak * (step + 1) / warmup
+            share = (step + 1 - warmup) / (total - warmup)
+            return peak / PART + peak * (1 + math.cos(math.pi * share)) / 2
+        """,
+    "the floor cuts the cosine off": """
+        def landing_rate(step, peak, warmup, total):
+            if step < warmup:
+                return peak * (step + 1) / warmup
+            share = (step + 1 - warmup) / (total - warmup)
+            return max(peak / PART, peak * (1 + math.cos(math.pi * share)) / 2)
+        """,
+    "a straight line": """
+        def landing_rate(step, peak, warmup, total):
+            if step < warmup:
+                return peak * (step + 1) / warmup
+            return peak - (peak - peak / PART) * (step + 1 - warmup) / (total - warmup)
+        """,
+}
+SHAPES = ((0.5, 3, 11), (0.02, 4, 8), (1.0, 10, 40), (0.3, 2, 9))
+
+
+def exercise(part: int = 10, shape: int = 0) -> Exercise:
+    """Return the exercise in which the last rate is the peak over `part`."""
+    given = {"part": part, "shapes": SHAPES[shape:] + SHAPES[:shape]}
+    return Exercise(
+        id="optimisation-landing",
+        title="Take off and land",
+        kind="code",
+        difficulty=1,
+        minutes=15,
+        points=3,
+        question=QUESTION,
+        starter=STARTER,
+        hint=HINT,
+        solution=SOLUTION.replace("PART", str(part)),
+        explanation=EXPLANATION,
+        values={"part": part},
+        visible=(Check(no_rate_is_zero),),
+        hidden=(Check(ends_are_right, given), Check(landing_is_a_cosine, given)),
+        wrong_answers={
+            mistake: code.replace("PART", str(part)) for mistake, code in WRONG_ANSWERS.items()
+        },
+        public_solution=True,
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw by how much the last rate is lower than the peak."""
+    return {"part": rng.choice((4, 5, 20, 50, 100)), "shape": rng.randrange(4)}
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def no_rate_is_zero(landing_rate):
+    """Check that every rate lies above 0 and none above the peak."""
+    for step in range(12):
+        rate = float(landing_rate(step, 0.6, 4, 12))
+        assert 0 < rate <= 0.6 + 1e-9, (
+            f"Every rate should lie above 0 and at most at the peak of 0.6, but that of step {step} "
+            f"(warmup 4, total 12) is {rate:g}"
+        )
+
+
+def ends_are_right(landing_rate, *, part, shapes):
+    """Check the first rate, the peak and the last, for several lengths."""
+    for peak, warmup, total in shapes:
+        where = f"with a peak of {peak}, {warmup} steps of warm-up and {total} in all"
+        places = {0: peak / warmup, warmup - 1: peak, total - 1: peak / part}
+        for step, right in places.items():
+            got = float(landing_rate(step, peak, warmup, total))
+            assert abs(got - right) < 1e-9, (
+                f"The rate of step {step} should not be {got:.6g} {where}: which steps are the "
+                "first, the last of the warm-up, and the last of all?"
+            )
+
+
+def landing_is_a_cosine(landing_rate, *, part, shapes):
+    """Check all rates, by how much each has lost of what there is to lose."""
+    for peak, warmup, total in shapes:
+        height = peak - peak / part
+        for step in range(total):
+            got = float(landing_rate(step, peak, warmup, total))
+            turned = max(0.0, math.pi * (step + 1 - warmup) / (total - warmup))
+            lost = height * math.sin(turned / 2) ** 2 if turned else peak - got
+            rising = abs(got - peak * (step + 1) / warmup) < 1e-9
+            assert rising if step < warmup else abs(peak - got - lost) < 1e-9, (
+                f"The rate of step {step} should not be {got:.6g} with a peak of {peak}, {warmup} "
+                f"steps of warm-up and {total} in all: it should rise in equal steps and fall "
+                "along half a cosine"
+            )

@@ -1,0 +1,200 @@
+"""Early stopping with patience."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+
+from exercises import Check, Exercise
+
+QUESTION = """
+After each epoch there is a validation loss. An epoch is *better* if its loss lies more than {{least}} below the lowest of those called better so far; the first epoch always is. Training stops after `patience` epochs in a row that are not better, or when the losses end. Return which epoch's weights to keep, the last better one, and which epoch was the last to be trained, both counted from 0. A loss of `nan` is never better.
+"""
+STARTER = '''
+def stop_early(validation_losses, patience):
+    """Return the epoch to keep, and the last epoch that was trained."""
+    ...
+'''
+HINT = "Go through the losses once, as training does: no peeking at what comes after the stop. What must be remembered?"
+SOLUTION = """
+def stop_early(validation_losses, patience):
+    best = 0
+    for epoch, loss in enumerate(validation_losses):
+        if loss < validation_losses[best] - LEAST:
+            best = epoch
+        elif epoch - best == patience:
+            return best, epoch
+    return best, len(validation_losses) - 1
+"""
+EXPLANATION = r"""
+Only the best epoch must be remembered; how long ago it was is the difference of two numbers. A validation loss is noisy, so that it often rises once before it falls on: whoever compares with the *previous* epoch stops at noise, or never. And what is kept is the best epoch's weights, not the last one's, which were trained `patience` epochs too long. Every comparison with `nan` is false, so a loss of `nan` counts as not better without a word.
+"""
+WRONG_ANSWERS = {
+    "compared with the epoch before": """
+        def stop_early(validation_losses, patience):
+            best, waited = 0, 0
+            for epoch in range(1, len(validation_losses)):
+                if validation_losses[epoch] < validation_losses[epoch - 1] - LEAST:
+                    best, waited = epoch, 0
+                else:
+                    waited += 1
+                if waited == patience:
+                    return best, epoch
+            return best, len(validation_losses) - 1
+        """,
+    "one epoch too patient": """
+        def stop_early(validation_losses, patience):
+            best = 0
+            for epoch, loss in enumerate(validation_losses):
+                if loss < validation_losses[best] - LEAST:
+                    best = epoch
+                elif epoch - best > patience:
+                    return best, epoch
+            return best, len(validation_losses) - 1
+        """,
+    "the last weights are kept": """
+        def stop_early(validation_losses, patience):
+            best = 0
+            for epoch, loss in enumerate(validation_losses):
+                if loss < validation_losses[best] - LEAST:
+                    best = epoch
+                elif epoch - best == patience:
+                    return epoch, epoch
+            return len(validation_losses) - 1, len(validation_losses) - 1
+        """,
+    "not in a row": """
+        def stop_early(validation_losses, patience):
+            best, waited = 0, -1
+            for epoch, loss in enumerate(validation_losses):
+                if loss < validation_losses[best] - LEAST:
+                    best = epoch
+                else:
+                    waited += 1
+                if waited == patience:
+                    return best, epoch
+            return best, len(validation_losses) - 1
+        """,
+    "any improvement counts": """
+        def stop_early(validation_losses, patience):
+            best = 0
+            for epoch, loss in enumerate(validation_losses):
+                if loss < validation_losses[best]:
+                    best = epoch
+                elif epoch - best == patience:
+                    return best, epoch
+            return best, len(validation_losses) - 1
+        """,
+    "a look at the future": """
+        def stop_early(validation_losses, patience):
+            best = int(np.nanargmin(validation_losses))
+            return best, min(best + patience, len(validation_losses) - 1)
+        """,
+}
+
+
+def exercise(seed: int = 0, least: float = 0.01) -> Exercise:
+    """Return the exercise in which a loss must be lower by more than `least`."""
+    given = {"seed": seed, "least": least}
+    return Exercise(
+        id="optimisation-patience",
+        title="Patience",
+        kind="code",
+        difficulty=2,
+        minutes=20,
+        points=4,
+        question=QUESTION,
+        starter=STARTER,
+        hint=HINT,
+        solution=SOLUTION.replace("LEAST", str(least)),
+        explanation=EXPLANATION,
+        values={"least": least},
+        visible=(Check(clear_runs_end_well),),
+        hidden=(
+            Check(runs_stop_in_time, given),
+            Check(small_gains_do_not_count, {"least": least}),
+            Check(nan_is_no_gain),
+        ),
+        wrong_answers={
+            mistake: code.replace("LEAST", str(least)) for mistake, code in WRONG_ANSWERS.items()
+        },
+        public_solution=True,
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw losses, and by how much one must be lower."""
+    return {"seed": rng.randrange(10_000), "least": rng.choice((0.002, 0.005, 0.02, 0.05))}
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def clear_runs_end_well(stop_early):
+    """Try losses that only fall, and losses that fall once and rise ever after."""
+    kept, last = stop_early([3.0, 2.0, 1.0], 2)
+    assert (kept, last) == (2, 2), (
+        f"Where each epoch is better, the last is trained and kept: 2 of 0 to 2, got {kept}, {last}"
+    )
+    kept, last = stop_early([3.0, 1.0, 2.0, 3.0, 4.0, 5.0], 2)
+    assert (kept, last) == (1, 3), (
+        "After 3.0, 1.0, 2.0, 3.0, ... with a patience of 2, epoch 1 is kept and epoch 3 is the "
+        f"last; got {kept}, {last}"
+    )
+
+
+def noisy_losses(seed: int, least: float):
+    """Draw validation losses that fall by fits and starts, then rise."""
+    rng = np.random.default_rng(seed)
+    n, low = int(rng.integers(25, 40)), int(rng.integers(8, 16))
+    trend = 2 * np.abs(np.arange(n) - low) / n
+    return (1 + trend + 0.2 * rng.standard_normal(n) + 10 * least).tolist()
+
+
+def epochs_by_recounting(losses, patience, least):
+    """Find the end by trying each length of training, slowly."""
+    for last in range(len(losses)):
+        better = [0]
+        for epoch in range(1, last + 1):
+            if losses[epoch] < min(losses[i] for i in better) - least:
+                better.append(epoch)
+        if last - better[-1] == patience:
+            break
+    return better[-1], last
+
+
+def runs_stop_in_time(stop_early, *, seed, least):
+    """Try noisy losses, with more and less patience."""
+    for number in range(40):
+        losses, patience = noisy_losses(1000 * seed + number, least), 1 + number % 5
+        right = epochs_by_recounting(losses, patience, least)
+        got = tuple(int(epoch) for epoch in stop_early(losses, patience))
+        after = ", ".join(f"{loss:.3f}" for loss in losses)
+        for what, mine, theirs in zip(("keep", "stop after"), got, right, strict=True):
+            assert mine == theirs, (
+                f"With a patience of {patience}, the epoch to {what} should not be {mine} where "
+                f"the losses are {after}"
+            )
+
+
+def small_gains_do_not_count(stop_early, *, least):
+    """Try a loss that creeps down in steps too small to count one by one."""
+    losses = [1 - 0.4 * least * epoch for epoch in range(8)]
+    right = epochs_by_recounting(losses, 4, least)
+    got = tuple(int(epoch) for epoch in stop_early(losses, 4))
+    assert got == right, (
+        f"With losses that fall by {0.4 * least:g} an epoch and a patience of 4, it should not be "
+        f"{got}: several small gains together may be more than {least}"
+    )
+
+
+def nan_is_no_gain(stop_early):
+    """Try losses of nan after the best."""
+    nan = float("nan")
+    got = tuple(int(epoch) for epoch in stop_early([2.0, 1.0, nan, nan, nan, 0.5], 3))
+    assert got[0] != 5, "After three epochs of nan and a patience of 3 nothing more is trained"
+    assert got == (1, 4), f"A loss of nan is one that is not better, but the answer was {got}"

@@ -1,0 +1,184 @@
+"""Weight decay as part of the gradient or beside it, and which weight ends nearer to zero."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from exercises import Check, Exercise
+
+# Two runs each: how the question says it, and why it comes out as it does.
+CASES = {
+    "sgd": (
+        r"SGD with L2, or with a weight that is multiplied by $1 - \eta\alpha$ before each step; {{g_middle}}",
+        r"$\theta - \eta(g + \alpha\theta)$ is $(1 - \eta\alpha)\theta - \eta g$.",
+    ),
+    "momentum": (
+        r"SGD with momentum 0.9 and L2, or with the factor $1 - \eta\alpha$ and no L2; {{g_middle}}",
+        r"the decay enters the buffer, too, and there it adds up to ten times as much.",
+    ),
+    "large": (
+        "Adam with L2, or AdamW; {{g_large}}",
+        r"the decay is divided by $\sqrt{\hat v_t}$ with the gradient, and hardly anything is left of it.",
+    ),
+    "small": (
+        "Adam with L2, or AdamW; {{g_small}}",
+        r"the decay is now the larger part of what Adam sees, and is blown up to steps of nearly $\eta$.",
+    ),
+    "scaled": (
+        "AdamW with {{g_large}}, or with {{g_middle}}",
+        "the scale of the gradients cancels, and the decay does not pass through Adam.",
+    ),
+    "scaled_l2": (
+        "Adam with L2 and {{g_large}}, or with {{g_middle}}",
+        "the larger its gradients, the less a weight decays.",
+    ),
+    "half": (
+        r"AdamW with $\eta / 2$, or with $\eta$; {{g_middle}}",
+        r"the rate of decay is $\eta\alpha$: a schedule of the learning rate is one of the decay.",
+    ),
+}
+DECAY_WORDS = ("nearer", "same", "farther")
+QUESTION = r"""
+A weight starts at 1, and the data do not care which way it goes: for {{steps}} steps its gradients are $g, -g, g, -g, \dots$ Only weight decay has an opinion, with $\alpha = {{alpha}}$ and $\eta = {{eta}}$; it is part of the gradient (*L2*) or, in AdamW, stands beside it. Does the first of two runs end *nearer* to 0 than the second, at the *same* place, or *farther* from 0?
+
+{cases}
+
+Predict first, and say why; then run.
+"""
+STARTER = """
+decay_predictions = {"a": ..., "b": ..., "c": ..., "d": ..., "e": ...}
+"""
+HINT = r"Ask of each run: by what is the decay divided, and what else is divided by the same?"
+EXPLANATION = r"""
+{reasons}
+
+Only for plain SGD is L2 the same as decay.
+"""
+PAGE = ("sgd", "large", "scaled", "small", "momentum")
+
+
+def exercise(
+    cases: tuple[str, ...] = PAGE,
+    sizes: tuple[float, float, float] = (0.01, 0.5, 20.0),
+    eta: float = 0.01,
+    alpha: float = 0.1,
+    steps: int = 100,
+) -> Exercise:
+    """Return the exercise with five `cases`, and gradients of three `sizes`."""
+    given = {"cases": cases, "sizes": sizes, "eta": eta, "alpha": alpha, "steps": steps}
+    truth = decay_outcomes(**given)
+    letters = dict(zip(cases, "abcde", strict=True))
+    outcomes = {f"{case}_outcome": truth[letter] for case, letter in letters.items()}
+    listed = [f"- ({{{{{case}}}}}) {CASES[case][0]}" for case in cases]
+    reasons = [f"- ({{{{{case}}}}}) {{{{{case}_outcome}}}}: {CASES[case][1]}" for case in cases]
+    turned = {"nearer": "farther", "farther": "nearer", "same": "nearer"}
+    alike = truth | {letters["large"]: "same", letters["small"]: "same"}
+    return Exercise(
+        id="optimisation-who-decays",
+        title="Who decays?",
+        kind="predict",
+        difficulty=2,
+        minutes=15,
+        points=3,
+        question=QUESTION.replace("{cases}", ";\n".join(listed) + "."),
+        starter=STARTER,
+        hint=HINT,
+        solution=f"decay_predictions = {truth}",
+        explanation=EXPLANATION.replace("{reasons}", "\n".join(reasons)),
+        values={
+            **letters,
+            **outcomes,
+            "g_small": f"$g = {sizes[0]:g}$",
+            "g_middle": f"$g = {sizes[1]:g}$",
+            "g_large": f"$g = {sizes[2]:g}$",
+            "eta": eta,
+            "alpha": alpha,
+            "steps": steps,
+        },
+        visible=(Check(decays_are_complete),),
+        hidden=(Check(decays_come_true, given),),
+        wrong_answers={
+            "decay is decay": f"decay_predictions = {alike}",
+            "all the other way round": f"decay_predictions = { {k: turned[v] for k, v in truth.items()} }",
+            "a word that was not offered": f"decay_predictions = {truth | {'c': 'closer'}}",
+        },
+        public_solution=True,
+        words=True,
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw five cases, of which two are Adam against AdamW, and other numbers."""
+    cases = ["large", "small", *rng.sample(["sgd", "momentum", "scaled", "scaled_l2", "half"], 3)]
+    rng.shuffle(cases)
+    return {
+        "cases": tuple(cases),
+        "sizes": (rng.choice((0.005, 0.01)), rng.choice((0.4, 0.6)), rng.choice((10.0, 30.0))),
+        "eta": rng.choice((0.004, 0.005)),
+        "alpha": rng.choice((0.1, 0.2)),
+        "steps": rng.choice((100, 150)),
+    }
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def weight_after(kind, g, *, eta, alpha, steps) -> float:
+    """Return where a weight of 1 ends, with gradients of g and -g in turn."""
+    theta, b, m, v = 1.0, 0.0, 0.0, 0.0
+    mu = 0.9 if kind.startswith("momentum") else 0.0
+    for t in range(1, steps + 1):
+        gradient = g if t % 2 else -g
+        if kind in ("sgd", "momentum", "adam"):
+            gradient += alpha * theta
+        else:
+            theta *= 1 - eta * alpha
+        if kind.startswith("adam"):
+            m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+            theta -= eta * m / (1 - 0.9**t) / ((v / (1 - 0.999**t)) ** 0.5 + 1e-8)
+        else:
+            b = mu * b + gradient
+            theta -= eta * b
+    return theta
+
+
+def decay_outcomes(cases, sizes, eta, alpha, steps) -> dict[str, str]:
+    """Make both runs of each case, and compare."""
+    small, middle, large = sizes
+    runs = {
+        "sgd": (("sgd", middle, eta), ("sgd factor", middle, eta)),
+        "momentum": (("momentum", middle, eta), ("momentum factor", middle, eta)),
+        "large": (("adam", large, eta), ("adamw", large, eta)),
+        "small": (("adam", small, eta), ("adamw", small, eta)),
+        "scaled": (("adamw", large, eta), ("adamw", middle, eta)),
+        "scaled_l2": (("adam", large, eta), ("adam", middle, eta)),
+        "half": (("adamw", middle, eta / 2), ("adamw", middle, eta)),
+    }
+    found = {}
+    for letter, case in zip("abcde", cases, strict=True):
+        first, second = (
+            abs(weight_after(kind, g, eta=rate, alpha=alpha, steps=steps))
+            for kind, g, rate in runs[case]
+        )
+        moved = "nearer" if first < second else "farther"
+        found[letter] = "same" if abs(first - second) < 1e-5 else moved
+    return found
+
+
+def decays_are_complete(decay_predictions):
+    """Check that there is one of the three words for each pair of runs."""
+    words = ("nearer", "same", "farther")
+    for case in "abcde":
+        given = decay_predictions.get(case)
+        assert given in words, f"({case}) should be one of {', '.join(words)}, got {given!r}"
+
+
+def decays_come_true(decay_predictions, *, cases, sizes, eta, alpha, steps):
+    """Make the runs and compare."""
+    truth = decay_outcomes(cases, sizes, eta, alpha, steps)
+    wrong = [case for case in truth if decay_predictions[case] != truth[case]]
+    assert not wrong, f"The runs say otherwise for {', '.join(wrong)}; make both runs and compare"
