@@ -14,7 +14,7 @@ import numpy as np
 from exercises import Check, Exercise
 
 QUESTION = """
-Clip a gradient in NumPy. It comes as a list of arrays, one for each parameter, of any shape; `None` stands for a parameter without a gradient. Taken as *one* vector, it may be at most {{longest}} long. Return the new list and the length before. After a bad batch there are numbers of 1e30 in it, in float32, and they must not become anything but a short step in the right direction.
+Clip a gradient in NumPy. It comes as a list of arrays, one for each parameter, of any shape; `None` stands for a parameter without a gradient. Taken as *one* vector, it may be at most {{longest}} long. Return the new list and the length before. After a bad batch there may be numbers of 1e30 in it, in float32; even then it must come out short and in the right direction.
 """
 STARTER = '''
 def clip_together(gradients):

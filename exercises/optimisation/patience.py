@@ -13,7 +13,7 @@ import numpy as np
 from exercises import Check, Exercise
 
 QUESTION = """
-After each epoch there is a validation loss. An epoch is *better* if its loss lies more than {{least}} below the lowest of those called better so far; the first epoch always is. Training stops after `patience` epochs in a row that are not better, or when the losses end. Return which epoch's weights to keep, the last better one, and which epoch was the last to be trained, both counted from 0. A loss of `nan` is never better.
+After each epoch there is a validation loss. An epoch is *better* if its loss lies more than {{least}} below that of the last better one; the first epoch always is. Training stops after `patience` epochs in a row that are not better, or when the losses end. Return which epoch's weights to keep, the last better one, and which epoch was the last to be trained, both counted from 0. A loss of `nan` is never better.
 """
 STARTER = '''
 def stop_early(validation_losses, patience):

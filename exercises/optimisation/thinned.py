@@ -14,7 +14,7 @@ import numpy as np
 from exercises import Check, Exercise
 
 QUESTION = r"""
-Write dropout for training: each number of `x` becomes 0 with the probability `p`, by a draw of its own, and those that stay are scaled so that the mean over many draws is `x` again. Then measure the noise. Take the mean of {{n}} numbers, all of them 1, after dropout: what is the standard deviation of that mean, over thousands of draws, for each of these `p`? From which `p` on is it more than {{times}} times that at $p = 0.5$: where would you expect it, and why?
+Write dropout for training: each number of `x` becomes 0 with the probability `p`, by a draw of its own, and those that stay are scaled so that the mean over many draws is `x` again. Then measure the noise. Take the mean of {{n}} numbers, all of them 1, after dropout: what is the standard deviation of that mean, over thousands of draws, for each of these `p`? From which `p` on should it be more than {{times}} times that at $p = 0.5$, and why?
 """
 STARTER = '''
 drop_rates = {rates}

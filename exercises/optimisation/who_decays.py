@@ -13,7 +13,7 @@ from exercises import Check, Exercise
 # Two runs each: how the question says it, and why it comes out as it does.
 CASES = {
     "sgd": (
-        r"SGD with L2, or with a weight that is multiplied by $1 - \eta\alpha$ before each step; {{g_middle}}",
+        r"SGD with L2, or SGD whose weight is multiplied by $1 - \eta\alpha$ before each step; {{g_middle}}",
         r"$\theta - \eta(g + \alpha\theta)$ is $(1 - \eta\alpha)\theta - \eta g$.",
     ),
     "momentum": (
