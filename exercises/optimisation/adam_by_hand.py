@@ -26,14 +26,14 @@ After one step $\hat m_1 = g_1$ and $\hat v_1 = g_1^2$: the weight moves by $\et
 
 Uncorrected, the first step is $\eta\,(1 - \beta_1)\, g_1 / \sqrt{(1 - \beta_2)\, g_1^2}$, that is, {{uncorrected}} times $\eta$. A mean that starts at zero is too small, but the one under the root the more so the nearer its $\beta$ is to 1.
 """
-RATES = ((0.95, 0.999), (0.9, 0.95), (0.8, 0.99), (0.9, 0.9999), (0.6, 0.99), (0.95, 0.95))
+RATES = ((0.95, 0.999), (0.9, 0.95), (0.7, 0.99), (0.9, 0.9999), (0.6, 0.99), (0.95, 0.95))
 
 
 def exercise(
     start: int = 2,
     gradients: tuple[int, int] = (5, -1),
     eta: float = 0.3,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: tuple[float, float] = (0.8, 0.99),
 ) -> Exercise:
     """Return the exercise for these gradients, and `betas` for the last question."""
     given = {"start": start, "gradients": gradients, "eta": eta}

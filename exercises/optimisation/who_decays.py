@@ -36,6 +36,10 @@ CASES = {
         "Adam with L2 and {{g_large}}, or with {{g_middle}}",
         "the larger its gradients, the less a weight decays.",
     ),
+    "both": (
+        r"Adam with L2 and {{g_middle}}, or with ten times the gradients and ten times the $\alpha$",
+        "what gradient and decay have in common cancels.",
+    ),
     "half": (
         r"AdamW with $\eta / 2$, or with $\eta$; {{g_middle}}",
         r"the rate of decay is $\eta\alpha$: a schedule of the learning rate is one of the decay.",
@@ -56,9 +60,9 @@ HINT = r"Ask of each run: by what is the decay divided, and what else is divided
 EXPLANATION = r"""
 {reasons}
 
-Only for plain SGD is L2 the same as decay.
+For plain SGD, and only there, L2 would be the same as decay.
 """
-PAGE = ("sgd", "large", "scaled", "small", "momentum")
+PAGE = ("half", "large", "both", "small", "momentum")
 
 
 def exercise(
@@ -113,7 +117,11 @@ def exercise(
 
 def draw(rng: random.Random) -> dict[str, Any]:
     """Draw five cases, of which two are Adam against AdamW, and other numbers."""
-    cases = ["large", "small", *rng.sample(["sgd", "momentum", "scaled", "scaled_l2", "half"], 3)]
+    cases = [
+        "large",
+        "small",
+        *rng.sample(["sgd", "momentum", "scaled", "scaled_l2", "both", "half"], 3),
+    ]
     rng.shuffle(cases)
     return {
         "cases": tuple(cases),
@@ -127,7 +135,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
 # -- checks --------------------------------------------------------------------------------------
 
 
-def weight_after(kind, g, *, eta, alpha, steps) -> float:
+def weight_after(kind, g, eta, alpha, steps) -> float:
     """Return where a weight of 1 ends, with gradients of g and -g in turn."""
     theta, b, m, v = 1.0, 0.0, 0.0, 0.0
     mu = 0.9 if kind.startswith("momentum") else 0.0
@@ -149,21 +157,19 @@ def weight_after(kind, g, *, eta, alpha, steps) -> float:
 def decay_outcomes(cases, sizes, eta, alpha, steps) -> dict[str, str]:
     """Make both runs of each case, and compare."""
     small, middle, large = sizes
-    runs = {
-        "sgd": (("sgd", middle, eta), ("sgd factor", middle, eta)),
-        "momentum": (("momentum", middle, eta), ("momentum factor", middle, eta)),
-        "large": (("adam", large, eta), ("adamw", large, eta)),
-        "small": (("adam", small, eta), ("adamw", small, eta)),
-        "scaled": (("adamw", large, eta), ("adamw", middle, eta)),
-        "scaled_l2": (("adam", large, eta), ("adam", middle, eta)),
-        "half": (("adamw", middle, eta / 2), ("adamw", middle, eta)),
+    runs = {  # the optimiser, the size of its gradients, learning rate and decay
+        "sgd": (("sgd", middle, eta, alpha), ("sgd factor", middle, eta, alpha)),
+        "momentum": (("momentum", middle, eta, alpha), ("momentum factor", middle, eta, alpha)),
+        "large": (("adam", large, eta, alpha), ("adamw", large, eta, alpha)),
+        "small": (("adam", small, eta, alpha), ("adamw", small, eta, alpha)),
+        "scaled": (("adamw", large, eta, alpha), ("adamw", middle, eta, alpha)),
+        "scaled_l2": (("adam", large, eta, alpha), ("adam", middle, eta, alpha)),
+        "both": (("adam", middle, eta, alpha), ("adam", 10 * middle, eta, 10 * alpha)),
+        "half": (("adamw", middle, eta / 2, alpha), ("adamw", middle, eta, alpha)),
     }
     found = {}
     for letter, case in zip("abcde", cases, strict=True):
-        first, second = (
-            abs(weight_after(kind, g, eta=rate, alpha=alpha, steps=steps))
-            for kind, g, rate in runs[case]
-        )
+        first, second = (abs(weight_after(*one, steps)) for one in runs[case])
         moved = "nearer" if first < second else "farther"
         found[letter] = "same" if abs(first - second) < 1e-5 else moved
     return found

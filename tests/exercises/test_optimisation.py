@@ -106,6 +106,7 @@ ENDS = {
     "small": "nearer",
     "scaled": "same",
     "scaled_l2": "farther",
+    "both": "same",
     "half": "farther",
 }
 
@@ -145,7 +146,7 @@ def test_the_weights_of_the_predictions_are_those_of_the_optimisers(kind, g, who
     for step in range(60):
         weight.grad = torch.full_like(weight, g * (-1) ** step)
         optimizer.step()
-    expected = who_decays.weight_after(kind, g, eta=0.01, alpha=0.1, steps=60)
+    expected = who_decays.weight_after(kind, g, 0.01, 0.1, 60)
     assert weight.item() == pytest.approx(expected, abs=1e-12)
 
 
@@ -158,7 +159,7 @@ def test_the_factor_stands_before_the_step(momentum):
         weight.grad = torch.full_like(weight, 0.5 * (-1) ** step)
         sgd.step()
     kind = "momentum factor" if momentum else "sgd factor"
-    expected = who_decays.weight_after(kind, 0.5, eta=0.01, alpha=0.1, steps=60)
+    expected = who_decays.weight_after(kind, 0.5, 0.01, 0.1, 60)
     assert weight.item() == pytest.approx(expected, abs=1e-12)
 
 
