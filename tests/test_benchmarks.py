@@ -5,7 +5,15 @@ import json
 import nbformat
 import pytest
 
-from benchmarks import attention_recall, data_floor, data_speed, losses_floor, records
+from benchmarks import (
+    attention_recall,
+    data_floor,
+    data_speed,
+    losses_floor,
+    optimisation_digits,
+    optimisation_fit,
+    records,
+)
 
 NUMBERS = {3: "three", 5: "five", 10: "ten"}
 
@@ -142,3 +150,60 @@ def test_the_speed_in_data_and_tokens_is_the_recorded_one():
         f"`tokenizers` takes in Rust"
     ) in quoted(data_floor.CHAPTER)
     assert run["stories_seconds"]["mean"] < 10
+def percent(summary):
+    return f"{100 * summary['mean']:.1f} ± {100 * summary['sd']:.1f}"
+
+
+def listed(texts):
+    return f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def test_the_digits_results_in_the_chapter_are_the_recorded_ones():
+    record = json.loads(optimisation_digits.RESULT.read_text(encoding="utf-8"))
+    best = [optimisation_digits.best(record["runs"], name) for name in optimisation_digits.RATES]
+    losses = [f"{run['training_loss']['mean']:.4f}" for run in best]
+    assert (
+        f"Over {NUMBERS[len(record['seeds'])]} seeds {listed(list(optimisation_digits.RATES))} "
+        f"reached test accuracies of {listed([percent(run['test_accuracy']) for run in best])} %, "
+        f"and training losses of {listed(losses)} in the last epoch"
+    ) in quoted(optimisation_digits.CHAPTER)
+    code = optimisation_digits.chapter_code()
+    assert {run["optimizer"]: run["rate"] for run in best} == code["RATES"]
+    assert all(run["settings"] == vars(code["Settings"]()) for run in record["runs"])
+    tried = [(run["optimizer"], run["rate"]) for run in record["runs"]]
+    assert tried == [(n, rate) for n, rates in optimisation_digits.RATES.items() for rate in rates]
+
+
+def test_the_results_against_overfitting_in_the_chapter_are_the_recorded_ones():
+    record = json.loads(optimisation_fit.RESULT.read_text(encoding="utf-8"))
+    best = {n: optimisation_fit.best(record["runs"], n) for n in optimisation_fit.STRENGTHS}
+    ends = {name: within(run["test_accuracy"], 2) for name, run in best.items()}
+    stopped = within(best["nothing"]["test_accuracy_stopped"], 2)
+    assert (
+        f"Over {NUMBERS[len(record['seeds'])]} seeds, each with other pictures, the test accuracy "
+        f"was {ends['nothing']} with nothing, {ends['L2']} with L2, {ends['L1']} with L1, "
+        f"{ends['dropout']} with dropout, {ends['augmentation']} with augmentation, and {stopped} "
+        f"with nothing but stopping early"
+    ) in quoted(optimisation_fit.CHAPTER)
+    methods = optimisation_fit.chapter_code()["METHODS"]
+    assert {name: run["settings"] for name, run in best.items()} == methods
+
+
+def test_the_searches_in_the_chapter_are_the_recorded_ones():
+    record = json.loads(optimisation_fit.RESULT.read_text(encoding="utf-8"))
+    grid, at_random, bayes = record["searches"]
+    found = [within(one["validation_loss"], 2) for one in (grid, at_random, bayes)]
+    tests = [within(one["test_accuracy"], 2) for one in (grid, at_random, bayes)]
+    wins = [
+        sum(a < b for a, b in zip(*(one["validation_loss"]["values"] for one in pair), strict=True))
+        for pair in ((at_random, grid), (bayes, at_random))
+    ]
+    text = quoted(optimisation_fit.CHAPTER)
+    assert (
+        f"Over {NUMBERS[len(record['seeds'])]} seeds the lowest validation loss was {found[0]} for "
+        f"the grid, {found[1]} at random and {found[2]} for Bayes; the test accuracies were "
+        f"{listed(tests)}."
+    ) in text
+    assert f"than the grid {wins[0]} times of {len(record['seeds'])}, and Bayes" in text
+    assert f"than random search {wins[1]} times" in text
+    assert {one["tries"]["mean"] for one in record["searches"]} == {27.0}
