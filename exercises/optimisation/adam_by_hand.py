@@ -13,7 +13,7 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-A weight starts at $\theta_0 = {{start}}$ and meets the gradients $g_1 = {{g_1}}$ and $g_2 = {{g_2}}$. Where is it after one step of Adam and after two, with $\eta = {{eta}}$, $\beta_1 = \beta_2 = 0.5$ and $\epsilon = 0$? Where is another one after two, with the same start and gradients a thousand times smaller? Last, take $\beta_1 = {{beta_1}}$ and $\beta_2 = {{beta_2}}$: if nobody corrected for the start at zero, how many times as long would the first step be?
+A weight starts at $\theta_0 = {{start}}$ and meets the gradients $g_1 = {{g_1}}$ and $g_2 = {{g_2}}$. Where is it after one step of Adam and after two, with $\eta = {{eta}}$, $\beta_1 = \beta_2 = 0.5$ and $\epsilon = 0$? Where is another after two, with gradients a thousand times smaller? Last, with $\beta_1 = {{beta_1}}$ and $\beta_2 = {{beta_2}}$ and no correction for the start at zero: how many times as long would the first step be?
 """
 STARTER = """
 adam_one, adam_two = ..., ...

@@ -14,7 +14,7 @@ import numpy as np
 from exercises import Check, Exercise
 
 QUESTION = """
-Clip a gradient in NumPy. It comes as a list of arrays, one for each parameter, of any shape; `None` stands for a parameter without a gradient. Taken as *one* vector, it may be at most {{longest}} long. Return the new list and the length before. After a bad batch there may be numbers of 1e30 in it, in float32; even then it must come out short and in the right direction.
+Clip a gradient in NumPy, a list of arrays of any shape, one for each parameter, or `None`. Taken as *one* vector, it may be at most {{longest}} long. Return the new list and the length before. Even a bad batch, with numbers of 1e30 in float32, must come out short and in the right direction.
 """
 STARTER = '''
 def clip_together(gradients):
@@ -23,7 +23,7 @@ def clip_together(gradients):
     Return a list like it, and the length before."""
     ...
 '''
-HINT = "What is the square of 1e30, and how large may a float32 be? And what should happen to a gradient that is short, or zero everywhere?"
+HINT = "What is the square of 1e30, and how large may a float32 be? And what of a gradient that is zero?"
 SOLUTION = """
 def clip_together(gradients):
     there = [g.astype(np.float64) for g in gradients if g is not None]

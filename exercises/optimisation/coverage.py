@@ -15,7 +15,7 @@ from exercises import Check, Exercise
 QUESTION = r"""
 Two hyperparameters between 0 and 1, and a budget of {{n}} trials. A **grid** takes {{k}} values of each, $1/{{k}}$ apart, shifted by a random amount (less than $1/{{k}}$) in each direction. **Random search** draws all of its points anew. A score is good where the *first* hyperparameter lies in a certain window of width {{width}}, whatever the second: with which probability does each search find it?
 
-Then invent two scores of your own, functions of two arrays with values between 0 and 1, where higher is better. On one the grid's best trial should be the better one in the mean of many searches, on the other that of random search. Say what decides.
+Then invent two scores, functions of two arrays; higher is better. In the mean of many searches the grid's best trial should win on one, that of random search on the other. Say what decides.
 """
 STARTER = """
 grid_finds, random_finds = ..., ...
@@ -26,7 +26,7 @@ def grid_wins(first, second):
 def random_wins(first, second):
     ...
 """
-HINT = "How many different values of the first hyperparameter does each search try? And how large may a hole be that each leaves open?"
+HINT = "How many values of the first hyperparameter does each search try? And how large are the holes that it leaves?"
 SOLUTION = """
 grid_finds = K * WIDTH
 random_finds = 1 - (1 - WIDTH) ** N

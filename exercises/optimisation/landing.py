@@ -12,14 +12,14 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-The companion's warm-up begins with a rate of 0, a step that changes nothing. Write a schedule for the steps $0, \dots, \text{total} - 1$ that wastes none. The rate rises by equal amounts over the `warmup` steps, of which the last has the rate `peak`. Then it falls along half a cosine, so that the very last step has `peak` divided by {{part}}.
+The companion's warm-up begins with a rate of 0, a wasted step. Write a schedule for the steps $0, \dots, \text{total} - 1$ that wastes none. The rate rises by equal amounts over `warmup` steps, the last of which has the rate `peak`. Then it falls along half a cosine, and the very last step has `peak` divided by {{part}}.
 """
 STARTER = '''
 def landing_rate(step, peak, warmup, total):
     """Return the learning rate of a step, counted from 0."""
     ...
 '''
-HINT = "How many steps lie behind you when this one is done? The cosine goes on where the warm-up ends, and falls from the peak to the floor, not to 0."
+HINT = "How many steps lie behind you when this one is done? The cosine ends at the floor, not at 0."
 SOLUTION = """
 def landing_rate(step, peak, warmup, total):
     done = step + 1  # when this step is over
@@ -30,7 +30,7 @@ def landing_rate(step, peak, warmup, total):
     return floor + (peak - floor) * (1 + math.cos(math.pi * share)) / 2
 """
 EXPLANATION = r"""
-Counting from 1 makes the first step `peak / warmup` and step number `warmup` the peak. Of the rest, the share that is done runs up to 1 at the last step, where the cosine is $-1$ and the floor is all that is left. Whether a schedule is off by one is seen at its ends: print the first two rates, those around the peak, and the last.
+Counted from 1, the first step has `peak / warmup`, and at the last the share is 1, the cosine $-1$, and the floor all that is left. Whether it is off by one is seen at the ends and the peak.
 """
 WRONG_ANSWERS = {
     "a first step of nothing": """

@@ -13,14 +13,14 @@ import numpy as np
 from exercises import Check, Exercise
 
 QUESTION = """
-After each epoch there is a validation loss. An epoch is *better* if its loss lies more than {{least}} below that of the last better one; the first epoch always is. Training stops after `patience` epochs in a row that are not better, or when the losses end. Return which epoch's weights to keep, the last better one, and which epoch was the last to be trained, both counted from 0. A loss of `nan` is never better.
+After each epoch there is a validation loss. An epoch is *better* if its loss lies more than {{least}} below that of the last better one; the first epoch always is, and `nan` never. Training stops after `patience` epochs in a row that are not better, or when the losses end. Return the epoch to keep, the last better one, and the last that was trained, counted from 0.
 """
 STARTER = '''
 def stop_early(validation_losses, patience):
     """Return the epoch to keep, and the last epoch that was trained."""
     ...
 '''
-HINT = "Go through the losses once, as training does: no peeking at what comes after the stop. What must be remembered?"
+HINT = "Go through the losses once, as training does. What must be remembered?"
 SOLUTION = """
 def stop_early(validation_losses, patience):
     best = 0
@@ -32,7 +32,7 @@ def stop_early(validation_losses, patience):
     return best, len(validation_losses) - 1
 """
 EXPLANATION = r"""
-Only the best epoch must be remembered; how long ago it was is the difference of two numbers. A validation loss is noisy, so that it often rises once before it falls on: whoever compares with the *previous* epoch stops at noise, or never. And what is kept is the best epoch's weights, not the last one's, which were trained `patience` epochs too long. Every comparison with `nan` is false, so a loss of `nan` counts as not better without a word.
+Only the best epoch must be remembered. Whoever compares with the *previous* one stops at noise, or never. Kept are the best epoch's weights, not the last ones. Every comparison with `nan` is false, so it never counts as better.
 """
 WRONG_ANSWERS = {
     "compared with the epoch before": """

@@ -14,7 +14,7 @@ import numpy as np
 from exercises import Check, Exercise
 
 QUESTION = r"""
-Write dropout for training: each number of `x` becomes 0 with the probability `p`, by a draw of its own, and those that stay are scaled so that the mean over many draws is `x` again. Then measure the noise. Take the mean of {{n}} numbers, all of them 1, after dropout: what is the standard deviation of that mean, over thousands of draws, for each of these `p`? From which `p` on should it be more than {{times}} times that at $p = 0.5$, and why?
+Write dropout for training: each number of `x` becomes 0 with probability `p`, by a draw of its own, and those that stay are scaled so that the mean over many draws is `x`. Then measure the noise: take the mean of {{n}} ones after dropout. What is its standard deviation, over thousands of draws, for each of these `p`? From which `p` on should it be more than {{times}} times that at $p = 0.5$, and why?
 """
 STARTER = '''
 drop_rates = {rates}
@@ -25,7 +25,7 @@ def thinned(x, p):
 
 noise_of_mean = {{p: ... for p in drop_rates}}
 '''
-HINT = "One number for the whole array is not a draw of its own. And by what must the share that stays be multiplied so that it makes up for the rest?"
+HINT = "By what must the share that stays be multiplied so that it makes up for the rest?"
 SOLUTION = """
 drop_rates = {rates}
 rng = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-Let $f(\theta) = \tfrac{1}{2}({{a}}\,\theta_1^2 {{mixed}}\,\theta_1\theta_2 + {{c}}\,\theta_2^2)$. Begin at $({{start}})$ and take two steps of gradient descent with $\eta = {{eta}}$. Where would the second step end with a momentum of $\mu = {{mu}}$? And from which $\eta$ on does plain gradient descent no longer converge?
+Let $f(\theta) = \tfrac{1}{2}({{a}}\,\theta_1^2 {{mixed}}\,\theta_1\theta_2 + {{c}}\,\theta_2^2)$. From $({{start}})$ take two steps of gradient descent with $\eta = {{eta}}$. Where would the second end with a momentum of $\mu = {{mu}}$? And from which $\eta$ on does gradient descent no longer converge?
 """
 STARTER = """
 after_one = [..., ...]
@@ -21,11 +21,11 @@ after_two = [..., ...]
 after_two_with_momentum = [..., ...]
 rate_limit = ...
 """
-HINT = r"Both parts of the gradient are taken at the same point. The Hessian holds the second derivatives; its eigenvalues have the sum of its diagonal, and the product that is its determinant."
+HINT = r"The eigenvalues of the Hessian have the sum of its diagonal, and their product is its determinant."
 EXPLANATION = r"""
-The gradient is $({{a}}\,\theta_1 {{cross}}\,\theta_2,\ {{b}}\,\theta_1 + {{c}}\,\theta_2)$. At the start that is $({{g_1}})$, so one step leads to $({{after_one}})$; there it is $({{g_2}})$, and the second leads to $({{after_two}})$. With momentum the second step follows $b_2 = {{mu}}\, g_1 + g_2 = ({{b_2}})$, to $({{after_two_with_momentum}})$.
+The gradient is $({{a}}\,\theta_1 {{cross}}\,\theta_2,\ {{b}}\,\theta_1 + {{c}}\,\theta_2)$. At the start that is $({{g_1}})$, and one step leads to $({{after_one}})$; there it is $({{g_2}})$, and two lead to $({{after_two}})$. With momentum the second follows $b_2 = {{mu}}\, g_1 + g_2 = ({{b_2}})$, to $({{after_two_with_momentum}})$.
 
-The Hessian has ${{a}}$ and ${{c}}$ on its diagonal and ${{b}}$ beside it. Its eigenvalues have the sum {{sum}} and the product {{product}}: they are {{small}} and {{large}}. The limit is $2 / {{large}} = {{limit}}$. The diagonal alone, that is, the coordinates one at a time, would promise $2 / {{widest}}$, which is too much: the steepest direction lies between the coordinates.
+The Hessian has ${{a}}$ and ${{c}}$ on its diagonal and ${{b}}$ beside it. Its eigenvalues have the sum {{sum}} and the product {{product}}: they are {{small}} and {{large}}. The limit is $2 / {{large}} = {{limit}}$. The diagonal alone would promise $2 / {{widest}}$, too much: the steepest direction lies between the coordinates.
 """
 ETA, MU = Fraction(1, 4), Fraction(1, 2)
 

@@ -18,15 +18,15 @@ CASES = {
     ),
     "momentum": (
         r"SGD with momentum 0.9 and L2, or with the factor $1 - \eta\alpha$ and no L2; {{g_middle}}",
-        r"the decay enters the buffer, too, and there it adds up to ten times as much.",
+        r"in the buffer the decay adds up to ten times as much.",
     ),
     "large": (
         "Adam with L2, or AdamW; {{g_large}}",
-        r"the decay is divided by $\sqrt{\hat v_t}$ with the gradient, and hardly anything is left of it.",
+        r"the decay is divided by $\sqrt{\hat v_t}$, too, and hardly anything is left.",
     ),
     "small": (
         "Adam with L2, or AdamW; {{g_small}}",
-        r"the decay is now the larger part of what Adam sees, and is blown up to steps of nearly $\eta$.",
+        r"the decay is most of what Adam sees, and is blown up to steps of nearly $\eta$.",
     ),
     "scaled": (
         "AdamW with {{g_large}}, or with {{g_middle}}",
@@ -47,7 +47,7 @@ CASES = {
 }
 DECAY_WORDS = ("nearer", "same", "farther")
 QUESTION = r"""
-A weight starts at 1, and the data do not care which way it goes: for {{steps}} steps its gradients are $g, -g, g, -g, \dots$ Only weight decay has an opinion, with $\alpha = {{alpha}}$ and $\eta = {{eta}}$; it is part of the gradient (*L2*) or, in AdamW, stands beside it. Does the first of two runs end *nearer* to 0 than the second, at the *same* place, or *farther* from 0?
+A weight starts at 1; for {{steps}} steps its gradients are $g, -g, g, -g, \dots$ Weight decay, with $\alpha = {{alpha}}$ and $\eta = {{eta}}$, is part of the gradient (*L2*) or, in AdamW, stands beside it. Does the first of two runs end *nearer* to 0 than the second, at the *same* place, or *farther*?
 
 {cases}
 
@@ -60,7 +60,7 @@ HINT = r"Ask of each run: by what is the decay divided, and what else is divided
 EXPLANATION = r"""
 {reasons}
 
-For plain SGD, and only there, L2 would be the same as decay.
+Only for plain SGD are L2 and decay the same.
 """
 PAGE = ("half", "large", "both", "small", "momentum")
 
