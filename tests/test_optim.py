@@ -118,9 +118,7 @@ def test_one_optimiser_a_group_is_torch_s_one_with_groups(name):
         w, v, b, c = parameters
         groups = [{"params": [w, v], **weights}, {"params": [b, c], **biases}]
         make = getattr(optim if ours else torch.optim, name)
-        optimizers = (
-            [make([w, v], **weights), make([b, c], **biases)] if ours else [make(groups)]
-        )
+        optimizers = [make([w, v], **weights), make([b, c], **biases)] if ours else [make(groups)]
         for _ in range(STEPS):
             for parameter in parameters:
                 parameter.grad = None

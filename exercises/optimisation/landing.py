@@ -19,7 +19,9 @@ def landing_rate(step, peak, warmup, total):
     """Return the learning rate of a step, counted from 0."""
     ...
 '''
-HINT = "How many steps lie behind you when this one is done? The cosine ends at the floor, not at 0."
+HINT = (
+    "How many steps lie behind you when this one is done? The cosine ends at the floor, not at 0."
+)
 SOLUTION = """
 def landing_rate(step, peak, warmup, total):
     done = step + 1  # when this step is over
