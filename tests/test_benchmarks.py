@@ -150,6 +150,8 @@ def test_the_speed_in_data_and_tokens_is_the_recorded_one():
         f"`tokenizers` takes in Rust"
     ) in quoted(data_floor.CHAPTER)
     assert run["stories_seconds"]["mean"] < 10
+
+
 def percent(summary):
     return f"{100 * summary['mean']:.1f} ± {100 * summary['sd']:.1f}"
 
