@@ -10,6 +10,7 @@ from benchmarks import (
     data_floor,
     data_speed,
     losses_floor,
+    neural_networks_trained,
     optimisation_digits,
     optimisation_fit,
     records,
@@ -70,6 +71,34 @@ def test_the_floor_results_were_recorded_with_the_settings_in_the_chapter():
     code = losses_floor.chapter_code()
     assert [run["settings"] for run in record["runs"]] == 2 * [vars(code["Settings"]())]
     assert record["floor"] == round(float(code["floor"]), 4)
+
+
+def percent_of(summary, digits):
+    return f"{100 * summary['mean']:.{digits}f} ± {100 * summary['sd']:.{digits}f} %"
+
+
+def test_the_trained_networks_in_the_chapter_are_the_recorded_ones():
+    record = json.loads(neural_networks_trained.RESULT.read_text(encoding="utf-8"))
+    accuracies = {name: run["accuracy"] for name, run in record["runs"].items()}
+    seconds = [round(run["cpu_seconds"]["mean"]) for run in record["runs"].values()]
+    assert (
+        f"Over {NUMBERS[len(record['seeds'])]} seeds the perceptron read "
+        f"{percent_of(accuracies['mlp'], 2)} of the test pictures rightly and the CNN "
+        f"{percent_of(accuracies['cnn'], 2)}; the LSTM judged "
+        f"{percent_of(accuracies['lstm'], 1)} of the "
+        f"test sentences rightly, after {seconds[0]}, {seconds[1]} and {seconds[2]} seconds of "
+        f"work for one CPU core"
+    ) in quoted(neural_networks_trained.CHAPTER)
+    assert min(accuracies["mlp"]["values"]) > 0.98
+    assert accuracies["cnn"]["mean"] > 0.99
+    assert record["machine"].startswith("CPU, 1 threads")
+    assert max(seconds) < 60
+
+
+def test_the_networks_were_trained_with_the_settings_in_the_chapter():
+    record = json.loads(neural_networks_trained.RESULT.read_text(encoding="utf-8"))
+    code = neural_networks_trained.chapter_code()
+    assert record["settings"] == vars(code["Settings"]())
 
 
 # -- what the measurements share -----------------------------------------------------------------

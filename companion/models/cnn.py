@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion.activations import relu
 from companion.layers import MLP
 
 
@@ -138,7 +137,8 @@ class Conv2d(nn.Module):
         self, x: Float[Tensor, "batch c_in height width"]
     ) -> Float[Tensor, "batch c_out height_out width_out"]:
         """Map (B, C_in, H, W) to (B, C_out, H_out, W_out)."""
-        return conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        # PyTorch's own convolution gives what `conv2d` gives, and sooner.
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
 
 class CNN(nn.Module):
@@ -191,8 +191,9 @@ class CNN(nn.Module):
         self, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch n_classes"]:
         """Map images (B, C, H, W), scaled to [0, 1], to logits (B, n_classes)."""
-        x = max_pool2d(relu(self.conv1(images)))  # (B, C_1, H/2, W/2)
-        x = max_pool2d(relu(self.conv2(x)))  # (B, C_2, H/4, W/4)
+        # PyTorch's own pooling gives what `max_pool2d` gives, and sooner.
+        x = F.max_pool2d(F.relu(self.conv1(images)), 2)  # (B, C_1, H/2, W/2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)  # (B, C_2, H/4, W/4)
         return self.head(x.flatten(1))
 
 

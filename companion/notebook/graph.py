@@ -186,8 +186,8 @@ def _frame(ax: Axes, columns: list[list[Place]], title: str | None) -> None:
 
 def _draw_line(ax: Axes, source: Place, place: Place) -> None:
     """Draw a curve from a place to the next column, with a head where it ends at a box."""
-    start = source.column + (0.36 if source.tensor is not None else 0.0)
-    end = place.column - (0.38 if place.tensor is not None else 0.0)
+    start = source.column + (0.42 if source.tensor is not None else 0.0)
+    end = place.column - (0.44 if place.tensor is not None else 0.0)
     t = np.linspace(0, 1, 30)
     smooth = t * t * (3 - 2 * t)
     x, y = start + t * (end - start), source.row + smooth * (place.row - source.row)
@@ -217,8 +217,8 @@ def _draw_frame(ax: Axes, place: Place) -> None:
     leaf, needed = not place.tensor.inputs, place.tensor.requires_grad
     ax.add_patch(
         FancyBboxPatch(
-            (place.column - 0.3, place.row - 0.34),
-            0.6,
+            (place.column - 0.36, place.row - 0.34),
+            0.72,
             0.68,
             boxstyle="square,pad=0.05" if leaf else "round,pad=0.05,rounding_size=0.16",
             facecolor="#E8F1F8" if leaf and needed else "white",

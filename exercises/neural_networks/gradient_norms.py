@@ -1,0 +1,177 @@
+"""Predict what depth does to the gradient, for activations and initialisations."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+
+from exercises import Check, Exercise
+
+# Activation, factor of the standard deviation 1/√n, how the question says it, and why.
+CASES = {
+    "sigmoid": (
+        "sigmoid, standard deviation $1/\\sqrt n$",
+        "the derivative is $\\tfrac14$ at most, in every layer.",
+    ),
+    "relu": (
+        "ReLU, standard deviation $1/\\sqrt n$",
+        "half of the derivatives are 0, so the mean square is halved in every layer.",
+    ),
+    "relu he": (
+        "ReLU, standard deviation $\\sqrt{2/n}$",
+        "the 2 makes up for the half that ReLU cuts off.",
+    ),
+    "relu twice": (
+        "ReLU, standard deviation $2\\sqrt{2/n}$",
+        "twice what keeps it, in every layer.",
+    ),
+    "linear": (
+        "no activation, standard deviation $1/\\sqrt n$",
+        "a sum of $n$ products with variance $1/n$ keeps the mean square.",
+    ),
+    "linear half": (
+        "no activation, standard deviation $1/(2\\sqrt n)$",
+        "half of what keeps it, in every layer.",
+    ),
+    "linear twice": (
+        "no activation, standard deviation $2/\\sqrt n$",
+        "twice what keeps it, in every layer.",
+    ),
+    "tanh half": (
+        "tanh, standard deviation $1/(2\\sqrt n)$",
+        "the signal soon is so small that tanh is nearly straight, and each layer halves.",
+    ),
+}
+QUESTION = """
+A network has {{depth}} layers of $n = {{width}}$ neurons, normal weights and no biases. Compare the norm of the loss's gradient with respect to the network's input with that with respect to its output. It *vanishes* if it is less than a hundredth, *explodes* if it is more than a hundred times as large, and *stays* if it is within a factor of 10:
+
+{cases}
+
+Predict first, and say why; then run.
+"""
+STARTER = """
+depth_predictions = {"a": ..., "b": ..., "c": ..., "d": ..., "e": ...}
+"""
+HINT = "On its way back the gradient passes each layer's transposed weights and the derivative of each activation. By what factor does one layer change its mean square?"
+PAGE = ("relu", "sigmoid", "linear twice", "relu he", "linear half")
+
+
+def exercise(
+    depth: int = 20, width: int = 100, cases: tuple[str, ...] = PAGE, seed: int = 0
+) -> Exercise:
+    """Return the exercise with five `cases` of networks."""
+    truth = fates(depth, width, cases, seed)
+    letters = dict(zip(cases, "abcde", strict=True))
+    keys = {case: case.replace(" ", "_") for case in cases}
+    fate = {f"{keys[case]}_fate": truth[letter] for case, letter in letters.items()}
+    listed = [f"- ({{{{{keys[case]}}}}}) {CASES[case][0]}" for case in cases]
+    reasons = [f"- ({{{{{keys[c]}}}}}) {{{{{keys[c]}_fate}}}}: {CASES[c][1]}" for c in cases]
+    others = {"vanishes": "stays", "stays": "explodes", "explodes": "stays"}
+    trusting = dict.fromkeys(truth, "stays")
+    return Exercise(
+        id="neural-networks-gradient-norms",
+        title="What reaches the first layer",
+        kind="predict",
+        difficulty=2,
+        minutes=15,
+        points=2,
+        question=QUESTION.replace("{cases}", ";\n".join(listed) + "."),
+        starter=STARTER,
+        hint=HINT,
+        solution=f"depth_predictions = {truth}",
+        explanation="\n".join(reasons),
+        values={
+            **{keys[case]: letter for case, letter in letters.items()},
+            **fate,
+            "depth": depth,
+            "width": width,
+        },
+        visible=(Check(fates_are_named),),
+        hidden=(
+            Check(fates_come_true, {"depth": depth, "width": width, "cases": cases, "seed": seed}),
+        ),
+        wrong_answers={
+            "all stays as it was": f"depth_predictions = {trusting}",
+            "all otherwise": f"depth_predictions = { {k: others[v] for k, v in truth.items()} }",
+            "a word that was not offered": f"depth_predictions = {truth | {'c': 'shrinks'}}",
+        },
+        public_solution=True,
+        words=True,
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw a depth, a width and five cases in which all three things happen."""
+    vanishing = ["sigmoid", "relu", "linear half", "tanh half"]
+    cases = [
+        *rng.sample(vanishing, 2),
+        rng.choice(["relu he", "linear"]),
+        rng.choice(["relu twice", "linear twice"]),
+    ]
+    cases.append(rng.choice([case for case in CASES if case not in cases]))
+    rng.shuffle(cases)
+    return {
+        "depth": rng.choice([18, 24, 30]),
+        "width": rng.choice([100, 150, 200]),
+        "cases": tuple(cases),
+        "seed": rng.randrange(10_000),
+    }
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+ACTIVATIONS = {
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "linear": torch.clone,
+    "tanh": torch.tanh,
+}
+SCALES = {"he": 2**0.5, "twice": 2.0, "half": 0.5}
+
+
+def gradient_ratio(case, depth, width, seed) -> float:
+    """Return the norm of the gradient at the input over that at the output, for 32 samples."""
+    kind, _, how = case.partition(" ")
+    scale = SCALES.get(how, 1.0) * (2**0.5 if case == "relu twice" else 1.0)
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    x = start = normal(32, width).requires_grad_()
+    for _ in range(depth):
+        x = ACTIVATIONS[kind](x @ (normal(width, width) * scale / width**0.5))
+    behind = normal(32, width)
+    (gradient,) = torch.autograd.grad((x * behind).sum(), start)
+    return float(gradient.norm() / behind.norm())
+
+
+def fates(depth, width, cases, seed) -> dict[str, str]:
+    """Run each network and say what became of its gradient."""
+    found = {}
+    for letter, case in zip("abcde", cases, strict=True):
+        ratio = gradient_ratio(case, depth, width, seed)
+        found[letter] = "explodes" if ratio > 100 else "vanishes" if ratio < 0.01 else "stays"
+    return found
+
+
+def fates_are_named(depth_predictions):
+    """Check that there is one of the three words for each case."""
+    words = ("vanishes", "stays", "explodes")
+    for case in "abcde":
+        given = depth_predictions.get(case)
+        assert given in words, f"({case}) should be one of {', '.join(words)}, got {given!r}"
+
+
+def fates_come_true(depth_predictions, *, depth, width, cases, seed):
+    """Run the networks and compare."""
+    truth = fates(depth, width, cases, seed)
+    wrong = [case for case in truth if depth_predictions[case] != truth[case]]
+    assert not wrong, (
+        f"The run says otherwise for {', '.join(wrong)}: how does one layer change the gradient?"
+    )
