@@ -7,8 +7,7 @@ import shutil
 
 import pytest
 
-from companion.assign import cli, grading
-from exercises.attention import EXERCISES
+from companion.assign import book, cli, grading
 from tests.assign.grading_support import rows
 from tools import contents
 
@@ -97,10 +96,35 @@ def test_numbers_are_those_of_the_code(option, said):
     assert said.format(f"{parser().get_default(option):g}") in TEXT
 
 
-def test_the_chapter_is_as_long_as_the_page_says():
-    assert "It has eight exercises for about three and a quarter hours of work" in TEXT
-    assert len(EXERCISES) == 8
-    assert abs(sum(e.minutes for e in EXERCISES) / 60 - 3.25) < 0.13
+@pytest.fixture(scope="module")
+def chapters():
+    return book.Book(contents.ROOT).chapters
+
+
+def test_chapters_are_as_long_as_the_page_says(chapters):
+    assert "Each has eight exercises for two to three and a half hours of work" in TEXT
+    assert set(re.findall(r"{doc}`[\w ]+ <../([\w-]+)>`", TEXT)) == set(chapters)
+    for name, chapter in chapters.items():
+        minutes = [master.variant().minutes for master in chapter.masters]
+        assert len(minutes) == 8, name
+        assert 1.9 < sum(minutes) / 60 < 3.6, name
+
+
+def test_courses_name_exercises_that_are_there(chapters):
+    named = re.findall(r"(?<=[ `])([a-z-]+):(\d(?:,\d)*)(?=[ `])", TEXT)
+    assert {name for name, _ in named} == set(chapters)
+    for name, numbers in named:
+        chosen = [int(number) for number in numbers.split(",")]
+        assert chosen == sorted(set(chosen)), (name, numbers)
+        assert max(chosen) <= len(chapters[name].masters), (name, numbers)
+
+
+def test_what_is_for_paper_is_done_by_hand(chapters):
+    (line,) = [line for line in TEXT.splitlines() if "test on paper" in line]
+    named = re.findall(r"`([a-z-]+):(\d)`", line)
+    assert len(named) == 4
+    for name, number in named:
+        assert chapters[name].masters[int(number) - 1].variant().kind == "by hand", name
 
 
 def test_every_status_is_explained():
