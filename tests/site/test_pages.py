@@ -340,6 +340,20 @@ def test_what_is_missing_is_said_in_both_languages(new_visit, axe):
     visit.page.wait_for_url("**/zh/index.html")
 
 
+COUNT_MARKS = """() => [...document.querySelectorAll("table.stack td > p")]
+  .filter(p => /[✗✓]/.test(getComputedStyle(p, "::before").content)).length"""
+
+
+@pytest.mark.parametrize(
+    ("page", "marked"),
+    [("corrections", True), ("for-instructors", False), ("running-on-colab", False)],
+)
+def test_only_corrections_are_marked_wrong_and_right(new_visit, page, marked):
+    visit = new_visit(f"en/chapters/appendix/{page}.html", **PHONE)
+    assert visit.page.locator("table.stack td > p").count()
+    assert bool(visit.page.evaluate(COUNT_MARKS)) is marked
+
+
 def test_the_contents_open_on_a_phone(new_visit):
     page = new_visit(f"{ENGLISH[-1]}.html", **PHONE).page
     contents = page.get_by_role("navigation", name="Contents")
