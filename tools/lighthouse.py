@@ -76,7 +76,8 @@ def lost(report: dict) -> list[str]:
 def summary(reports: list[dict]) -> dict:
     """Return a page's medians."""
     each = [scores(report) for report in reports]
-    found: dict = {name: statistics.median(s[name] for s in each) for name in CATEGORIES}
+    found: dict = {"runs": len(reports)}
+    found |= {name: statistics.median(s[name] for s in each) for name in CATEGORIES}
     for name, audit in AUDITS.items():
         values = [report["audits"][audit]["numericValue"] for report in reports]
         found[name] = round(statistics.median(values), 3 if "shift" in name else 0)
@@ -102,15 +103,17 @@ def run(names: list[str], repeats: int) -> dict[str, dict]:
     return results
 
 
-def record(results: dict[str, dict], repeats: int, version: str) -> None:
-    """Keep the results, with what they were measured by."""
+def record(results: dict[str, dict], version: str) -> None:
+    """Keep the results, with what they were measured by; pages not measured keep what they had."""
+    before = json.loads(RESULT.read_text(encoding="utf-8"))["pages"] if RESULT.exists() else {}
+    known = before | results
     content = {
         "command": "make lighthouse",
         "date": date.today().isoformat(),
         "lighthouse": version,
         "machine": f"{os.cpu_count()} CPU cores, {platform.system()}",
-        "settings": f"mobile, simulated throttling, median of {repeats} runs",
-        "pages": results,
+        "settings": "mobile, simulated throttling, of each page the median of its runs",
+        "pages": {name: known[name] for name in pages() if name in known},
     }
     RESULT.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -128,8 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)
     results = run(options.page or pages(), options.repeats)
-    if not options.page:
-        record(results, options.repeats, installed_version())
+    record(results, installed_version())
     low = {
         (name, category): found[category]
         for name, found in results.items()
