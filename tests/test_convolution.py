@@ -91,6 +91,7 @@ def test_the_layer_is_torchs(stride):
     theirs.load_state_dict(ours.state_dict())
     x = normal(2, 2, 7, 6, dtype=torch.float32)
     agree("Conv2d", "torch.nn.Conv2d", ours(x), theirs(x))
+    agree("Conv2d", "conv2d", ours(x), models.conv2d(x, ours.weight, ours.bias, stride, 1))
 
 
 @pytest.mark.parametrize("image", [(1, 28, 28), (1, 8, 8), (3, 9, 14)])
@@ -114,6 +115,11 @@ def test_the_network_by_its_parts(image):
             theirs.copy_(ours)
     x = normal(3, *image)
     agree("CNN", "torch.nn.Sequential", model.eval()(x), parts.eval()(x))
+    written_out = x
+    for layer in (model.conv1, model.conv2):
+        convolved = models.conv2d(written_out, layer.weight, layer.bias, padding=1)
+        written_out = models.max_pool2d(convolved.clamp(min=0))
+    agree("CNN", "its parts", model(x), model.head(written_out.flatten(1)))
     assert (model.train()(x) != model(x)).any()  # dropout
 
 
