@@ -183,6 +183,17 @@ def press_until_changed(page, widget, handle) -> bool:
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
+def test_every_slider_is_called_what_stands_beside_it(new_visit, name):
+    page = new_visit(f"{name}.html").read_through().page
+    for widget in page.locator(".widget").all():
+        handles = widget.get_by_role("slider").all()
+        for attribute, part in (("aria-label", "label"), ("aria-valuetext", "readout")):
+            beside = widget.locator(f".widget-slider .widget-{part}").all_text_contents()
+            assert [handle.get_attribute(attribute) for handle in handles] == beside
+            assert all(beside)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_every_slider_moves_with_the_keyboard(new_visit, name):
     page = new_visit(f"{name}.html").read_through().page
     widgets = page.locator(".widget").all()
@@ -191,7 +202,6 @@ def test_every_slider_moves_with_the_keyboard(new_visit, name):
         handles = widget.get_by_role("slider").all()
         assert handles
         for handle in handles:
-            assert handle.get_attribute("aria-label")
             assert len(widget.evaluate(PICTURE_NOW)) == 1
             assert press_until_changed(page, widget, handle), handle.get_attribute("aria-label")
 

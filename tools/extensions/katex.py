@@ -19,7 +19,10 @@ from sphinx.util.math import get_node_equation_number
 LOGGER = logging.getLogger(__name__)
 # The TeX source inside the MathML serves nobody on the page and weighs as much as the math.
 ANNOTATION = re.compile(r"<annotation\b.*?</annotation>|</?semantics>", re.DOTALL)
-
+# KaTeX puts an invisible "applied to" after names like max, also where MathML has no room for it.
+APPLIED = "<mo>\u2061</mo>"
+TAG_OR_APPLIED = re.compile(rf"{APPLIED}|<(?P<end>/?)(?P<name>\w+)[^>]*?(?P<empty>/?)>")
+COUNTED = {"mfrac", "mover", "mroot", "msub", "msubsup", "msup", "munder", "munderover"}
 
 # Browsers break lines on both sides of a formula, even where a comma follows it.
 AFTER = re.compile(r"[,.;:!?)\]，。；：、！？）」”’]+")
@@ -106,13 +109,33 @@ def display_tex(source: str) -> str:
     return r"\begin{gathered}" + r" \\ ".join(parts) + r"\end{gathered}"
 
 
+def without_strays(markup: str) -> str:
+    """Return MathML whose scripts, fractions and roots have no part too many.
+
+    >>> without_strays("<msub><mi>w</mi><mi>max</mi><mo>\u2061</mo></msub>")
+    '<msub><mi>w</mi><mi>max</mi></msub>'
+    """
+    inside: list[str] = []
+
+    def kept(match: re.Match) -> str:
+        if match["name"] is None:
+            return "" if inside and inside[-1] in COUNTED else match[0]
+        if match["end"]:
+            inside.pop()
+        elif not match["empty"]:
+            inside.append(match["name"])
+        return match[0]
+
+    return TAG_OR_APPLIED.sub(kept, markup)
+
+
 def to_html(translator, node, tex: str, display: bool) -> str:
     """Return the HTML of one formula, or report the error at the node's place."""
     answer = translator.builder.app.katex.render(tex, display)
     if "error" in answer:
         LOGGER.warning("math: %s", answer["error"], location=node, type="katex")
         return translator.encode(tex)
-    return ANNOTATION.sub("", answer["html"])
+    return without_strays(ANNOTATION.sub("", answer["html"]))
 
 
 def visit_math(self, node) -> None:

@@ -34,11 +34,11 @@
 
   // A slider's handle gets the name that stands beside it and says what its readout says.
   function nameSlider(handle) {
-    const box = handle.closest(".jupyter-widgets");
+    const box = handle.closest(".widget-slider");
     const label = box?.querySelector(".widget-label");
     const readout = box?.querySelector(".widget-readout");
     const tell = () => handle.setAttribute("aria-valuetext", readout?.textContent.trim() ?? "");
-    handle.setAttribute("aria-label", label?.textContent.trim() || "value");
+    handle.setAttribute("aria-label", label?.textContent.trim() ?? "");
     tell();
     if (readout) new MutationObserver(tell).observe(readout, { childList: true, characterData: true, subtree: true });
   }
