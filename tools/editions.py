@@ -150,6 +150,7 @@ def run(builder: str, root: Path, edition: Edition, config: dict, fresh: bool = 
     """
     from sphinx.application import Sphinx
     from sphinx.errors import SphinxError
+    from sphinx.locale import translators
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     kept = ".messages" if builder == "gettext" else ".doctrees"
@@ -157,6 +158,7 @@ def run(builder: str, root: Path, edition: Edition, config: dict, fresh: bool = 
     shutil.rmtree(out, ignore_errors=True)
     if fresh:
         shutil.rmtree(doctrees, ignore_errors=True)
+    translators.clear()  # Sphinx would only add to those of another edition's build
     try:
         with warnings.catch_warnings(), patch_docutils(None), docutils_namespace():
             # Python's warnings about other people's code are theirs; Sphinx's own all count.

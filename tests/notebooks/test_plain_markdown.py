@@ -1,11 +1,15 @@
 """Plain Markdown of everything that a page may hold, also of what no chapter holds yet."""
 
+from pathlib import Path
+
 import nbformat
 import pytest
+import sphinx
 import yaml
 from docutils import nodes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
+from sphinx import locale
 
 from tools import contents, editions, markdown_text, notebooks
 from tools.execute import LANGUAGE
@@ -175,7 +179,8 @@ def book(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(book):
-    """Build the notebook for Colab, in English."""
+    """Build the notebook for Colab, in English, where Chinese was the language before."""
+    locale.init([Path(sphinx.__file__).parent / "locale"], "zh_CN")
     static, modules = editions.stage(book)
     edition = editions.EDITIONS[0]
     config = editions.sphinx_config(book, static, modules, edition)

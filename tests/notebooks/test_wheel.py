@@ -9,10 +9,10 @@ from tools import wheel as wheels
 
 def test_it_holds_the_whole_package_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    folder = contents.ROOT / "companion"
-    modules = {f"companion/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*.py")}
+    files = {path for path in (contents.ROOT / "companion").rglob("*") if path.is_file()}
+    kept = {path.relative_to(contents.ROOT) for path in files if path.suffix != ".pyc"}
     packaged = {name for name in names if ".dist-info/" not in name}
-    assert packaged == modules | {"companion/py.typed"}
+    assert packaged == {path.as_posix() for path in kept}
     assert wheel.name == wheels.name()
     assert wheels.version() == companion.__version__
 
