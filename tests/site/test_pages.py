@@ -110,6 +110,31 @@ def test_nothing_moves_while_a_page_loads(read, name, settings):
     assert sum(value for value, _ in shifts) < 0.05, shifts
 
 
+# How high a browser takes boxes to be before it lays them out, and how high they are.
+ROOMS = """
+() => {
+  const boxes = [...document.querySelectorAll(".cell_input, .cell_output, .math-body")]
+    .filter((box) => getComputedStyle(box).contentVisibility === "auto" && box.offsetParent);
+  const expected = boxes.map((box) => getComputedStyle(box).containIntrinsicBlockSize);
+  boxes.forEach((box) => (box.style.contentVisibility = "visible"));
+  return boxes.map((box, i) => {
+    const { paddingTop, paddingBottom } = getComputedStyle(box);
+    const high = box.clientHeight - parseFloat(paddingTop) - parseFloat(paddingBottom);
+    return [parseFloat(expected[i].replace("auto ", "")), high, box.textContent.slice(0, 60)];
+  });
+}
+"""
+
+
+@pytest.mark.parametrize("settings", [{}, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_room_for_what_is_laid_out_late_is_right(new_visit, name, settings):
+    rooms = new_visit(f"{name}.html", **settings).page.evaluate(ROOMS)
+    assert len(rooms) > 50
+    wrong = [room for room in rooms if abs(room[0] - room[1]) > max(6, 0.1 * room[1])]
+    assert len(wrong) < 0.05 * len(rooms), wrong
+
+
 @pytest.mark.parametrize("settings", [{}, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_widget_wakes_without_growing(read, name, settings):

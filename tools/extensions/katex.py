@@ -22,6 +22,8 @@ ANNOTATION = re.compile(r"<annotation\b.*?</annotation>|</?semantics>", re.DOTAL
 # KaTeX puts an invisible "applied to" after names like max, also where MathML has no room for it.
 APPLIED = "<mo>\u2061</mo>"
 TAG_OR_APPLIED = re.compile(rf"{APPLIED}|<(?P<end>/?)(?P<name>\w+)[^>]*?(?P<empty>/?)>")
+# How high a part of a formula is, and how much of that lies below the line.
+STRUT = re.compile(r'"(?:katex-)?strut" style="height:([\d.]+)em;(?:vertical-align:-([\d.]+)em;)?"')
 COUNTED = {"mfrac", "mover", "mroot", "msub", "msubsup", "msup", "munder", "munderover"}
 
 # Browsers break lines on both sides of a formula, even where a comma follows it.
@@ -129,6 +131,17 @@ def without_strays(markup: str) -> str:
     return TAG_OR_APPLIED.sub(kept, markup)
 
 
+def height(markup: str) -> float:
+    """Return how high a rendered formula is, in ems.
+
+    >>> height('class="strut" style="height:2.5em;vertical-align:-0.5em;"')
+    2.5
+    """
+    parts = [(float(all_), float(below or 0)) for all_, below in STRUT.findall(markup)]
+    above = max((all_ - below for all_, below in parts), default=0)
+    return above + max((below for _, below in parts), default=0)
+
+
 def to_html(translator, node, tex: str, display: bool) -> str:
     """Return the HTML of one formula, or report the error at the node's place."""
     answer = translator.builder.app.katex.render(tex, display)
@@ -150,7 +163,8 @@ def visit_displaymath(self, node) -> None:
     tex = node.astext() if node.get("nowrap") else display_tex(node.astext())
     numbered = " numbered" if node["number"] else ""
     self.body.append(self.starttag(node, "div", CLASS=f"math notranslate{numbered}"))
-    self.body.append(f'<div class="math-body">{to_html(self, node, tex, display=True)}</div>')
+    formula = to_html(self, node, tex, display=True)
+    self.body.append(f'<div class="math-body" style="--high:{height(formula):.2f}">{formula}</div>')
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, _("Link to this equation"))

@@ -37,6 +37,12 @@ HAN = re.compile("[\u3400-\u9fff]")
 EMPHASIS = re.compile("<em>([^<]*)</em>")
 HAN_END = re.compile("[，；：][^，；：]*$")
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+# A cell's code or printed output, which browsers lay out only when a reader comes near it.
+LINES = re.compile(
+    r'(<div class="cell_(?:input|output)\b[^"]*")'
+    r'(>\s*(?:<p>(?:(?!</p>).)*</p>\s*)?<div class="[^"]*highlight[^"]*"><div class="highlight"><pre>)(.*?)(?=</pre>)',
+    re.DOTALL,
+)
 
 
 def source_path(app, pagename: str) -> str:
@@ -108,8 +114,16 @@ def in_scrolling_box(match: re.Match) -> str:
     return f'<div class="scroll">{match[0]}</div>'
 
 
+def with_room(match: re.Match) -> str:
+    """Return a cell that tells how many lines it has, so that its room is known beforehand."""
+    before, between, text = match.groups()
+    lines = len(text.removeprefix("<span></span>").rstrip("\n").split("\n"))
+    return f'{before} style="--lines:{lines}"{between}{text}'
+
+
 def mended(body: str) -> str:
     """Return a page's body with tables in scrolling boxes, and the markup of others put right."""
+    body = LINES.sub(with_room, body)
     prompts = {
         f'admonition-title">{each}</p>': f'admonition-title">{_(each)}</p>' for each in PROMPTS
     }

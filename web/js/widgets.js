@@ -3,6 +3,7 @@
 
 (() => {
   const { state, manager } = document.currentScript.dataset;
+  const CONTROLS = ["slider", "dropdown", "checkbox", "toggle-buttons", "radio", "select"].map((kind) => `.widget-${kind}`).join();
   const widgets = [...document.querySelectorAll(".widget")];
 
   function load(address) {
@@ -53,11 +54,12 @@
 
   function wakeWhenDrawn(widget) {
     const live = widget.querySelector(".widget-live");
-    const drawn = () => live.querySelector(".jupyter-widgets img, [role='slider']");
+    const controls = Number(widget.style.getPropertyValue("--controls"));
+    // The manager draws children one promise at a time, and on a slow machine with pauses.
+    const drawn = () => live.querySelectorAll(CONTROLS).length >= controls && live.querySelector("img");
     const observer = new MutationObserver(() => {
       if (!drawn()) return;
       observer.disconnect();
-      // The manager draws children one promise at a time; the frame after the last is complete.
       requestAnimationFrame(() => setTimeout(() => wake(widget), 0));
     });
     observer.observe(live, { childList: true, subtree: true });
