@@ -40,7 +40,8 @@ TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 # A cell's code or printed output, which browsers lay out only when a reader comes near it.
 LINES = re.compile(
     r'(<div class="cell_(?:input|output)\b[^"]*")'
-    r'(>\s*(?:<p>(?:(?!</p>).)*</p>\s*)?<div class="[^"]*highlight[^"]*"><div class="highlight"><pre>)'
+    r"(>\s*(?:<p>(?:(?!</p>).)*</p>\s*)?"
+    r'<div class="[^"]*highlight[^"]*"><div class="highlight"><pre>)'
     r"(.*?)(?=</pre>)",
     re.DOTALL,
 )
