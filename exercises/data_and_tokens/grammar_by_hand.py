@@ -145,15 +145,14 @@ def bits_fit_together(story_bits, sentence_bits, language_bits):
 
 def bits_are_those_of_the_language(story_bits, sentence_bits, language_bits, *, right):
     """Check all three numbers."""
-    reasons = {
-        "story_bits": "add the bits of each name, each verb and each toss of the coin",
-        "sentence_bits": "weight what a name and its verb cost by how often the name occurs",
-        "language_bits": "how many sentences has a story in the mean, and what does the coin cost?",
-    }
-    given = {
-        "story_bits": story_bits,
-        "sentence_bits": sentence_bits,
-        "language_bits": language_bits,
-    }
-    for name, value in given.items():
-        assert abs(float(value) - right[name]) < 2e-3, f"{name} is not right: {reasons[name]}"
+    assert abs(float(story_bits) - right["story_bits"]) < 2e-3, (
+        "story_bits is not right: add the bits of each name, each verb and each toss of the coin"
+    )
+    assert abs(float(sentence_bits) - right["sentence_bits"]) < 2e-3, (
+        "sentence_bits is not right: weight what a name and its verb cost by how often the name "
+        "occurs"
+    )
+    assert abs(float(language_bits) - right["language_bits"]) < 2e-3, (
+        "language_bits is not right: how many sentences has a story in the mean, and what does the "
+        "coin cost?"
+    )

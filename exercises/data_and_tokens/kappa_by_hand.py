@@ -1,4 +1,4 @@
-"""Cohen's kappa of two people who sort reviews."""
+"""Cohen's kappa of two people who sort complaints."""
 
 # A paragraph of text is one line.
 # ruff: noqa: E501
@@ -116,7 +116,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
 
 
 def shares_are_shares(agreed, agreed_by_chance, kappa):
-    """Check that all three are shares, and kappa no larger than the agreement."""
+    """Check that agreement is a share, by chance or not, and kappa no larger."""
     for name, value in {"agreed": agreed, "agreed_by_chance": agreed_by_chance}.items():
         assert 0 <= value <= 1, f"{name} should be a share from 0 to 1, got {float(value):g}"
     assert float(kappa) <= float(agreed) + 1e-9, (

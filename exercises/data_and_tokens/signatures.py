@@ -136,7 +136,7 @@ def deviations_fall(similarity, deviation, hashes_enough, *, lengths):
     assert set(deviation) == set(lengths), f"deviation should have a number for each of {lengths}"
     ordered = [float(deviation[n]) for n in sorted(lengths)]
     assert all(b < a for a, b in itertools.pairwise(ordered)), (
-        "longer signatures should scatter less: take the mean over more seeds"
+        "longer signatures should scatter less: take the standard deviation over more seeds"
     )
     assert hashes_enough == int(hashes_enough), "hashes_enough should be a whole number"
 

@@ -59,7 +59,7 @@ WRONG_ANSWERS = {
             return -(torch.sigmoid(-z) ** GAMMA * F.logsigmoid(z)).sum()
         turned_down = RIGHT
         """,
-    "the loss for its weight": """
+    "the probability where its complement belongs": """
         def focal_loss(logits, targets):
             z = torch.where(targets == 1, logits, -logits)
             return -(torch.sigmoid(-z) ** GAMMA * F.logsigmoid(z)).mean()

@@ -139,7 +139,7 @@ def batch_in_parts(seed: int, ignored: int, sizes, left_out):
     return weight, parts
 
 
-def compare_with_one_piece(backward_in_parts, weight, parts, ignored, what):
+def compare_with_one_piece(backward_in_parts, weight, parts, ignored):
     """Compare loss and gradient with those of all parts joined."""
     whole = weight.clone().requires_grad_()
     x, labels = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
@@ -148,27 +148,31 @@ def compare_with_one_piece(backward_in_parts, weight, parts, ignored, what):
     mine = weight.clone().requires_grad_()
     loss = float(backward_in_parts(mine, parts))
     assert mine.grad is not None, "weight.grad is empty afterwards; call backward for each part"
+    counts = ", ".join(f"{(labels != ignored).sum()}/{len(labels)}" for _, labels in parts)
     assert abs(loss - expected.item()) < 1e-9, (
-        f"{what} the loss should be {expected.item():.6f}, got {loss:.6f}"
+        f"With parts of which {counts} labels count, the loss should be {expected.item():.6f}, "
+        f"got {loss:.6f}"
     )
     error = (mine.grad - whole.grad).abs().max().item()
-    assert error < 1e-9, f"{what} the gradient differs from that of one piece by {error:.2g}"
+    assert error < 1e-9, (
+        f"With parts of which {counts} labels count, the gradient differs from that of one piece "
+        f"by {error:.2g}"
+    )
 
 
 def one_part_is_as_the_whole(backward_in_parts, *, seed, ignored):
     """Try a single part, in which every label counts."""
     weight, parts = batch_in_parts(seed, ignored, [6], [0])
-    compare_with_one_piece(backward_in_parts, weight, parts, ignored, "With a single part")
+    compare_with_one_piece(backward_in_parts, weight, parts, ignored)
 
 
 def unequal_parts_are_as_the_whole(backward_in_parts, *, seed, ignored):
     """Try parts of different sizes, with labels that do not count."""
     weight, parts = batch_in_parts(seed, ignored, [6, 2, 9], [1, 0, 6])
-    compare_with_one_piece(backward_in_parts, weight, parts, ignored, "With unequal parts")
+    compare_with_one_piece(backward_in_parts, weight, parts, ignored)
 
 
 def empty_parts_are_harmless(backward_in_parts, *, seed, ignored):
     """Try a part in which no label counts."""
     weight, parts = batch_in_parts(seed, ignored, [4, 3, 5], [0, 3, 1])
-    what = "With a part in which no label counts"
-    compare_with_one_piece(backward_in_parts, weight, parts, ignored, what)
+    compare_with_one_piece(backward_in_parts, weight, parts, ignored)

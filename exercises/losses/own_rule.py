@@ -162,12 +162,12 @@ def rule_is_new(own_rule, *, n):
     forecasts = grid_of_forecasts(n, 8)
     own = expected_penalties(own_rule, np.eye(n), forecasts).ravel()
     given = forecasts.T.ravel()  # the probability of what happened
-    known = {"absolute": 1 - given, "squared": (1 - given) ** 2, "logarithmic": -np.log(given)}
-    for name, rule in known.items():
+    known = {"1 - q": 1 - given, "(1 - q) ** 2": (1 - given) ** 2, "-ln(q)": -np.log(given)}
+    for formula, rule in known.items():
         fit = np.stack([rule, np.ones_like(rule)], axis=1)
         rest = own - fit @ np.linalg.lstsq(fit, own, rcond=None)[0]
         assert np.abs(rest).max() > 1e-6 * np.ptp(own), (
-            f"own_rule is the {name} rule of the chapter, scaled or shifted; invent another one"
+            f"own_rule is a rule of the chapter, {formula}, scaled or shifted; invent another one"
         )
 
 

@@ -164,17 +164,18 @@ def counts_are_right(
     flat_features, convolution_parameters, cnn_parameters, mlp_parameters, *, right
 ):
     """Check all four counts."""
-    given = {
-        "flat_features": flat_features,
-        "convolution_parameters": convolution_parameters,
-        "cnn_parameters": cnn_parameters,
-        "mlp_parameters": mlp_parameters,
-    }
-    hints = {
-        "flat_features": "follow the side through both convolutions and both poolings",
-        "convolution_parameters": "count kernels for each pair of channels, and the biases",
-        "cnn_parameters": "add weights and biases of both linear layers to the convolutions",
-        "mlp_parameters": "every pixel of every channel is an input, and neurons have biases",
-    }
-    for name, value in given.items():
-        assert int(value) == right[name], f"{name} is not right: {hints[name]}"
+    assert int(flat_features) == right["flat_features"], (
+        "flat_features is not right: follow the side through both convolutions and both poolings"
+    )
+    assert int(convolution_parameters) == right["convolution_parameters"], (
+        "convolution_parameters is not right: count kernels for each pair of channels, and the "
+        "biases"
+    )
+    assert int(cnn_parameters) == right["cnn_parameters"], (
+        "cnn_parameters is not right: add weights and biases of both linear layers to the "
+        "convolutions"
+    )
+    assert int(mlp_parameters) == right["mlp_parameters"], (
+        "mlp_parameters is not right: every pixel of every channel is an input, and neurons have "
+        "biases"
+    )

@@ -164,17 +164,15 @@ def relu_is_a_relu(hidden_before, hidden_after, network_output, squared_error):
 
 def forward_is_right(hidden_before, hidden_after, network_output, squared_error, *, right):
     """Check every number on the way."""
-    given = {
-        "hidden_before": list(hidden_before),
-        "hidden_after": list(hidden_after),
-        "network_output": network_output,
-        "squared_error": squared_error,
-    }
-    hints = {
-        "hidden_before": "each neuron has its own row of W, and its bias",
-        "hidden_after": "negative numbers become 0, others stay",
-        "network_output": "it is made of the neurons after ReLU, and has a bias, too",
-        "squared_error": "it is the square of output minus target",
-    }
-    for name, value in given.items():
-        assert value == right[name], f"{name} is not right: {hints[name]}"
+    assert list(hidden_before) == right["hidden_before"], (
+        "hidden_before is not right: each neuron has its own row of W, and its bias"
+    )
+    assert list(hidden_after) == right["hidden_after"], (
+        "hidden_after is not right: negative numbers become 0, others stay"
+    )
+    assert network_output == right["network_output"], (
+        "network_output is not right: it is made of the neurons after ReLU, and has a bias, too"
+    )
+    assert squared_error == right["squared_error"], (
+        "squared_error is not right: it is the square of output minus target"
+    )

@@ -24,9 +24,7 @@ def bent_weights(n_in, n_out, rng):
 
 signal_at = {{depth: ... for depth in depths}}
 '''
-HINT = (
-    r"What is the mean of $f(z)^2$, if $z$ is as often above 0 as below and has the mean square 1?"
-)
+HINT = r"What is the mean of $f(z)^2$, if $z$ is as often above 0 as below, with the mean square 1 on both sides?"
 SOLUTION = """
 depths = DEPTHS
 SLOPE = VALUE

@@ -113,11 +113,12 @@ def step_fits_the_slope(slope_w, slope_x, w_after, *, w, rate):
 
 def slopes_are_right(slope_w, slope_x, w_after, *, right):
     """Check both derivatives and the step."""
-    given = {"slope_w": slope_w, "slope_x": slope_x, "w_after": w_after}
-    hints = {
-        "slope_w": "multiply along each path from w to the loss, and add the paths up",
-        "slope_x": "the input takes the same two paths, and what multiplies it is w",
-        "w_after": "gradient descent goes against the slope, not along it",
-    }
-    for name, value in given.items():
-        assert abs(float(value) - right[name]) < 1e-6, f"{name} is not right: {hints[name]}"
+    assert abs(float(slope_w) - right["slope_w"]) < 1e-6, (
+        "slope_w is not right: multiply along each path from w to the loss, and add the paths up"
+    )
+    assert abs(float(slope_x) - right["slope_x"]) < 1e-6, (
+        "slope_x is not right: the input takes the same two paths, and what multiplies it is w"
+    )
+    assert abs(float(w_after) - right["w_after"]) < 1e-6, (
+        "w_after is not right: gradient descent goes against the slope, not along it"
+    )

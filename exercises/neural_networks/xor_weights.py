@@ -21,7 +21,7 @@ xor_shift = ...  # c
 """
 HINT = "Only the sum of the inputs matters, and it has three values. Let one neuron bend at the smallest, and the other at the one in the middle."
 EXPLANATION = r"""
-With both rows the same, a neuron sees the sum of the inputs, scaled here so that it goes up from 0 in steps of 1: 0, 1, 2. The first neuron passes that on, the second one is 0 until the middle: 0, 0, 1. One of the first and minus two of the second make 0, 1, 0, and $v$ and $c$ bring that to the outputs wanted: all of $W$ is ${{row}}$, and $b = ({{biases}})$, $v = ({{out}})$, $c = {{equal}}$. Without ReLU the output would be a plane over the inputs: on a plane the two corners where they differ have the same mean as the two where they are equal.
+With both rows the same, a neuron sees the sum of the inputs, scaled and shifted here to 0, 1, 2. The first neuron passes that on, the second one is 0 until the middle: 0, 0, 1. One of the first and minus two of the second make 0, 1, 0, and $v$ and $c$ bring that to the outputs wanted: all of $W$ is ${{row}}$, and $b = ({{biases}})$, $v = ({{out}})$, $c = {{equal}}$. Without ReLU the output would be a plane, on which the two corners where the inputs differ have the same mean as the two where they are equal.
 """
 
 

@@ -123,25 +123,24 @@ def drawn_gradients(seed: int, length: float):
     return [*arrays[:2], None, *arrays[2:]]
 
 
-SAME_FACTOR = "all should be multiplied by the same number, so that the direction stays"
-
-
-def compare_clipped(clip_together, gradients, scale, length, what, why):
+def compare_clipped(clip_together, gradients, scale, length):
     """Compare with every array times the same number."""
     clipped, told = clip_together([None if g is None else g.copy() for g in gradients])
     kept = [g is None for g in clipped]
     assert kept == [g is None for g in gradients], (
-        f"{what} there should be an array for each array, and None where None was"
+        "There should be an array for each array, and None where None was"
     )
     assert abs(float(told) / length - 1) < 1e-4, (
-        f"{what} the length before should not be {float(told):.6g}: of all numbers taken together"
+        f"With a gradient that is {length:g} long, the length before should not be "
+        f"{float(told):.6g}: of all numbers taken together"
     )
     for new, old in zip(clipped, gradients, strict=True):
         if old is not None:
-            assert np.shape(new) == old.shape, f"{what} a shape changed to {np.shape(new)}"
+            assert np.shape(new) == old.shape, f"The shape {old.shape} changed to {np.shape(new)}"
             error = np.abs(np.asarray(new, dtype=np.float64) - scale * old.astype(np.float64)).max()
             assert error < 1e-4 * scale * length, (
-                f"{what} not every array is what it should be: {why}"
+                f"With a gradient that is {length:g} long, every array should be multiplied by "
+                f"{scale:g}, all by the same number, so that the direction stays"
             )
 
 
@@ -160,20 +159,16 @@ def long_gradients_keep_their_direction(clip_together, *, seed, longest):
     for times in (1.1, 7.0):
         length = times * longest
         gradients = drawn_gradients(seed, length)
-        compare_clipped(
-            clip_together, gradients, 1 / times, length, "With a long gradient", SAME_FACTOR
-        )
+        compare_clipped(clip_together, gradients, 1 / times, length)
 
 
 def short_gradients_stay(clip_together, *, seed, longest):
     """Try a gradient that is short enough."""
     gradients = drawn_gradients(seed, 0.9 * longest)
-    what, why = "With a short gradient", "what is short enough already stays as it is"
-    compare_clipped(clip_together, gradients, 1.0, 0.9 * longest, what, why)
+    compare_clipped(clip_together, gradients, 1.0, 0.9 * longest)
 
 
 def huge_gradients_become_short(clip_together, *, seed, longest):
     """Try numbers of 1e30."""
     gradients = drawn_gradients(seed, 1e30)
-    what = "With numbers of 1e30 in float32"
-    compare_clipped(clip_together, gradients, longest / 1e30, 1e30, what, SAME_FACTOR)
+    compare_clipped(clip_together, gradients, longest / 1e30, 1e30)

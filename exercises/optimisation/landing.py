@@ -116,13 +116,13 @@ def no_rate_is_zero(landing_rate):
 def ends_are_right(landing_rate, *, part, shapes):
     """Check the first rate, the peak and the last, for several lengths."""
     for peak, warmup, total in shapes:
-        where = f"with a peak of {peak}, {warmup} steps of warm-up and {total} in all"
         places = {0: peak / warmup, warmup - 1: peak, total - 1: peak / part}
         for step, right in places.items():
             got = float(landing_rate(step, peak, warmup, total))
             assert abs(got - right) < 1e-9, (
-                f"The rate of step {step} should not be {got:.6g} {where}: which steps are the "
-                "first, the last of the warm-up, and the last of all?"
+                f"The rate of step {step} should not be {got:.6g} with a peak of {peak}, {warmup} "
+                f"steps of warm-up and {total} in all: which steps are the first, the last of the "
+                "warm-up, and the last of all?"
             )
 
 

@@ -208,8 +208,12 @@ def limit_is_the_steepest(rate_limit, *, hessian):
             x, y = x - rate * (a * x + b * y), y - rate * (b * x + c * y)
             if abs(x) + abs(y) > 1e9:
                 break
-        assert (abs(x) + abs(y) < 0.5) == converges, (
-            f"With {share} times this limit gradient descent "
-            f"{'diverges' if converges else 'still converges'}: how steep is the steepest "
+        arrived = abs(x) + abs(y) < 0.5
+        assert arrived or not converges, (
+            f"With {share} times this limit gradient descent diverges: how steep is the steepest "
             "direction, and how long a step does it bear?"
+        )
+        assert converges or not arrived, (
+            f"With {share} times this limit gradient descent still converges: how steep is the "
+            "steepest direction, and how long a step does it bear?"
         )

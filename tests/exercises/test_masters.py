@@ -1,5 +1,6 @@
 """What holds for every exercise: its solution passes, its wrong answers fail, nothing leaks."""
 
+import ast
 import collections
 import inspect
 import itertools
@@ -8,7 +9,7 @@ import re
 import nbformat
 import pytest
 
-from companion.assign import sources
+from companion.assign import localise, sources
 from exercises import KINDS, Check, run
 from tests.exercises.quick import MODULES, quick  # noqa: F401
 from tools import contents
@@ -66,6 +67,22 @@ def test_there_are_checks_and_wrong_answers(exercise):
     assert exercise.visible
     assert exercise.hidden
     assert len(exercise.wrong_answers) >= 2
+
+
+@each(EXERCISES)
+def test_what_a_check_says_stands_in_one_piece(exercise):
+    """Only a whole message is translated; half of one from elsewhere would stay English."""
+    source = sources.gather([c.function for c in (*exercise.visible, *exercise.hidden)])
+    said = " ".join(localise.messages(source))
+    tree = ast.parse(source)
+    explained = {
+        ast.get_docstring(n, clean=False) for n in tree.body if isinstance(n, ast.FunctionDef)
+    }
+    strings = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+    sentences = [s for s in strings if isinstance(s, str) and re.search(r"[a-z]+ [a-z]+ [a-z]+", s)]
+    assert [s for s in sentences if s not in explained and s not in said] == []
+    choices = [n for n in ast.walk(tree) if isinstance(n, ast.FormattedValue)]
+    assert [ast.unparse(n) for n in choices if isinstance(n.value, ast.IfExp)] == []
 
 
 def test_a_check_says_what_is_missing_and_what_broke():
