@@ -31,6 +31,17 @@ new PerformanceObserver((list) => {
 }).observe({ type: "layout-shift", buffered: true });
 """
 HEIGHTS = "[...document.querySelectorAll('.widget')].map((widget) => widget.offsetHeight)"
+# All that a page asks for by itself is there, and half a second long it asks for nothing more.
+QUIET = """
+async () => {
+  const asked = () => performance.getEntriesByType("resource").length;
+  await document.fonts.ready;
+  for (let before = -1; before !== asked();) {
+    before = asked();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+"""
 SCROLL_THROUGH = """
 async () => {
   const step = innerHeight * 0.75;
@@ -134,7 +145,11 @@ class Visit:
     def open(self, name: str) -> Visit:
         """Go to a page and wait until it is quiet."""
         self.page.goto(f"{self.address}{name}")
-        self.page.wait_for_load_state("networkidle")
+        return self.wait()
+
+    def wait(self) -> Visit:
+        """Wait until the page is quiet."""
+        self.page.evaluate(QUIET)
         return self
 
     def read_through(self) -> Visit:

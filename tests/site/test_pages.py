@@ -110,6 +110,25 @@ def test_nothing_moves_while_a_page_loads(read, name, settings):
     assert sum(value for value, _ in shifts) < 0.05, shifts
 
 
+# Where the parts of formulas stand above the first section.
+LEAD = """
+() => [...document.querySelectorAll("article > section > p .base")]
+  .map((part) => Math.round(part.getBoundingClientRect().top))
+"""
+
+
+@pytest.mark.parametrize("late", ["KaTeX_Main", "KaTeX_Math"])
+@pytest.mark.parametrize("name", [p for p in EVERY if p.endswith(("losses", "data-and-tokens"))])
+def test_no_line_moves_when_the_letters_of_formulas_come_late(new_visit, name, late):
+    """These pages have formulas above their first section, and ask for the letters early."""
+    whole = new_visit(f"{name}.html", **PHONE).page
+    assert whole.locator("link[rel=preload][as=font]").count() == 2
+    waiting = new_visit("404.html", **PHONE)
+    waiting.page.route(f"**/{late}*", lambda route: route.abort())
+    waiting.page.goto(f"{waiting.address}{name}.html")
+    assert waiting.wait().page.evaluate(LEAD) == whole.evaluate(LEAD) != []
+
+
 # How high a browser takes boxes to be before it lays them out, and how high they are.
 ROOMS = """
 () => {
@@ -257,7 +276,7 @@ def test_search_finds_softmax(new_visit):
     hit.wait_for(timeout=10_000)
     assert "Attention" in hit.text_content()
     assert visit.page.get_by_role("searchbox").count() == 1
-    visit.page.wait_for_load_state("networkidle")
+    visit.wait()
     assert visit.messages == []
     assert visit.strangers == []
 

@@ -161,6 +161,19 @@ def is_in_english(context: dict, pagename: str, doctree) -> bool:
     return foreign and pagename not in context["translated"]
 
 
+def first_fonts(body: str) -> list[str]:
+    """Return the fonts that formulas before a page's first section are set in.
+
+    They are asked for together with the page: if they came later, the text would move.
+
+    >>> first_fonts('<section><p><span class="katex">1</span></p><section></section></section>')
+    ['KaTeX_Main-Regular']
+    """
+    lead = "".join(body.split("<section", 2)[:2])
+    faces = {'class="katex"': "KaTeX_Main-Regular", "mathnormal": "KaTeX_Math-Italic"}
+    return [font for mark, font in faces.items() if mark in lead]
+
+
 def describe_page(app, pagename, _template, context, doctree) -> None:
     """Add to a page's context what the templates need."""
     meta = app.env.metadata.get(pagename, {})
@@ -181,6 +194,7 @@ def describe_page(app, pagename, _template, context, doctree) -> None:
         context["has_math"] = bool(list(doctree.findall(nodes.math))) or bool(
             list(doctree.findall(nodes.math_block))
         )
+        context["first_fonts"] = first_fonts(context["body"])
         context["body"] = mended(context["body"])
         if context["edition"].folder == "zh" and not context["in_english"]:
             context["body"] = EMPHASIS.sub(emphasised, context["body"]).replace(
