@@ -112,7 +112,7 @@ def test_nothing_moves_while_a_page_loads(read, name, settings):
 
 # Where the parts of formulas stand above the first section.
 LEAD = """
-() => [...document.querySelectorAll("article > section > p .base")]
+() => [...document.querySelectorAll("article > section > p .katex-base")]
   .map((part) => Math.round(part.getBoundingClientRect().top))
 """
 
