@@ -17,13 +17,13 @@ JOBS ?= 2
 PORT ?= 8000
 # Tests that run side by side share the cores; threads of their own would only be in the way.
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-  $(PY) -m pytest -n $(JOBS) --dist loadfile --durations 5
+  $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 5
 
-.PHONY: help setup book colab slides pdf epub serve test lighthouse verification lab execute
-.PHONY: translations lint format clean
+.PHONY: help setup book colab slides pdf epub serve test release lighthouse verification
+.PHONY: lab execute translations lint format clean check chapter
 
 help: ## Say what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 22
 
 setup: $(READY) ## Make the virtual environment in .venv, and no more
 
@@ -42,17 +42,26 @@ pdf: $(READY) ## Print the book, both editions, into _build/downloads (needs Chr
 epub: $(READY) ## Pack the book for e-readers, both editions, into _build/downloads
 	$(PY) -m tools.epub
 
-serve: $(READY) ## Serve the site on localhost (PORT=8000), building it if there is none
-	@test -f _build/html/index.html || $(MAKE) book
-	$(PY) -m tools.site serve --port $(PORT)
+serve: $(READY) ## Show the book on localhost (PORT=8000) while it is being written
+	$(PY) -m tools.live --port $(PORT)
 
-# Whole chapters run last, when no browser is waiting; they run even if a test before them failed.
-test: book ## Run all tests: package, notebooks, site (JOBS=2 side by side)
-	@mkdir -p _build
+test: book ## Run the tests: package, notebooks, site (JOBS=2 side by side)
+	$(PYTEST)
+
+# The tests ask whether every page was measured, so the measuring comes first.
+release: book ## Run all that must hold before a tag (hours; downloads 5 GB on first use)
 	@status=0; \
-	$(PYTEST) -m "not chapters" || status=1; \
-	$(PYTEST) -m chapters || status=1; \
+	$(PY) -m tools.lighthouse || status=1; \
+	$(PYTEST) --release || status=1; \
 	exit $$status
+
+# The tests say which chapters there are when CHAPTER is none of them.
+check: $(READY) ## Look at one chapter: module, exercises, notebook, page (CHAPTER=losses)
+	@mkdir -p _build
+	$(PYTEST) --chapter "$(CHAPTER)"
+
+chapter: $(READY) ## Begin a chapter, with all that one has (NAME=scaling-laws)
+	$(PY) -m tools.new_chapter "$(NAME)"
 
 lighthouse: book ## Measure the pages as on a phone, and record it (needs Chromium; takes minutes)
 	$(PY) -m tools.lighthouse

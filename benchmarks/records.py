@@ -23,7 +23,8 @@ measured is what is printed there:
            records.write(RESULT, seeds, runs=[one])
 
 3. Run ``python -m benchmarks.<chapter>_<tag>`` on an idle machine, keep the record, and let
-   ``tests/test_benchmarks.py`` compare it with the chapter's sentence and settings.
+   ``tests/test_benchmarks.py`` compare it with the chapter's sentence and settings, in a test with
+   the mark ``@pytest.mark.chapter("attention")``.
 """
 
 import argparse

@@ -204,8 +204,8 @@ def binary_cross_entropy_with_logits(
 ) -> Float[Tensor, "..."]:
     r"""Cross-entropy of two classes and one output, :math:`-y\log\sigma(z)-(1-y)\log\sigma(-z)`.
 
-    Computed as :math:`\max(z, 0) - z y + \log(1 + e^{-|z|})`, which neither overflows nor takes
-    the logarithm of 0.
+    Computed as :math:`y \log(1 + e^{-z}) + (1 - y) \log(1 + e^z)`: each logarithm is the
+    log-sum-exp of 0 and a number, so it neither overflows nor meets the logarithm of 0.
 
     Parameters
     ----------
@@ -233,7 +233,8 @@ def binary_cross_entropy_with_logits(
     _require_same_shape(logits, targets)
     if bool(((targets < 0) | (targets > 1)).any()):
         raise ValueError("targets must be probabilities from 0 to 1")
-    loss = logits.clamp(min=0) - logits * targets + torch.log1p(torch.exp(-logits.abs()))
+    zero = torch.zeros_like(logits)
+    loss = targets * torch.logaddexp(zero, -logits) + (1 - targets) * torch.logaddexp(zero, logits)
     return _reduce(loss, reduction)
 
 

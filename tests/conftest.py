@@ -12,8 +12,11 @@ os.environ.setdefault("COMPANION_QUIET", "")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Shapes are checked on every call, and the largest error of each comparison is recorded.
-pytest_plugins = ["tests.plugins.shapes", "tests.verification"]
+# Shapes are checked on every call, the largest error of each comparison is recorded, and slow
+# tests are left out unless they are asked for.
+pytest_plugins = ["tests.plugins.shapes", "tests.verification", "tests.plugins.running"]
+# A run may be about one chapter.
+pytest_plugins += ["tests.plugins.chapter"]
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 

@@ -24,6 +24,7 @@ def quoted(chapter=attention_recall.CHAPTER):
     return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
+@pytest.mark.chapter("attention")
 def test_the_recall_results_in_the_chapter_are_the_recorded_ones():
     record = json.loads(attention_recall.RESULT.read_text(encoding="utf-8"))
     one, two = record["runs"]
@@ -40,6 +41,7 @@ def test_the_recall_results_in_the_chapter_are_the_recorded_ones():
     assert record["machine"].startswith("CPU, 2 threads")
 
 
+@pytest.mark.chapter("attention")
 def test_the_recall_results_were_recorded_with_the_settings_in_the_chapter():
     record = json.loads(attention_recall.RESULT.read_text(encoding="utf-8"))
     settings = vars(attention_recall.chapter_code()["Settings"]())
@@ -50,6 +52,7 @@ def within(summary, digits):
     return f"{abs(summary['mean']):.{digits}f} ± {summary['sd']:.{digits}f}"
 
 
+@pytest.mark.chapter("losses")
 def test_the_floor_results_in_the_chapter_are_the_recorded_ones():
     record = json.loads(losses_floor.RESULT.read_text(encoding="utf-8"))
     new, same = record["runs"]
@@ -66,6 +69,7 @@ def test_the_floor_results_in_the_chapter_are_the_recorded_ones():
     assert all(run["seconds"]["mean"] < 60 for run in record["runs"])
 
 
+@pytest.mark.chapter("losses")
 def test_the_floor_results_were_recorded_with_the_settings_in_the_chapter():
     record = json.loads(losses_floor.RESULT.read_text(encoding="utf-8"))
     code = losses_floor.chapter_code()
@@ -77,6 +81,7 @@ def percent_of(summary, digits):
     return f"{100 * summary['mean']:.{digits}f} ± {100 * summary['sd']:.{digits}f} %"
 
 
+@pytest.mark.chapter("neural-networks")
 def test_the_trained_networks_in_the_chapter_are_the_recorded_ones():
     record = json.loads(neural_networks_trained.RESULT.read_text(encoding="utf-8"))
     accuracies = {name: run["accuracy"] for name, run in record["runs"].items()}
@@ -95,6 +100,7 @@ def test_the_trained_networks_in_the_chapter_are_the_recorded_ones():
     assert max(seconds) < 60
 
 
+@pytest.mark.chapter("neural-networks")
 def test_the_networks_were_trained_with_the_settings_in_the_chapter():
     record = json.loads(neural_networks_trained.RESULT.read_text(encoding="utf-8"))
     code = neural_networks_trained.chapter_code()
@@ -146,6 +152,7 @@ def test_a_cell_that_is_not_there_is_told(chapter, imports, tag):
         records.chapter_code(chapter, imports, tag, y=9)
 
 
+@pytest.mark.chapter("data-and-tokens")
 def test_the_counts_of_stories_in_data_and_tokens_are_the_recorded_ones():
     record = json.loads(data_floor.RESULT.read_text(encoding="utf-8"))
     (run,) = record["runs"]
@@ -160,6 +167,7 @@ def test_the_counts_of_stories_in_data_and_tokens_are_the_recorded_ones():
     assert run["seconds"]["mean"] < 60
 
 
+@pytest.mark.chapter("data-and-tokens")
 def test_the_counts_of_stories_were_recorded_with_the_settings_in_the_chapter():
     record = json.loads(data_floor.RESULT.read_text(encoding="utf-8"))
     cells = nbformat.read(data_floor.CHAPTER, as_version=4).cells
@@ -168,6 +176,7 @@ def test_the_counts_of_stories_were_recorded_with_the_settings_in_the_chapter():
     assert record["settings"] == vars(names["Settings"]()) == {**record["settings"], "order": 5}
 
 
+@pytest.mark.chapter("data-and-tokens")
 def test_the_speed_in_data_and_tokens_is_the_recorded_one():
     record = json.loads(data_speed.RESULT.read_text(encoding="utf-8"))
     (run,) = record["runs"]
@@ -189,6 +198,7 @@ def listed(texts):
     return f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
+@pytest.mark.chapter("optimisation")
 def test_the_digits_results_in_the_chapter_are_the_recorded_ones():
     record = json.loads(optimisation_digits.RESULT.read_text(encoding="utf-8"))
     best = [optimisation_digits.best(record["runs"], name) for name in optimisation_digits.RATES]
@@ -205,6 +215,7 @@ def test_the_digits_results_in_the_chapter_are_the_recorded_ones():
     assert tried == [(n, rate) for n, rates in optimisation_digits.RATES.items() for rate in rates]
 
 
+@pytest.mark.chapter("optimisation")
 def test_the_results_against_overfitting_in_the_chapter_are_the_recorded_ones():
     record = json.loads(optimisation_fit.RESULT.read_text(encoding="utf-8"))
     best = {n: optimisation_fit.best(record["runs"], n) for n in optimisation_fit.STRENGTHS}
@@ -220,6 +231,7 @@ def test_the_results_against_overfitting_in_the_chapter_are_the_recorded_ones():
     assert {name: run["settings"] for name, run in best.items()} == methods
 
 
+@pytest.mark.chapter("optimisation")
 def test_the_searches_in_the_chapter_are_the_recorded_ones():
     record = json.loads(optimisation_fit.RESULT.read_text(encoding="utf-8"))
     grid, at_random, bayes = record["searches"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
+import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import regex
@@ -187,6 +190,73 @@ def test_joining(parts, pair, joined):
     same("utf8", "by hand", merges.utf8(parts), bytes(map(ord, parts)))
 
 
+ranked = st.lists(
+    st.tuples(*[st.text("ab", min_size=1, max_size=3).map(str.encode)] * 2), unique=True, max_size=8
+)
+
+
+@shapes_vary
+@given(word=st.text("ab", max_size=40).map(str.encode), pairs=ranked)
+def test_joining_with_a_queue_is_joining_round_by_round(word, pairs):
+    """Also for pairs in an order that no training gives."""
+    ranks = {pair: rank for rank, pair in enumerate(pairs)}
+    parts = merges.split_bytes(word)
+    while known := [pair for pair in pairwise(parts) if pair in ranks]:
+        parts = twin.join(parts, min(known, key=ranks.get))
+    found = merges.join_all(merges.split_bytes(word), ranks)
+    same("join_all", "twin: tokenizers.join", found, parts)
+
+
+def test_a_long_word_as_tiktoken_has_it(gpt2, theirs):
+    letters = random.Random(0).choices("acgt", k=8000)  # a strand of DNA
+    word = "".join(letters)
+    same("BPE.encode", "tiktoken", gpt2.encode(word), theirs.encode(word))
+
+
+def test_a_long_word_takes_few_steps(monkeypatch):
+    """Each join puts two pairs into the queue, so that steps grow with n, not with n²."""
+    pushed = []
+    push = merges.heapq.heappush
+    monkeypatch.setattr(merges.heapq, "heappush", lambda *args: pushed.append(1) or push(*args))
+    ranks = {(b"a", b"a"): 0, (b"aa", b"aa"): 1, (b"aa", b"a"): 2}
+    merges.join_all(merges.split_bytes(b"a" * 8000), ranks)
+    assert len(pushed) < 4 * 8000
+
+
+# -- words ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "merges"),
+    [
+        (r" ?(\w\w)\w*", [(b"a", b"b"), (b"ab", b"c"), (b"abc", b"d"), (b" ", b"abcd")]),
+        (r"[a-c]+", [(b"a", b"b"), (b"ab", b"c")]),  # what is between the matches counts as well
+        (r"x*", [(b"a", b"b"), (b"ab", b"c"), (b"abc", b"d"), (b" ", b"abcd")]),
+    ],
+    ids=["groups", "gaps", "empty matches"],
+)
+def test_a_pattern_loses_no_text(pattern, merges):
+    trained = BPE.train("abcd abcd", 256 + len(merges), pattern=pattern)
+    if pattern != "x*":
+        assert trained.merges[: len(merges)] == merges
+    assert trained.decode(trained.encode("abcd, abcd!")) == "abcd, abcd!"
+
+
+def test_nothing_is_learnt_from_the_names_of_special_tokens():
+    text = "<|endoftext|>".join(["ab"] * 50)
+    trained = BPE.train(text, 300, special_tokens=["<|endoftext|>"])
+    assert trained.merges == [(b"a", b"b")]
+
+
+def test_a_tokenizer_goes_to_another_process(gpt2):
+    trained = BPE.train("the cat sat", 262, special_tokens=["<|end|>"])
+    for tokenizer in (trained, gpt2):
+        again = pickle.loads(pickle.dumps(tokenizer))
+        assert again.encode("the cat<|end|>", True) == tokenizer.encode("the cat<|end|>", True)
+        assert again.tokens == tokenizer.tokens
+    assert repr(trained) == "BPE(vocab_size=262, special_tokens=['<|end|>'])"
+
+
 # -- special tokens, files, errors ---------------------------------------------------------------
 
 
@@ -219,7 +289,22 @@ def test_gpt2_survives_a_file(gpt2, tmp_path):
     assert all(again.encode(text) == gpt2.encode(text) for text in HARD)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", json.dumps({"format": "other"})])
+@pytest.mark.parametrize("end", ["", "\n"], ids=["no newline", "newline"])
+def test_the_last_merge_is_read_however_the_file_ends(files, tmp_path, end):
+    encoder, vocab = files
+    short = tmp_path / "vocab.bpe"
+    short.write_text("\n".join(vocab.read_text(encoding="utf-8").split("\n")[:11]) + end)
+    assert len(BPE.from_gpt2(encoder, short).merges) == 10
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{}", "[]", json.dumps({"format": "other"}), json.dumps({"format": bpe.FORMAT})),
+        json.dumps({"format": bpe.FORMAT, "merges": [["zz", "00"]], "ids": []}),
+        json.dumps({"format": bpe.FORMAT, "merges": [], "ids": 3}),
+    ],
+)
 def test_another_file_is_refused(tmp_path, content):
     path = tmp_path / "tokenizer.json"
     path.write_text(content)
@@ -243,6 +328,13 @@ def test_what_is_wrong_is_named():
         BPE.train("", 256, special_tokens=["<|end|>"])
     with pytest.raises(ValueError, match="of the 256 tokens, got 256"):
         BPE.train("", 256).decode([256])
+    with pytest.raises(TypeError, match=r"a list of names, got one: '<\|end\|>'"):
+        BPE.train("", 300, special_tokens="<|end|>")
+    with pytest.raises(ValueError, match="different and not empty"):
+        BPE([], special_tokens=["<|end|>", "<|end|>"])
+    for ids in ([2.5], [True]):
+        with pytest.raises(TypeError):
+            BPE.train("", 256).decode(ids)
     with pytest.raises(ValueError, match="b'ab' is missing"):
         BPE([(b"a", b"b")], ids={bytes([i]): i for i in range(256)})
     with pytest.raises(ValueError, match="same id"):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
 from companion import losses
@@ -263,6 +264,99 @@ def test_info_nce(n, width, seed, tau):
 def test_info_nce_of_keys_that_say_nothing_is_log_n():
     same = torch.ones(5, 3, dtype=torch.float64)
     agree("info_nce", "by hand", losses.info_nce(normal(5, 3), same), math.log(5))
+
+
+# -- gradients where a formula may have a kink ---------------------------------------------------
+
+# Zeros, equal numbers, and numbers so large that an exponential of them overflows.
+EDGES = torch.tensor(
+    [[0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, -2.0, -2.0], [800.0, -800.0, 800.0]],
+    dtype=torch.float64,
+)
+SHARES = torch.tensor(
+    [[1.0, 0.0, 0.5], [1.0, 0.0, 0.25], [0.0, 1.0, 0.5], [1.0, 0.0, 0.5]]
+).double()
+CLASSES = torch.tensor([1, 0, 2, 0])
+KNOWN = torch.tensor([True, True, False, True])
+KEYS = torch.tensor([[1.0, 2.0, 3.0], [1.0, 1.0, 0.0], [0.0, -1.0, -1.0], [0.0, 0.0, 0.0]]).double()
+LOG_SHARES = log_softmax(KEYS)
+
+
+def contrast(queries, keys=KEYS):
+    similarity = F.normalize(queries, dim=-1) @ F.normalize(keys, dim=-1).T
+    return F.cross_entropy(similarity / 0.5, torch.arange(len(queries)))
+
+
+def divergence(log_p, log_q):
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1)
+
+
+WITH_GRADIENTS = {
+    "mse": (lambda x: losses.mse(x, SHARES), lambda x: F.mse_loss(x, SHARES)),
+    "log_sum_exp": (losses.log_sum_exp, lambda x: torch.logsumexp(x, -1)),
+    "cross_entropy": (
+        lambda x: losses.cross_entropy(x, CLASSES, label_smoothing=0.1, ignore_index=2),
+        lambda x: F.cross_entropy(x, CLASSES, label_smoothing=0.1, ignore_index=2),
+    ),
+    "binary_cross_entropy_with_logits": (
+        lambda x: losses.binary_cross_entropy_with_logits(x, SHARES),
+        lambda x: F.binary_cross_entropy_with_logits(x, SHARES),
+    ),
+    "mlm_loss": (
+        lambda x: losses.mlm_loss(x, CLASSES, KNOWN),
+        lambda x: F.cross_entropy(x[KNOWN], CLASSES[KNOWN]),
+    ),
+    "info_nce": (lambda x: losses.info_nce(x, KEYS, 0.5), contrast),
+    "info_nce of keys": (
+        lambda x: losses.info_nce(EDGES, x, 0.5),
+        lambda x: contrast(EDGES, x),
+    ),
+    "kl_divergence": (
+        lambda x: losses.kl_divergence(log_softmax(x), LOG_SHARES),
+        lambda x: divergence(log_softmax(x), LOG_SHARES),
+    ),
+    "kl_divergence of what is believed": (
+        lambda x: losses.kl_divergence(LOG_SHARES, x),
+        lambda x: divergence(LOG_SHARES, x),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_GRADIENTS)
+def test_gradients_at_zeros_ties_and_large_numbers(name):
+    ours, theirs = WITH_GRADIENTS[name]
+    found, expected = (gradient(lambda x, f=f: f(x).sum(), EDGES) for f in (ours, theirs))
+    agree(name.split()[0], "torch", found, expected)
+    # At a row of zeros a direction has no slope, and differences see nothing at 800.
+    x = (EDGES[:3] + ("info_nce" in name)).requires_grad_()
+    padding = EDGES[3:]
+    assert gradcheck(lambda rows: ours(torch.cat([rows, padding])), (x,))
+
+
+def test_the_slope_at_logit_zero_by_hand():
+    z = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    y = torch.tensor([1.0, 0.0, 0.5], dtype=torch.float64)
+    losses.binary_cross_entropy_with_logits(z, y, "sum").backward()
+    agree("binary_cross_entropy_with_logits", "by hand", z.grad, [-0.5, 0.5, 0.0])
+    assert gradgradcheck(lambda x: losses.binary_cross_entropy_with_logits(x, y), (z,))
+
+
+def test_gradient_functions_at_zeros_ties_and_large_numbers():
+    found = losses.mse_gradient(EDGES, SHARES)
+    agree("mse_gradient", "autograd", found, gradient(lambda x: losses.mse(x, SHARES), EDGES))
+    found = losses.cross_entropy_gradient(EDGES, CLASSES)
+    expected = gradient(lambda x: F.cross_entropy(x, CLASSES), EDGES)
+    agree("cross_entropy_gradient", "torch", found, expected)
+    found = losses.binary_cross_entropy_gradient(EDGES, SHARES)
+    expected = gradient(lambda x: F.binary_cross_entropy_with_logits(x, SHARES), EDGES)
+    agree("binary_cross_entropy_gradient", "torch", found, expected)
+
+
+def test_what_never_happens_has_no_slope():
+    log_p = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64).log()
+    log_q = torch.full((3,), 1 / 3, dtype=torch.float64).log()
+    found = gradient(lambda x: losses.kl_divergence(x, log_q), log_p)
+    agree("kl_divergence", "by hand", found, [math.log(3) + 1, 0.0, 0.0])
 
 
 # -- what losses are reported as -----------------------------------------------------------------

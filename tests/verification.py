@@ -139,7 +139,8 @@ def _compare(session, records):
     whole = {test.partition("::")[0] for entry in records for test in entry["tests"]} - _partial
     known = verification.load(kept)["records"] if kept.exists() else []
     session.config.stash[STALE] = verification.differences(records, known, whole)
-    if session.config.stash[STALE]:
+    # A chapter in the making has comparisons that are not recorded yet.
+    if session.config.stash[STALE] and not session.config.getoption("chapter", None):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -150,7 +151,9 @@ def pytest_terminal_summary(terminalreporter, config):
     """Say where the record does not fit."""
     stale = config.stash.get(STALE, [])
     if stale:
-        terminalreporter.section("the verification report is out of date", red=True, bold=True)
+        in_the_making = config.getoption("chapter", None)
+        warned = {"yellow": True} if in_the_making else {"red": True, "bold": True}
+        terminalreporter.section("the verification report is out of date", **warned)
         terminalreporter.write_line(f"`{verification.COMMAND}` renews {verification.RECORD}")
         for line in stale:
             terminalreporter.write_line(line)

@@ -7,35 +7,31 @@ there. `DERIVED` names functions that add to a page's catalog what another catal
 from __future__ import annotations
 
 import json
-import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import polib
 
-from tools import exercise_messages, phrases
+from tools import exercise_messages, phrases, shown_code
 
 LOCALE = "locale"
 SPHINX = "sphinx"  # the name under which Sphinx looks for words that replace its own
-# What `companion.notebook.show` writes above code: made by code, so said by code, too.
-SHOWN = re.compile(r"^(`[\w.]+`) · \[source, lines (\d+) to (\d+)\]\((\S+)\)$", re.MULTILINE)
-SHOWN_SAID = phrases.N_("{0} · [source, lines {1} to {2}]({3})")
 # Each takes the book's root, a language and a page, and returns further messages for that page.
 DERIVED: list[Callable[[Path, str, str], list[polib.POEntry]]] = []
 
 
 def shown_sources(root: Path, language: str, page: str) -> list[polib.POEntry]:
-    """Return the lines that name the source of code shown in a chapter."""
+    """Return the lines above code that a chapter shows: made by code, so said by code, too."""
     path = root / f"{page}.ipynb"
     if not path.exists():
         return []
-    form = phrases.speaker(root, language)(SHOWN_SAID)
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    outputs = (output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
-    texts = ("".join(data.get("text/markdown", "")) for data in outputs)
-    found = (match for text in texts for match in SHOWN.finditer(text))
-    return [polib.POEntry(msgid=m[0], msgstr=form.format(*m.groups())) for m in found]
+    say = phrases.speaker(root, language)
+    return [
+        polib.POEntry(
+            msgid=shown_code.heading(shown, root), msgstr=shown_code.heading(shown, root, say)
+        )
+        for shown in shown_code.headings(json.loads(path.read_text(encoding="utf-8")))
+    ]
 
 
 DERIVED += [shown_sources, exercise_messages.derive]
@@ -49,9 +45,7 @@ def folder(root: Path, language: str) -> Path:
 def pages(root: Path, language: str) -> dict[str, Path]:
     """Return a language's catalogs of pages, by the page's name."""
     start = folder(root, language)
-    found = {
-        path.relative_to(start).with_suffix("").as_posix(): path for path in start.rglob("*.po")
-    }
+    found = {stem(start, path): path for path in start.rglob("*.po")}
     return {name: path for name, path in sorted(found.items()) if is_page(name)}
 
 
@@ -81,17 +75,30 @@ def entries(root: Path, language: str, page: str) -> polib.POFile:
 
 
 def stage(root: Path, language: str) -> Path:
-    """Put the catalogs where Sphinx reads them; return the folder of all languages."""
+    """Put the catalogs where Sphinx reads them; return the folder of all languages.
+
+    One that says what it said before is not written again: Sphinx would read its page again.
+    """
     staged = root / "_build" / ".locale"
     out = staged / language / "LC_MESSAGES"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    for name in translated(root, language):
-        catalog = entries(root, language, name)
-        path = out / f"{name}.po"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        catalog.save(str(path))
+    texts = {name: str(entries(root, language, name)) for name in translated(root, language)}
     own = phrases.path(root, language)
     if own.exists():
-        shutil.copy(own, out / f"{SPHINX}.po")
+        texts[SPHINX] = own.read_text(encoding="utf-8")
+    for path in [p for p in out.rglob("*.?o") if stem(out, p) not in texts]:
+        path.unlink()
+    for name, text in texts.items():
+        write_if_new(out / f"{name}.po", text)
     return staged
+
+
+def stem(start: Path, path: Path) -> str:
+    """Return a catalog's name within a folder."""
+    return path.relative_to(start).with_suffix("").as_posix()
+
+
+def write_if_new(path: Path, text: str) -> None:
+    """Write a file, unless that is what it holds."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ UNUSED = {
 OURS = [
     f"tools.extensions.{name}"
     for name in (
+        "chapters",
         "colab",
         "dropdowns",
         "ebook",
@@ -41,8 +43,10 @@ OURS = [
         "pages",
         "pictures",
         "printed",
+        "quick",
         "search",
         "slides",
+        "sources",
         "tables",
         "verification",
         "widgets",
@@ -133,7 +137,12 @@ def alone(root: Path = ROOT) -> FileLock:
 def stage(root: Path = ROOT) -> tuple[Path, Path]:
     """Gather what the pages load; return that folder, and the one with npm's packages."""
     modules = assets.ensure()
-    return staging.stage_static(ROOT, modules, root / "_build" / ".static"), modules
+    return staging.stage_static(ROOT, modules, static_folder(root)), modules
+
+
+def static_folder(root: Path) -> Path:
+    """Return the folder where `stage` gathers what the pages load."""
+    return root / "_build" / ".static"
 
 
 def place(builder: str, root: Path, edition: Edition) -> Path:
@@ -148,16 +157,43 @@ def run(builder: str, root: Path, edition: Edition, config: dict, fresh: bool = 
     builder goes on from what the one before it has read. (Only the catalogs' builder reads for
     itself, since it keeps track of messages.)
     """
-    from sphinx.application import Sphinx
-    from sphinx.errors import SphinxError
-    from sphinx.locale import translators
-    from sphinx.util.docutils import docutils_namespace, patch_docutils
-
     kept = ".messages" if builder == "gettext" else ".doctrees"
     out, doctrees = (place(name, root, edition) for name in (builder, kept))
     shutil.rmtree(out, ignore_errors=True)
     if fresh:
         shutil.rmtree(doctrees, ignore_errors=True)
+    return sphinx(builder, root, config, out, doctrees, fresh=fresh)
+
+
+def sphinx(
+    builder: str,
+    root: Path,
+    config: dict,
+    out: Path,
+    doctrees: Path,
+    fresh: bool = False,
+    everything: bool = True,
+    listeners: Mapping[str, Callable] | None = None,
+) -> int:
+    """Run a Sphinx builder, warnings as errors; return its exit status.
+
+    Parameters
+    ----------
+    builder, root, config, out, doctrees
+        What Sphinx is told: which builder, the book and its settings, where to write, and where
+        what was read is kept.
+    fresh : bool
+        Read all pages, and not only those that have changed.
+    everything : bool
+        Write all pages, and not only those that have changed.
+    listeners : mapping
+        Functions to be called at Sphinx's events.
+    """
+    from sphinx.application import Sphinx
+    from sphinx.errors import SphinxError
+    from sphinx.locale import translators
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+
     translators.clear()  # Sphinx would only add to those of another edition's build
     try:
         with warnings.catch_warnings(), patch_docutils(None), docutils_namespace():
@@ -176,7 +212,11 @@ def run(builder: str, root: Path, edition: Edition, config: dict, fresh: bool = 
                 status=None,
                 warning=sys.stderr,
             )
-            app.build(force_all=True)
+            for event, listener in (listeners or {}).items():
+                app.connect(event, listener)
+            if not fresh:  # a catalog that is compiled again has its page read again
+                app.builder.compile_all_catalogs = app.builder.compile_update_catalogs
+            app.build(force_all=everything)
     except SphinxError as error:
         print(f"{error.category}: {error}", file=sys.stderr)
         return 1

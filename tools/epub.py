@@ -96,8 +96,9 @@ def words_of(built: Built) -> dict:
 
 def write(built: Built, path: Path) -> list[str]:
     """Pack what was built into an EPUB; return what is wrong with it."""
-    pages = json.loads((built.folder / "pages.json").read_text(encoding="utf-8"))
-    words = words_of(built)
+    chapters = json.loads((built.folder / "pages.json").read_text(encoding="utf-8"))
+    pages = [page for chapter in chapters for page in (chapter, *chapter["parts"])]
+    words = words_of(built) | {"chapters": chapters}
     files = files_of(pages, built.folder, words)
     package = render("book.opf", manifest=manifest(files), pages=pages, **words)
     whole = {"mimetype": b"application/epub+zip", "META-INF/container.xml": CONTAINER.encode()}

@@ -1,10 +1,13 @@
 """Run the chapters and store their outputs: ``python -m tools.execute [CHAPTER ...]``.
 
+``transformer`` names all notebooks of a chapter, ``transformer/block`` one of several.
+
 A notebook stays the same byte for byte when nothing that it computes has changed. Cells tagged
 ``nbval-ignore-output`` (timings, training) give something else every time; their stored outputs
 are kept as long as the code up to them and all other outputs are the same, unless ``--fresh``
-asks for new ones. (A fingerprint of that code is kept in the cell's metadata as ``ran``.) A cell
-that fails or writes to standard error stops the run, and the file is left alone.
+asks for new ones. So is what checks have measured, as long as all code is the same, since it may
+differ from machine to machine. (Fingerprints of the code are kept in the metadata as ``ran``.) A
+cell that fails or writes to standard error stops the run, and the file is left alone.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools import contents, exercises, notebooks, setup_cell, widget_state
+from tools import contents, exercises, masks, notebooks, setup_cell, shown_code, widget_state
+from tools.contents import ContentsError
 from tools.notebooks import NotebookError, tags
 
 IGNORED = "nbval-ignore-output"
@@ -53,7 +57,7 @@ def renew(path: Path, fresh: bool = False, root: Path = contents.ROOT) -> str:
     normalise(notebook)
     sign(notebook)
     if not fresh:
-        keep_ignored_outputs(notebook, stored)
+        keep_stored_outputs(notebook, stored)
     widget_state.rename(notebook)
     return notebooks.write(notebook)
 
@@ -116,6 +120,7 @@ def plain(text: str) -> str:
 
 def normalise(notebook: NotebookNode) -> None:
     """Remove what differs from run to run or from machine to machine without meaning anything."""
+    shown_code.without_links(notebook)
     notebook.metadata["kernelspec"] = dict(KERNELSPEC)
     notebook.metadata["language_info"] = dict(LANGUAGE)
     count = 0
@@ -161,27 +166,36 @@ def last_drawn(text: str) -> str:
     return "\n".join(lines)
 
 
-def keep_ignored_outputs(notebook: NotebookNode, stored: NotebookNode) -> None:
-    """Put stored outputs of ignored cells back if all else is as it was."""
-    before, after = code_cells(stored), code_cells(notebook)
-    others_same = all(
-        IGNORED in tags(cell) or shown(cell) == shown(old)
-        for cell, old in zip(after, before, strict=True)
-    )
-    for cell, old in zip(after, before, strict=True):
-        same_code = cell.metadata.get("ran") == old.metadata.get("ran")
-        if IGNORED in tags(cell) and others_same and same_code and not shows_widget(cell):
-            cell.outputs = old.outputs
+def keep_stored_outputs(notebook: NotebookNode, stored: NotebookNode) -> None:
+    """Put back what was stored of all that may differ, if everything else is as it was."""
+    pairs = list(zip(code_cells(notebook), code_cells(stored), strict=True))
+    if any(IGNORED not in tags(cell) and shown(cell) != shown(old) for cell, old in pairs):
+        return
+    same_notebook = notebook.metadata.ran == stored.metadata.get("ran")
+    for cell, old in pairs:
+        if IGNORED in tags(cell):
+            if cell.metadata.ran == old.metadata.get("ran") and not shows_widget(cell):
+                cell.outputs = old.outputs
+        elif same_notebook:
+            keep_measured(cell, old)
+
+
+def keep_measured(cell: NotebookNode, old: NotebookNode) -> None:
+    """Put back the printed lines, which are the same but for what checks have measured."""
+    for output, before in zip(cell.outputs, old.outputs, strict=True):
+        if output.output_type == "stream":
+            output.text = before.text
 
 
 def sign(notebook: NotebookNode) -> None:
-    """Write into each ignored cell a fingerprint of the code that led to its outputs."""
+    """Write a fingerprint of the code into the notebook, and into each ignored cell up to there."""
     digest = hashlib.sha256()
     for cell in code_cells(notebook):
         digest.update(cell.source.encode() + b"\0")
         cell.metadata.pop("ran", None)
         if IGNORED in tags(cell):
             cell.metadata["ran"] = digest.hexdigest()[:16]
+    notebook.metadata["ran"] = digest.hexdigest()[:16]
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -191,11 +205,13 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def shown(cell: NotebookNode) -> list[NotebookNode]:
-    """Return the outputs without counters and without the names of widgets."""
+    """Return the outputs as they are compared: no counters, names of widgets, measured values."""
     outputs = []
     for output in cell.outputs:
         output = nbformat.from_dict({k: v for k, v in output.items() if k != "execution_count"})
         output.get("data", {}).pop(widget_state.VIEW, None)
+        if output.output_type == "stream":
+            output.text = masks.masked(output.text)
         outputs.append(output)
     return outputs
 
@@ -209,16 +225,18 @@ def shows_widget(cell: NotebookNode) -> bool:
 
 
 def find(names: list[str], root: Path = contents.ROOT) -> list[Path]:
-    """Return the notebooks named, by stem or path; all of the book's if none is."""
-    known = contents.notebooks(root)
-    if not names:
-        return known
-    by_name = {path.stem: path for path in known}
-    paths = [by_name.get(name, Path(name)) for name in names]
-    for name, path in zip(names, paths, strict=True):
-        if path.suffix != ".ipynb" or not path.exists():
-            raise ExecutionFailed(f"No chapter {name}; there are {', '.join(by_name) or 'none'}")
-    return [path.resolve() for path in paths]
+    """Return the notebooks named: a chapter's, one of them, or a path; all if none is named."""
+    found = [path for name in names for path in _named(name, root)]
+    return [path.resolve() for path in found] if names else contents.notebooks(root)
+
+
+def _named(name: str, root: Path) -> list[Path]:
+    path = Path(name)
+    found = [path] if path.suffix == ".ipynb" and path.exists() else contents.find(name, root)
+    if not found:
+        known = ", ".join(chapter.name for chapter in contents.chapters(root))
+        raise ExecutionFailed(f"No chapter {name}; there are {known or 'none'}")
+    return found
 
 
 def run(path: Path, fresh: bool, check: bool) -> bool:
@@ -242,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         current = [run(path, options.fresh, options.check) for path in find(options.chapter)]
-    except NotebookError as error:
+    except (NotebookError, ContentsError) as error:
         print(f"{error}\nThe file was left as it is.", file=sys.stderr)
         return 1
     return 1 if options.check and not all(current) else 0

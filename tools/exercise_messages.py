@@ -31,16 +31,20 @@ Translate = Callable[[str], str]
 def extract(root: Path = contents.ROOT) -> dict[str, list[str]]:
     """Return all messages by the name of their catalog, in order."""
     found = {COMMON: phrases.all_phrases()}
-    for path in contents.chapters(root):
-        if masters := exercises.load(path, root):
+    for chapter in contents.chapters(root):
+        if masters := exercises.load(chapter, root):
             said = (message for master in masters for message in _of_master(master))
-            found[f"{FOLDER}/{path.stem}"] = list(dict.fromkeys(said))
+            found[f"{FOLDER}/{chapter.name}"] = list(dict.fromkeys(said))
     return found
 
 
-def demanded(extracted: dict[str, list[str]], pages: list[str]) -> set[str]:
-    """Return the catalogs that must be whole: the common one, and those of translated chapters."""
-    return {name for name in extracted if name == COMMON or f"chapters/{Path(name).name}" in pages}
+def demanded(
+    extracted: dict[str, list[str]], pages: list[str], root: Path = contents.ROOT
+) -> set[str]:
+    """Return the catalogs that must be whole: the common one, and those of translated pages."""
+    shown = {c.name for c in contents.chapters(root) if contents.page_of(c.last, root) in pages}
+    whole = {COMMON, *(f"{FOLDER}/{name}" for name in shown)}
+    return {name for name in extracted if name in whole}
 
 
 def _of_master(master: Master) -> Iterator[str]:
@@ -76,10 +80,12 @@ def speaker(root: Path, language: str, chapter: str) -> Translate:
 
 def derive(root: Path, language: str, page: str) -> list[polib.POEntry]:
     """Return what the exercises' catalogs say about the messages of a page."""
-    path = root / f"{page}.ipynb"
-    into = speaker(root, language, path.stem)
+    chapter = contents.ending_with(root / f"{page}.ipynb", root)
+    if chapter is None:
+        return []
+    into = speaker(root, language, chapter.name)
     found: dict[str, polib.POEntry] = {}
-    for exercise in exercises.masters(path, root):
+    for exercise in exercises.masters(chapter.last, root):
         values = {**exercise.values, "minutes": exercise.minutes}
         for text in (t for part in _on_page(exercise) for t in texts.messages(part)):
             filled, translated = (texts.fill(t, values) for t in (text, into(text)))

@@ -1,8 +1,9 @@
 """Write the exercises' masters into the chapters: ``python -m tools.exercises [CHAPTER ...]``.
 
 Each exercise becomes one Markdown cell, tagged ``exercise``, after the cell that holds the
-heading "Exercises". Nothing else in a notebook is touched. ``--check`` writes nothing and fails
-if a chapter is not in step with its master.
+heading "Exercises"; in a chapter of several notebooks that is in the last of them. Nothing else in
+a notebook is touched. ``--check`` writes nothing and fails if a chapter is not in step with its
+master.
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ from nbformat.v4 import new_markdown_cell
 from companion.assign import phrases, texts
 from exercises import Exercise, Master
 from tools import contents, notebooks
+from tools.contents import Chapter
 
 TAG = "exercise"
 HEADING = re.compile(r"^## Exercises\s*$", re.MULTILINE)
 SECTION = re.compile(r"^## ", re.MULTILINE)
 
 
-def load(path: Path, root: Path = contents.ROOT) -> list[Master]:
+def load(chapter: Chapter, root: Path = contents.ROOT) -> list[Master]:
     """Return the masters of a chapter's exercises; none if it has no folder of them."""
-    name = path.stem.replace("-", "_")
-    chapter = path.resolve().parent == root / "chapters"
-    if not chapter or not (root / "exercises" / name / "__init__.py").exists():
+    if not (root / "exercises" / chapter.module / "__init__.py").exists():
         return []
-    return importlib.import_module(f"exercises.{name}").MASTERS
+    return importlib.import_module(f"exercises.{chapter.module}").MASTERS
 
 
 def masters(path: Path, root: Path = contents.ROOT) -> list[Exercise]:
-    """Return the exercises of a chapter as they are on the page."""
-    return [master.variant() for master in load(path, root)]
+    """Return the exercises that stand in a notebook: its chapter's, if it is the last of them."""
+    chapter = contents.ending_with(path, root)
+    return [master.variant() for master in load(chapter, root)] if chapter else []
 
 
 # -- one exercise --------------------------------------------------------------------------------
@@ -104,15 +105,16 @@ def _heading(cells: list[NotebookNode]) -> int:
     raise ValueError("there is no heading '## Exercises' to put the exercises under")
 
 
-def renew(path: Path, check: bool) -> bool:
-    """Bring one notebook in step; return whether it was."""
+def renew(chapter: Chapter, check: bool) -> bool:
+    """Bring a chapter's last notebook in step; return whether it was."""
+    path = chapter.last
     notebook = notebooks.read(path)
     place(notebook, masters(path))
     text = notebooks.write(notebook)
     same = text == path.read_text(encoding="utf-8")
     if not same and not check:
         notebooks.store(path, text)
-    print(f"{path.name}: exercises {'unchanged' if same else 'differ' if check else 'written'}")
+    print(f"{chapter.name}: exercises {'unchanged' if same else 'differ' if check else 'written'}")
     return same
 
 
@@ -122,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("chapter", nargs="*", help="a chapter's name; default: all")
     parser.add_argument("--check", action="store_true", help="write nothing, fail if out of step")
     options = parser.parse_args(arguments)
-    chapters = {path.stem: path for path in contents.chapters()}
+    chapters = {chapter.name: chapter for chapter in contents.chapters()}
     names = options.chapter or list(chapters)
     if unknown := [name for name in names if name not in chapters]:
         parser.error(f"no chapter {unknown[0]}; there are {', '.join(chapters)}")

@@ -10,9 +10,12 @@ from __future__ import annotations
 import hashlib
 import html
 import io
+import multiprocessing
 import shutil
 import string
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 
 from fontTools import subset
@@ -37,14 +40,14 @@ def trim(root: Path, site: Path) -> None:
     kept = root / "_build" / ".fonts"
     kept.mkdir(parents=True, exist_ok=True)
     letters = characters(site)
-    used = set()
-    for font in fonts(site):
-        small = kept / f"{key(font.read_bytes(), letters)}.woff2"
-        if not small.exists():
-            write_beside(small, trimmed(font, letters))
-        shutil.copy(small, font)
-        used.add(small)
-    for old in set(kept.iterdir()) - used:
+    small = {font: kept / f"{key(font.read_bytes(), letters)}.woff2" for font in fonts(site)}
+    missing = {path: font for font, path in small.items() if not path.exists()}
+    if missing:
+        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+            list(pool.map(write_trimmed, missing.values(), missing.keys(), repeat(letters)))
+    for font, path in small.items():
+        shutil.copy(path, font)
+    for old in set(kept.iterdir()) - set(small.values()):
         old.unlink()
 
 
@@ -92,8 +95,8 @@ def trimmed(path: Path, letters: str) -> bytes:
     return out.getvalue()
 
 
-def write_beside(path: Path, data: bytes) -> None:
-    """Write a file under another name, and rename it when it is whole."""
+def write_trimmed(font: Path, path: Path, letters: str) -> None:
+    """Write a trimmed font under another name, and rename it when it is whole."""
     new = path.with_suffix(".next")
-    new.write_bytes(data)
+    new.write_bytes(trimmed(font, letters))
     new.replace(path)

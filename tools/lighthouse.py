@@ -36,8 +36,7 @@ AUDITS = {
 
 def pages() -> list[str]:
     """Return the pages that are measured: of each edition the landing page and the chapters."""
-    chapters = [path.relative_to(contents.ROOT).with_suffix("") for path in contents.chapters()]
-    names = ["index", *(chapter.as_posix() for chapter in chapters)]
+    names = ["index", *(page for chapter in contents.chapters() for page in chapter.pages)]
     return [f"{edition.folder}/{name}.html" for edition in editions.EDITIONS for name in names]
 
 

@@ -33,14 +33,13 @@ def speaker(root: Path, language: str) -> Callable[[str], str]:
 
     A phrase that the catalog does not hold stays as it is.
     """
-    known = _phrases(path(root, language))
+    catalog = path(root, language)
+    known = _phrases(catalog, catalog.stat().st_mtime_ns) if catalog.exists() else {}
     return lambda phrase: known.get(phrase, phrase)
 
 
 @cache
-def _phrases(catalog: Path) -> dict[str, str]:
-    if not catalog.exists():
-        return {}
+def _phrases(catalog: Path, _changed: int) -> dict[str, str]:
     return {entry.msgid: entry.msgstr for entry in polib.pofile(str(catalog)) if entry.translated()}
 
 

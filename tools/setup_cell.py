@@ -39,12 +39,44 @@ SITE = os.environ.get("COMPANION_SITE", SITE)  # to name a mirror
 WHEEL = f"{SITE}/wheels/large_models_companion-{VERSION}-py3-none-any.whl"
 
 
-def install(what, *options):
+# In what pip says about a conflict: versions to keep, and what disagrees.
+CONFLICT = (r"\(constraint\) ([\w.-]+)", r"^    ([\w.-]+) \S+ depends on")
+
+
+def plain(name):
+    return re.sub(r"[-_.]+", "-", str(name)).lower()
+
+
+def in_conflict(said, keep):
+    for pattern in CONFLICT:
+        named = re.findall(pattern, said, re.MULTILINE)
+        at_odds = sorted({plain(name) for name in named} & set(keep))
+        if at_odds:
+            return at_odds
+    return []
+
+
+def install(what, *options, keep=()):
     print(f"Installing {what} ...")
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--retries", "1"]
-    command = [*pip, "--timeout", "15", *options, what]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
+    # A version that cannot be kept is given up, and no other, until it works.
+    keep = dict(keep)
+    pip = [sys.executable, "-m", "pip", "install", "--retries", "1"]
+    with tempfile.TemporaryDirectory() as folder:
+        kept = os.path.join(folder, "constraints.txt")
+        options = [*options, "--timeout", "15", "--constraint", kept]
+        while True:
+            with open(kept, "w") as file:
+                file.writelines(f"{k}=={v}\n" for k, v in keep.items())
+            command = [*pip, *options, what]
+            done = subprocess.run(command, capture_output=True, text=True)
+            failed = done.returncode != 0
+            given_up = in_conflict(done.stdout, keep) if failed else []
+            for name in given_up:
+                version = keep.pop(name)
+                print(f"{name} {version} does not fit: pip chooses another.")
+            if not given_up:
+                break
+    if failed:
         print(done.stderr.strip()[-1000:])
         raise RuntimeError(
             f"{what} could not be installed; what pip said stands above.\n"
@@ -55,17 +87,14 @@ def install(what, *options):
 
 
 if util.find_spec("companion") is None:
-    # What is here stays as it is: pip is told to keep every version.
-    here = {d.metadata["Name"]: d.version for d in metadata.distributions()}
-    plain = r"\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)*(\+[\w.]+)?"
-    known = {k: v for k, v in here.items() if re.fullmatch(plain, str(v))}
-    kept = [f"{name}=={version}\n" for name, version in known.items()]
-    with tempfile.TemporaryDirectory() as folder:
-        constraints = os.path.join(folder, "constraints.txt")
-        with open(constraints, "w") as file:
-            file.writelines(kept)
-        package = f"large-models-companion[chapters] @ {WHEEL}"
-        install(package, "--constraint", constraints)
+    # What is here stays as it is: pip is told to keep every version. If a
+    # package is on the path twice, the first is the one that is imported.
+    here = {}
+    for each in metadata.distributions():
+        here.setdefault(plain(each.metadata["Name"]), str(each.version))
+    number = r"\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)*(\+[\w.]+)?"
+    known = {k: v for k, v in here.items() if re.fullmatch(number, v)}
+    install(f"large-models-companion[chapters] @ {WHEEL}", keep=known)
 """
 )
 

@@ -15,12 +15,13 @@ import gzip
 import http.server
 import io
 import shutil
+import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tools import editions, entrance, products, wheel
-from tools.editions import Edition
+from tools import editions, entrance, fingerprint, one_edition, products, side_by_side, wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,28 +42,40 @@ def swap(new: Path, site: Path) -> None:
 def build(root: Path = ROOT) -> int:
     """Build the site into ``_build/html``; return 0, or 1 when there was any warning.
 
+    Where nothing has changed since the last build, it stands as it is.
+
     Parameters
     ----------
     root : Path
         A folder with ``_config.yml``, ``_toc.yml`` and what they name.
     """
     with editions.alone(root):
+        if is_current(root):
+            print(f"{root / '_build' / 'html'} is up to date: nothing has changed since its build.")
+            return 0
         return build_alone(root)
+
+
+def is_current(root: Path = ROOT) -> bool:
+    """Tell whether the site is what a build would make: no source, tool or package has changed."""
+    return fingerprint.changed(root, root / "_build" / "html") == set()
 
 
 def build_alone(root: Path) -> int:
     """Build the site while nobody else builds."""
     start = time.monotonic()
+    made_from = fingerprint.state(root)
     new = root / "_build" / ".html-next"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    static, modules = editions.stage(root)
-    if any(build_edition(root, each, new, static, modules) for each in editions.EDITIONS):
+    parts = [one_edition.PAGES, *(product.builder for product in products.EDITION_PRODUCTS)]
+    if build_editions(root, new, parts):
         print("The site was not built: every warning above is an error.", file=sys.stderr)
         return 1
     complete(root, new)
     site = root / "_build" / "html"
     swap(new, site)
+    fingerprint.keep(root, site, made_from)
     print(f"Built {site / 'index.html'} in {time.monotonic() - start:.0f} s.")
     print("Open it with `make serve`.")
     return 0
@@ -73,39 +86,30 @@ def build_part(name: str, root: Path = ROOT) -> int:
     (product,) = (each for each in products.EDITION_PRODUCTS if each.folder == name)
     site = root / "_build" / "html"
     with editions.alone(root):
-        static, modules = editions.stage(root)
-        for edition in editions.EDITIONS:
-            config = editions.sphinx_config(root, static, modules, edition)
-            if editions.run(product.builder, root, edition, config):
-                print(f"{name}: not built, every warning above is an error.", file=sys.stderr)
-                return 1
-            out = site / edition.folder / product.folder
-            shutil.rmtree(out, ignore_errors=True)
-            out.parent.mkdir(parents=True, exist_ok=True)
-            editions.place(product.builder, root, edition).rename(out)
-            print(f"Built {out}")
-        wheel.write(root, site)  # what the notebooks install
-    return 0
-
-
-def build_edition(root: Path, edition: Edition, site: Path, static: Path, modules: Path) -> int:
-    """Build an edition's pages, and what is made besides them, into its folder of the site."""
-    config = editions.sphinx_config(root, static, modules, edition)
-    if editions.run("html", root, edition, config):
-        return 1
-    folder = site / edition.folder
-    editions.place("html", root, edition).rename(folder)
-    for product in products.EDITION_PRODUCTS:
-        if editions.run(product.builder, root, edition, config, fresh=False):
+        if build_editions(root, site, [product.builder]):
+            print(f"{name}: not built, every warning above is an error.", file=sys.stderr)
             return 1
-        editions.place(product.builder, root, edition).rename(folder / product.folder)
+        wheel.write(root, site)  # what the notebooks install
+    for edition in editions.EDITIONS:
+        print(f"Built {site / edition.folder / product.folder}")
     return 0
+
+
+def build_editions(root: Path, site: Path, parts: list[str]) -> list[str]:
+    """Build parts of all editions, side by side; return the editions that failed."""
+    editions.stage(root)
+    program = [sys.executable, "-m", "tools.one_edition"]
+    commands = {
+        each.folder: [*program, each.folder, str(root.resolve()), str(site.resolve()), *parts]
+        for each in editions.EDITIONS
+    }
+    return side_by_side.run(commands, ROOT)
 
 
 def complete(root: Path, site: Path) -> None:
     """Add what does not belong to one edition."""
-    for write in products.SITE_PRODUCTS:
-        write(root, site)
+    with ThreadPoolExecutor() as pool:  # they wait for programs of their own
+        list(pool.map(lambda write: write(root, site), products.SITE_PRODUCTS))
     products.copy_downloads(root, site, [edition.folder for edition in editions.EDITIONS])
     entrance.write(root, site)
 
@@ -133,13 +137,17 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         accepts = "gzip" in self.headers.get("Accept-Encoding", "")
         if not (accepts and path.suffix in self.compressible and path.is_file()):
             return super().send_head()
-        data = compressed(path, path.stat().st_mtime_ns)
+        data = self.packed(path)
         self.send_response(200)
         self.send_header("Content-Type", self.guess_type(str(path)))
         self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         return io.BytesIO(data)
+
+    def packed(self, path: Path) -> bytes:
+        """Return a file's bytes, compressed."""
+        return compressed(path, path.stat().st_mtime_ns)
 
     def list_directory(self, path):
         """Answer as static hosts do: a folder without an index is not there."""
@@ -200,9 +208,14 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("serve", help="serve _build/html on localhost")
     command.add_argument("--port", type=int, default=8000)
     options = parser.parse_args(arguments)
-    if options.command == "serve":
-        return serve(options.port)
-    return build_part(options.part) if options.part else build()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, and leaves nobody
+    try:
+        if options.command == "serve":
+            return serve(options.port)
+        return build_part(options.part) if options.part else build()
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return one_edition.INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from pathlib import Path
 from tools import assets, staging
 from tools.contents import ROOT
 
-SHARED = ("fonts", "tokens")  # of the pages' style sheets, what slides wear too
-OWN = ("slides.css", "slides.js")
+SHARED = ("fonts", "tokens", "chinese")  # of the pages' style sheets, what slides wear too
 LATE = re.compile(r"font-display: \w+")
 
 
@@ -31,16 +30,17 @@ def code_colours() -> str:
     return "\n".join(line for line in lines if line.startswith(".highlight :is("))
 
 
-def own_style() -> str:
-    """Return the whole style sheet of the slides."""
-    own = (ROOT / "web" / "slides" / "slides.css").read_text(encoding="utf-8")
+def own_style(name: str) -> str:
+    """Return a whole style sheet of the slides, or of their list."""
+    own = (ROOT / "web" / "slides" / f"{name}.css").read_text(encoding="utf-8")
     return "\n".join((shared_styles(SHARED), own, code_colours()))
 
 
 def digest() -> str:
     """Return a short digest of what is the book's own, for addresses that change with it."""
     script = (ROOT / "web" / "slides" / "slides.js").read_text(encoding="utf-8")
-    return hashlib.sha256((own_style() + script).encode()).hexdigest()[:8]
+    text = own_style("slides") + own_style("list") + script
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def stage(out: Path) -> None:
@@ -53,5 +53,6 @@ def stage(out: Path) -> None:
         shutil.copy(reveal / "dist" / name, out / Path(name).name)
     staging.stage_fonts(modules, out / "fonts")
     staging.stage_katex(modules, out / "katex")
-    (out / "slides.css").write_text(own_style(), encoding="utf-8")
+    for name in ("slides", "list"):
+        (out / f"{name}.css").write_text(own_style(name), encoding="utf-8")
     shutil.copy(ROOT / "web" / "slides" / "slides.js", out)

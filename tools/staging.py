@@ -10,8 +10,6 @@ import re
 import shutil
 from pathlib import Path
 
-from tools import artwork
-
 STYLES = [
     *("fonts", "tokens", "base", "layout", "code", "boxes", "widgets", "landing", "chinese"),
     *("reference", "print"),
@@ -84,6 +82,8 @@ def stage_own(root: Path, out: Path) -> None:
 
 def stage_static(root: Path, modules: Path, out: Path) -> Path:
     """Gather everything that pages load into `out`, and return it."""
+    from tools import artwork  # which loads matplotlib: only who stages needs it
+
     shutil.rmtree(out, ignore_errors=True)
     book = out / "book"
     book.mkdir(parents=True)

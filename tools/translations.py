@@ -7,8 +7,11 @@ numbers) are left out. Catalogs carry no dates and no line numbers, so that they
 the text does.
 
 Pages that are translated are listed in ``locale/<language>/pages.txt``; the others are built in
-English, with a note. With ``--check`` nothing is written, and anything that is missing, fuzzy, out
-of date or against the rules (`tools.translation_checks`) on a listed page is a failure.
+English, with a note. With ``--check`` nothing is written, and on a listed page anything that is
+fuzzy or against the rules (`tools.translation_checks`) is a failure. So is what a chapter has
+missing. The landing page and the appendices speak of all chapters, also of one that is not
+translated yet: there a missing message appears in English. ``--release`` refuses that as well, and
+pages that are not listed.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from pathlib import Path
 
 import polib
 
-from tools import assets, catalogs, contents, editions, exercise_messages, phrases
+from tools import catalogs, contents, editions, exercise_messages, phrases
 from tools import translation_checks as checks
 
 ROOT = contents.ROOT
@@ -42,6 +45,7 @@ class State:
 
     name: str
     listed: bool
+    whole: bool  # whether nothing may be missing
     translated: int = 0
     missing: list[str] = field(default_factory=list)
     fuzzy: list[str] = field(default_factory=list)
@@ -52,7 +56,9 @@ class State:
     @property
     def fails(self) -> bool:
         """Tell whether something is wrong that must not be."""
-        return self.listed and bool(self.missing or self.fuzzy or self.problems or not self.current)
+        wrong = self.listed and (self.fuzzy or self.problems)
+        gaps = self.whole and (self.missing or not self.current or not self.listed)
+        return bool(wrong or gaps)
 
 
 # -- what the book says --------------------------------------------------------------------------
@@ -61,9 +67,9 @@ class State:
 def messages(root: Path) -> dict[str, list[str]]:
     """Return what each page says in English, in order, as Sphinx extracts it."""
     english = editions.EDITIONS[0]
-    static = root / "_build" / ".static"  # of which messages need nothing
-    config = editions.sphinx_config(root, static, assets.ensure(), english)
     with editions.alone(root):
+        static, modules = editions.stage(root)
+        config = editions.sphinx_config(root, static, modules, english)
         failed = editions.run("gettext", root, english, config)
     if failed:
         raise RuntimeError("the messages could not be extracted: see the warnings above")
@@ -138,9 +144,13 @@ def text_of(catalog: polib.POFile) -> str:
 # -- judging -------------------------------------------------------------------------------------
 
 
-def judge(name: str, listed: bool, catalog: polib.POFile, terms: dict[str, str]) -> State:
-    """Return how far a catalog has come."""
-    state = State(name, listed)
+def speaks_of_all_chapters(page: str, root: Path) -> bool:
+    """Tell whether a page must not wait for the translation of the newest chapter."""
+    return page == contents.pages(root)[0] or page.startswith("chapters/appendix/")
+
+
+def judge(state: State, catalog: polib.POFile, terms: dict[str, str]) -> State:
+    """Fill in how far a catalog has come."""
     for entry in catalog:
         if entry.fuzzy:
             state.fuzzy.append(entry.msgid)
@@ -164,18 +174,19 @@ def read_terms(root: Path, language: str) -> dict[str, str]:
         return {row["term"].lower(): row["chinese"] for row in csv.DictReader(lines)}
 
 
-def survey(root: Path, language: str, write: bool) -> list[State]:
+def survey(root: Path, language: str, write: bool, release: bool = False) -> list[State]:
     """Compare all catalogs with the book, write them if asked to, and return their states."""
     terms = read_terms(root, language)
     pages = catalogs.translated(root, language)
-    listed = {phrases.CATALOG, *pages}
-    listed |= exercise_messages.demanded(exercise_messages.extract(root), pages)
+    everything = all_messages(root, language)
+    listed = {phrases.CATALOG, *pages, *exercise_messages.demanded(everything, pages, root)}
     folder = catalogs.folder(root, language)
     states = []
-    for name, wanted in all_messages(root, language).items():
+    for name, wanted in everything.items():
         path = folder / f"{name}.po"
         new = updated(read(path), wanted, language)
-        state = judge(name, name in listed, new, terms)
+        whole = release or (name in listed and not speaks_of_all_chapters(name, root))
+        state = judge(State(name, name in listed, whole), new, terms)
         text = text_of(new)
         state.current = path.exists() and path.read_text(encoding="utf-8") == text
         if write and not state.current and (name in listed or path.exists()):
@@ -209,10 +220,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.translations", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail on any fault")
+    parser.add_argument("--release", action="store_true", help="refuse what is not translated yet")
     parser.add_argument("--brief", action="store_true", help="print the counts only")
     options = parser.parse_args(arguments)
     languages = [e.language for e in editions.EDITIONS[1:]]
-    states = [s for each in languages for s in survey(ROOT, each, write=not options.check)]
+    states = [
+        state
+        for language in languages
+        for state in survey(ROOT, language, not options.check, options.release)
+    ]
     report(states, details=not options.brief)
     return int(options.check and any(state.fails for state in states))
 

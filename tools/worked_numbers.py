@@ -23,7 +23,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools import contents
+from tools import contents, masks
 
 TAG = "worked-example"
 IGNORED = "nbval-ignore-output"
@@ -90,11 +90,11 @@ def _plain(number: str) -> str:
 
 
 def printed(cell: NotebookNode) -> str:
-    """Return the text in a code cell's stored outputs."""
+    """Return the text in a code cell's stored outputs, as it is compared on other machines."""
     pieces = []
     for output in cell.outputs:
         if output.output_type == "stream":
-            pieces.append(output.text)
+            pieces.append(masks.masked(output.text))
         elif "text/plain" in output.get("data", {}):
             pieces.append(output.data["text/plain"] + "\n")
     return "".join(pieces)

@@ -30,7 +30,7 @@ class Chapter:
 
     name: str
     number: int
-    page: Path
+    pages: dict[str, Path]  # its files, by their pages
     setup: str
     masters: list[Master]
     short: list[str] = field(init=False)  # the exercises' ids without the chapter's name
@@ -66,11 +66,13 @@ class Book:
     def chapters(self) -> dict[str, Chapter]:
         """The chapters that have exercises, by name, in the order of the book."""
         found = {}
-        for number, page in enumerate(self.contents.chapters(self.root), start=1):
-            name = page.stem.replace("-", "_")
-            if (self.root / "exercises" / name / "__init__.py").exists():
-                module = self._module(f"exercises.{name}")
-                found[page.stem] = Chapter(page.stem, number, page, module.SETUP, module.MASTERS)
+        for told in self.contents.chapters(self.root):
+            if (self.root / "exercises" / told.module / "__init__.py").exists():
+                module = self._module(f"exercises.{told.module}")
+                pages = {page: self.contents.file_of(page, self.root) for page in told.pages}
+                found[told.name] = Chapter(
+                    told.name, told.number, pages, module.SETUP, module.MASTERS
+                )
         return found
 
     def site(self, language: str) -> str:

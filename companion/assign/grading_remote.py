@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import builtins
 import contextlib
-import pickle
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,14 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from companion.assign.grading_effects import StandIn, swapped, write_back
 from companion.assign.sandbox import Failed, Interrupted, Sandbox, Stopped
-from companion.assign.sandbox_wire import (
-    Decoder,
-    Encoder,
-    followed,
-    random_states,
-    set_random_states,
-)
+from companion.assign.sandbox_calls import followed, random_states, set_random_states
+from companion.assign.sandbox_wire import AT_ONCE, LONGEST, Decoder, Encoder
 
 
 class AnswerError(Exception):
@@ -64,9 +58,16 @@ class Answers:
         except Exception as error:
             raise AnswerError(f"the notebook sent what is no answer ({error})") from None
 
-    def exchange(self, request: dict[str, Any], **values: Any) -> tuple[Any, bytes]:
+    def encoder(self) -> Encoder:
+        """Return an encoder that refers to what is not data, or pickles it."""
+        made = Encoder(lambda value: self.refer(value, made))
+        return made
+
+    def exchange(
+        self, request: dict[str, Any], encoder: Encoder | None = None, **values: Any
+    ) -> tuple[Any, bytes]:
         """Send a request with values; return the tree and bytes of the answer."""
-        encoder = Encoder(self.refer)
+        encoder = encoder or self.encoder()
         trees = {name: encoder.encode(value) for name, value in values.items()}
         try:
             tree, blob = self.sandbox.ask({**request, **trees}, bytes(encoder.blob))
@@ -82,22 +83,43 @@ class Answers:
 
     def call(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function over there, with the surroundings that there are here."""
-        around = {
-            "random": random_states(),
-            "numpy errors": np.geterr(),
-            "grad": torch.is_grad_enabled(),
-        }
-        request = {"do": "call", "id": number}
-        tree, blob = self.exchange(request, args=list(args), kwargs=kwargs, around=around)
-        result, written = (self.decoded(tree.get(name), blob) for name in ("result", "args"))
-        _take_random_states(self.decoded(tree.get("around"), blob))
-        if isinstance(written, list):
-            for old, new in zip(args, written, strict=False):
-                write_back(old, new)
-        inputs, graph = followed(args, kwargs), tree.get("graph")
-        if inputs and isinstance(graph, int) and isinstance(result, torch.Tensor):
-            return _Across.apply(self, graph, result.detach(), *inputs)
-        return result
+        inputs = followed(args, kwargs)  # before anything is written to them
+        encoder, request = self.encoder(), {"do": "call", "id": number}
+        for name, value in {"args": list(args), "kwargs": kwargs}.items():
+            request[name] = encoder.encode(value)
+        ours = list(encoder.sent)
+        tree, blob = self.exchange(request, encoder, around=surroundings())
+        result, states, written, graph = self.parts(tree, blob, 4)
+        _take_random_states(states)
+        if written is not None:
+            write_back([list(args), kwargs, ours], written)
+        return self.connected(result, graph, inputs)
+
+    def items(self, number: int) -> tuple[list[Any], Remote | None]:
+        """Return the next items of something over there, and a stand-in for the rest."""
+        request = {"do": "items", "id": number}
+        now, states, rest = self.parts(*self.exchange(request, around=surroundings()), 3)
+        _take_random_states(states)
+        return list(now), rest
+
+    def parts(self, tree: Any, blob: bytes, number: int) -> tuple[Any, ...]:
+        """Return an answer of several parts."""
+        value = self.decoded(tree, blob)
+        if not isinstance(value, tuple) or len(value) != number:
+            raise AnswerError("the notebook sent what is no answer")
+        return value
+
+    def connected(self, result: Any, graph: Any, inputs: list[torch.Tensor]) -> Any:
+        """Return a result through which gradients flow back, to arguments and to its makers."""
+        if graph is None:
+            return result
+        number, places = graph
+        found = followed(result)
+        computed = [found[int(place)] for place in places]
+        inputs = inputs or [torch.zeros((), requires_grad=True)]  # or nothing would flow
+        plain = [tensor.detach() for tensor in computed]
+        across = _Across.apply(self, int(number), len(plain), *plain, *inputs)
+        return swapped(result, {id(a): b for a, b in zip(computed, across, strict=True)})
 
     # -- references
 
@@ -108,18 +130,19 @@ class Answers:
         kind = RemoteFunction if tree["callable"] is True else Remote
         return kind(self, int(tree["id"]), str(tree["type"])[:80], str(tree["name"])[:80])
 
-    def refer(self, value: Any) -> dict[str, Any]:
+    def refer(self, value: Any, to: Encoder) -> dict[str, Any]:
         """Return a reference to something of ours that is not data, or a pickle of it."""
         if isinstance(value, Remote):
             return {"k": "yours", "id": value._number}
-        if callable(value) and not _importable(value) and not isinstance(value, torch.nn.Module):
+        if callable(value) and not isinstance(value, torch.nn.Module) and not _importable(value):
             self.functions.append(value)
             return {"k": "mine", "id": len(self.functions) - 1}
-        return {"k": "pickle", "v": base64.b64encode(pickle.dumps(value)).decode()}
+        pickled: dict[str, Any] = to.pickled(value)
+        return pickled
 
     def called_back(self, tree: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         """Call a function of ours that was handed over."""
-        decoder, encoder = Decoder(blob, self.referred), Encoder(self.refer)
+        decoder, encoder = Decoder(blob, self.referred), self.encoder()
         try:
             args, kwargs = decoder.decode(tree["args"]), decoder.decode(tree["kwargs"])
             result = self.functions[int(tree["call"])](*args, **kwargs)
@@ -153,7 +176,7 @@ class Environment(dict[str, Any]):
         return self[name] if name in self.names else default
 
 
-class Remote:
+class Remote(StandIn):
     """Something over there: its attributes, items and length can be asked for.
 
     It equals only itself, so that an answer cannot claim to equal everything.
@@ -178,7 +201,14 @@ class Remote:
         return True
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._answers.request({"do": "items", "id": self._number}))
+        """Yield the items, fetched some at a time: they may never end."""
+        rest: Remote | None = self
+        for _ in range(LONGEST // AT_ONCE):
+            if rest is None:
+                return
+            now, rest = self._answers.items(rest._number)
+            yield from now
+        raise AnswerError(f"an iterator must end before {LONGEST} items")
 
     def __repr__(self) -> str:
         return f"<the answer's {self._kind} {self.__name__}>"
@@ -196,14 +226,16 @@ class _Across(torch.autograd.Function):
     """Lets gradients flow back through a call that was made over there."""
 
     @staticmethod
-    def forward(ctx: Any, answers: Answers, graph: int, result: Any, *inputs: Any) -> Any:
-        ctx.answers, ctx.graph = answers, graph
-        return result
+    def forward(ctx: Any, answers: Answers, graph: int, number: int, *tensors: Any) -> Any:
+        ctx.answers, ctx.graph, ctx.inputs = answers, graph, len(tensors) - number
+        return tensors[:number]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         request = {"do": "backward", "id": ctx.graph}
-        return None, None, None, *ctx.answers.request(request, gradient=gradients[0])
+        found = list(ctx.answers.request(request, gradients=list(gradients)))
+        found += [None] * (ctx.inputs - len(found))
+        return None, None, None, *[None] * len(gradients), *found
 
 
 # -- errors and side effects ---------------------------------------------------------------------
@@ -218,28 +250,13 @@ def _as_raised(name: str, text: str) -> Exception:
     return type(name, (AnswerError,), {})(text)
 
 
-def write_back(old: Any, new: Any) -> None:
-    """Put into an argument what the function over there has written into its copy."""
-    if isinstance(old, np.ndarray) and isinstance(new, np.ndarray) and old.shape == new.shape:
-        if old.flags.writeable and old.dtype == new.dtype:
-            old[...] = new
-    elif isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
-        if old.shape == new.shape and old.dtype == new.dtype:
-            with torch.no_grad():
-                old.copy_(new)
-    elif isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)):
-        if len(old) == len(new):
-            for a, b in zip(old, new, strict=True):
-                write_back(a, b)
-        if isinstance(old, list) and isinstance(new, list) and not _holds_arrays(old):
-            old[:] = new
-    elif isinstance(old, dict) and isinstance(new, dict):
-        old.clear()
-        old.update(new)
-
-
-def _holds_arrays(values: list[Any]) -> bool:
-    return any(isinstance(value, (np.ndarray, torch.Tensor)) for value in values)
+def surroundings() -> dict[str, Any]:
+    """Return what a call depends on besides its arguments."""
+    return {
+        "random": random_states(),
+        "numpy errors": np.geterr(),
+        "grad": torch.is_grad_enabled(),
+    }
 
 
 def _take_random_states(states: Any) -> None:
@@ -251,4 +268,4 @@ def _take_random_states(states: Any) -> None:
 def _importable(function: Callable[..., Any]) -> bool:
     """Say whether the other side can import a function under its name."""
     module = sys.modules.get(getattr(function, "__module__", ""), None)
-    return getattr(module, function.__name__, None) is function
+    return getattr(module, getattr(function, "__name__", ""), None) is function

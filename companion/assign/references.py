@@ -28,7 +28,7 @@ class Links:
     def __init__(self, book: Book, chapter: Chapter, language: str) -> None:
         self.chapter = chapter
         self.root = book.root
-        self.page = f"{book.site(language)}/chapters/{chapter.name}.html"
+        self.site = book.site(language)
 
     def plain(self, text: str) -> str:
         """Return the text with each role as a link.
@@ -52,7 +52,7 @@ class Links:
 
     def _link(self, role: str, target: str) -> str:
         if role == "eq":
-            return f"[({self._number(target)})]({self.page}#equation-{target})"
+            return self._equation(target)
         if role in ("cite:t", "cite:p"):
             names, year, url = citation(self.root / "references.bib", target)
             shown = f"{names} ({year})" if role == "cite:t" else f"{names}, {year}"
@@ -60,18 +60,23 @@ class Links:
             return link if role == "cite:t" else f"({link})"
         raise ValueError(f"role must be eq, cite:t or cite:p in an exercise, got {{{role}}}")
 
-    def _number(self, label: str) -> str:
-        labels = equations(self.chapter.page)
-        if label not in labels:
-            raise ValueError(f"eq must name an equation of {self.chapter.name}, got {label!r}")
-        return f"{self.chapter.number}.{labels.index(label) + 1}"
+    def _equation(self, label: str) -> str:
+        """Return a link to an equation, under the number that it has in its chapter."""
+        places = [(p, each) for p, path in self.chapter.pages.items() for each in labels(path)]
+        for number, (page, each) in enumerate(places, start=1):
+            if each == label:
+                address = f"{self.site}/{page}.html#equation-{label}"
+                return f"[({self.chapter.number}.{number})]({address})"
+        raise ValueError(f"eq must name an equation of {self.chapter.name}, got {label!r}")
 
 
 @cache
-def equations(page: Path) -> list[str]:
-    """Return the labels of a chapter's equations, in order."""
-    cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
-    text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+def labels(path: Path) -> list[str]:
+    """Return the labels of the equations in a notebook or a page of text, in order."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = (c for c in json.loads(text)["cells"] if c["cell_type"] == "markdown")
+        text = "\n\n".join("".join(cell["source"]) for cell in cells)
     blocks = re.findall(r"\$\$(?:(?!\$\$).)*\$\$(?: *\(([\w-]+)\))?", text, re.DOTALL)
     return [label for label in blocks if label]
 

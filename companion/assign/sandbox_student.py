@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import itertools
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,14 +19,9 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from companion.assign.sandbox_calls import followed, random_states, set_random_states
 from companion.assign.sandbox_channel import Channel, Closed
-from companion.assign.sandbox_wire import (
-    Decoder,
-    Encoder,
-    followed,
-    random_states,
-    set_random_states,
-)
+from companion.assign.sandbox_wire import AT_ONCE, Decoder, Encoder
 
 _NOTES = 20  # attempts that are told
 
@@ -136,7 +132,7 @@ class Notebook:
     def reply(self, tree: dict[str, Any], blob: bytes) -> None:
         """Do what is asked, and send what came of it."""
         try:
-            encoder = Encoder(self.refer)
+            encoder = Encoder(self.refer, AT_ONCE)
             decoder = Decoder(blob, self.referred, trusted=True)
             answer = {"ok": getattr(self, f"do_{tree['do']}")(tree, encoder, decoder)}
         except Closed:
@@ -211,40 +207,56 @@ class Notebook:
         return len(self.objects[tree["id"]])
 
     def do_items(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
-        """Hand out all items."""
-        return encoder.encode(iter(list(self.objects[tree["id"]])))
+        """Hand out the next items, and a reference to the rest if there may be more."""
+        with surroundings(decoder.decode(tree["around"])):
+            items = iter(self.objects[tree["id"]])
+            now = encoder.encode(list(itertools.islice(items, AT_ONCE)))
+            around = encoder.encode(random_states())
+        rest = self.refer(items) if len(now["v"]) == AT_ONCE else None
+        return {"k": "tuple", "v": [now, around, rest]}
 
     def do_call(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
         """Call a function, and tell what it returned and what it wrote into its arguments."""
         args, kwargs = decoder.decode(tree["args"]), decoder.decode(tree["kwargs"])
-        before = self.snapshot(args)
+        given = [args, kwargs, [decoder.received[n] for n in sorted(decoder.received)]]
+        before, inputs = self.snapshot(given), followed(args, kwargs)
         self.sink.count = 0
         with surroundings(decoder.decode(tree["around"])):
             result = self.objects[tree["id"]](*args, **kwargs)
-            answer = {"result": encoder.encode(result), "around": encoder.encode(random_states())}
-        answer["graph"] = self.graph(result, followed(args, kwargs))
+            answer = [encoder.encode(result), encoder.encode(random_states())]
         # Arguments came as copies, so what was written into them has to travel back.
-        changed = self.snapshot(args) != before
-        return {**answer, "args": encoder.encode(args) if changed else None}
+        changed = self.snapshot(given) != before
+        answer.append(encoder.encode(given if changed else None))
+        return {"k": "tuple", "v": [*answer, encoder.encode(self.graph(result, inputs))]}
 
-    def graph(self, result: Any, inputs: list[torch.Tensor]) -> int | None:
-        """Keep what is needed to send gradients back through a call."""
-        if not (inputs and isinstance(result, torch.Tensor) and result.requires_grad):
+    def graph(self, result: Any, inputs: list[torch.Tensor]) -> tuple[int, list[int]] | None:
+        """Keep what is needed to send gradients back through a call.
+
+        Returns
+        -------
+        tuple of int and list of int, or None
+            The number of what was kept, and which of the tensors in the result were computed.
+        """
+        found = followed(result)
+        known = {id(tensor) for tensor in inputs}
+        places = [n for n, t in enumerate(found) if t.grad_fn is not None or id(t) in known]
+        if not places:
             return None
-        self.objects.append((result, inputs))
-        return len(self.objects) - 1
+        self.objects.append(([found[n] for n in places], inputs))
+        return len(self.objects) - 1, places
 
     def do_backward(self, tree: dict[str, Any], encoder: Encoder, decoder: Decoder) -> Any:
-        """Send a gradient back through a call that was made before."""
-        result, inputs = self.objects[tree["id"]]
-        gradient = decoder.decode(tree["gradient"])
-        options = {"retain_graph": True, "allow_unused": True}
-        return encoder.encode(torch.autograd.grad(result, inputs, gradient, **options))
+        """Send gradients back through a call that was made before."""
+        results, inputs = self.objects[tree["id"]]
+        for tensor in inputs:  # copies that came with the call
+            tensor.grad = None
+        torch.autograd.backward(results, decoder.decode(tree["gradients"]), retain_graph=True)
+        return encoder.encode([tensor.grad for tensor in inputs])
 
-    def snapshot(self, args: list[Any]) -> tuple[Any, bytes]:
-        """Return arguments in a form that can be compared."""
-        encoder = Encoder(lambda value: {"k": "remote", "id": id(value)})
-        return encoder.encode([a for a in args if not isinstance(a, Iterator)]), bytes(encoder.blob)
+    def snapshot(self, given: list[Any]) -> tuple[Any, bytes]:
+        """Return arguments in a form that can be compared, with iterators left as they are."""
+        encoder = Encoder(lambda value: {"k": "remote", "id": id(value)}, at_once=0)
+        return encoder.encode(given), bytes(encoder.blob)
 
 
 @contextlib.contextmanager

@@ -11,11 +11,12 @@ import base64
 import collections
 import decimal
 import importlib
+import io
+import itertools
 import pickle
-import random
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -25,6 +26,7 @@ import torch
 LARGEST = 64 * 2**20  # bytes of a message
 DEEPEST = 40  # containers in containers
 LONGEST = 1_000_000  # what an iterator may yield
+AT_ONCE = 100  # what an iterator of a submission yields in one message
 MODULES = {"companion", "math", "cmath", "numpy", "torch", "random", "fractions", "itertools"}
 
 Tree = Any  # what JSON can hold
@@ -40,12 +42,17 @@ class Unreadable(Exception):
 class Encoder:
     """Turns values into a tree for JSON and the bytes of its arrays.
 
-    `refer` is asked for a tree in place of whatever is not data.
+    `refer` is asked for a tree in place of whatever is not data; an iterator with more than
+    `at_once` items sends these, and a reference to the rest. An array or tensor that occurs
+    twice is sent once, so that it is one over there, too.
     """
 
-    def __init__(self, refer: Callable[[Any], Tree]) -> None:
+    def __init__(self, refer: Callable[[Any], Tree], at_once: int = LONGEST) -> None:
         self.refer = refer
+        self.at_once = at_once
         self.blob = bytearray()
+        self.sent: list[Any] = []  # arrays and tensors
+        self._numbers: dict[int, int] = {}
 
     def encode(self, value: Any, depth: int = 0) -> Tree:
         """Return the tree of a value."""
@@ -64,12 +71,36 @@ class Encoder:
         """Return the trees of several values."""
         return [self.encode(value, depth + 1) for value in values]
 
+    def once(self, value: Any, tree: Callable[[], dict[str, Any]]) -> Tree:
+        """Return the tree of an array or tensor, or where it occurs again, its number."""
+        if id(value) in self._numbers:
+            return {"k": "again", "n": self._numbers[id(value)]}
+        number = self._numbers[id(value)] = len(self.sent)
+        self.sent.append(value)
+        return {**tree(), "n": number}
+
+    def pickled(self, value: Any) -> Tree:
+        """Return a pickle, for trusting receivers; its arrays and tensors travel like others."""
+        file = io.BytesIO()
+        _Pickler(file, self).dump(value)
+        return {"k": "pickle", "v": base64.b64encode(file.getvalue()).decode()}
+
     def store(self, raw: bytes) -> list[int]:
         """Keep bytes, and return where they are."""
         if len(self.blob) + len(raw) > LARGEST:
             raise ValueError(f"values must not take more than {LARGEST >> 20} MB together")
         self.blob += raw
         return [len(self.blob) - len(raw), len(raw)]
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO, to: Encoder) -> None:
+        super().__init__(file)
+        self.to = to
+
+    def persistent_id(self, value: Any) -> Tree:
+        """Return a tree in place of a tensor, so that a model and its optimiser share it."""
+        return self.to.encode(value) if isinstance(value, (np.ndarray, torch.Tensor)) else None
 
 
 def _integer(_: Encoder, value: int, depth: int) -> Tree:
@@ -84,26 +115,29 @@ def _array(to: Encoder, value: np.ndarray | np.generic, depth: int) -> Tree:
         return {"k": "objects", "shape": array.shape, "v": to.items(array.ravel(), depth)}
     if array.dtype.kind not in "biufcUS":
         return to.refer(value)
-    return {
-        "k": "array" if isinstance(value, np.ndarray) else "scalar",
-        "dtype": array.dtype.str,
-        "shape": array.shape,
-        "at": to.store(array.tobytes()),
-    }
+    tree = {"dtype": array.dtype.str, "shape": array.shape}
+    if not isinstance(value, np.ndarray):
+        return {"k": "scalar", **tree, "at": to.store(array.tobytes())}
+    return to.once(value, lambda: {"k": "array", **tree, "at": to.store(array.tobytes())})
 
 
 def _tensor(to: Encoder, value: torch.Tensor, depth: int) -> Tree:
     if value.layout != torch.strided or value.is_quantized or value.is_meta:
         return to.refer(value)
-    plain = value.detach().resolve_conj().resolve_neg().cpu().contiguous()
-    return {
-        "k": "tensor",
-        "dtype": str(value.dtype).removeprefix("torch."),
-        "shape": list(value.shape),
-        "at": to.store(plain.reshape(-1).view(torch.uint8).numpy().tobytes()),
-        "grad": bool(value.requires_grad),
-        "parameter": isinstance(value, torch.nn.Parameter),
-    }
+    plain = value.detach().resolve_conj().resolve_neg().cpu()
+    plain = plain.clone(memory_format=torch.contiguous_format)  # also where strides are 0
+    return to.once(
+        value,
+        lambda: {
+            "k": "tensor",
+            "dtype": str(value.dtype).removeprefix("torch."),
+            "shape": list(value.shape),
+            "at": to.store(plain.reshape(-1).view(torch.uint8).numpy().tobytes()),
+            "requires_grad": bool(value.requires_grad),
+            "parameter": isinstance(value, torch.nn.Parameter),
+            "grad": to.encode(value.grad, depth + 1) if value.is_leaf else None,
+        },
+    )
 
 
 def _mapping(to: Encoder, value: dict[Any, Any], depth: int) -> Tree:
@@ -112,12 +146,11 @@ def _mapping(to: Encoder, value: dict[Any, Any], depth: int) -> Tree:
 
 
 def _iterator(to: Encoder, value: Iterator[Any], depth: int) -> Tree:
-    found = []
-    for item in value:
-        found.append(to.encode(item, depth + 1))
-        if len(found) > LONGEST:
-            raise ValueError(f"an iterator must end before {LONGEST} items")
-    return {"k": "iterator", "v": found}
+    now = to.items(itertools.islice(value, to.at_once), depth)
+    if len(now) == LONGEST:
+        raise ValueError(f"an iterator must end before {LONGEST} items")
+    rest = to.refer(value) if len(now) == to.at_once else None  # it may never end
+    return {"k": "iterator", "v": now, "rest": rest}
 
 
 def _sequence(kind: str) -> Callable[[Encoder, Any, int], Tree]:
@@ -158,6 +191,7 @@ _ENCODINGS: tuple[tuple[Any, Callable[[Encoder, Any, int], Tree]], ...] = (
     (np.dtype, lambda to, value, depth: {"k": "numpy dtype", "v": value.str}),
     (types.GeneratorType, _iterator),
     ((map, filter, zip, enumerate, type(iter([]))), _iterator),
+    ((itertools.chain, itertools.count, itertools.cycle, itertools.islice), _iterator),
     (types.ModuleType, lambda to, value, depth: {"k": "module", "v": value.__name__}),
 )
 
@@ -177,6 +211,7 @@ class Decoder:
         self.blob = blob
         self.referred = referred
         self.trusted = trusted
+        self.received: dict[int, Any] = {}  # arrays and tensors, by number
 
     def decode(self, tree: Tree) -> Any:
         """Return the value of a tree."""
@@ -186,7 +221,9 @@ class Decoder:
             return tree
         kind = tree["k"]
         if kind == "pickle" and self.trusted:
-            return pickle.loads(base64.b64decode(tree["v"]))
+            return _Unpickler(io.BytesIO(base64.b64decode(tree["v"])), self).load()
+        if kind == "again":
+            return self.received[int(tree["n"])]
         if kind in _CONTAINERS:
             return _CONTAINERS[kind](self.items(tree["v"]))
         if kind in _DECODINGS:
@@ -210,7 +247,10 @@ class Decoder:
         if dtype.kind not in "biufcUS" or dtype.hasobject:
             raise Unreadable(f"an array of {dtype}")
         flat = np.frombuffer(self.bytes_at(tree["at"]), dtype=dtype)
-        return flat.reshape([int(n) for n in tree["shape"]]).copy()
+        value = flat.reshape([int(n) for n in tree["shape"]]).copy()
+        if "n" in tree:
+            self.received[int(tree["n"])] = value
+        return value
 
     def tensor(self, tree: dict[str, Any]) -> torch.Tensor:
         """Return a tensor, on the CPU."""
@@ -219,15 +259,34 @@ class Decoder:
             raise Unreadable(f"a tensor of {dtype}")
         raw = torch.from_numpy(np.frombuffer(self.bytes_at(tree["at"]), dtype=np.uint8).copy())
         value = raw.view(dtype).reshape([int(n) for n in tree["shape"]])
+        value.requires_grad_(bool(tree["requires_grad"]))
         if tree["parameter"]:
-            return torch.nn.Parameter(value, requires_grad=bool(tree["grad"]))
-        return value.requires_grad_() if tree["grad"] else value
+            value = torch.nn.Parameter(value, requires_grad=value.requires_grad)
+        self.received[int(tree["n"])] = value
+        value.grad = self.decode(tree["grad"])
+        return value
 
     def objects(self, tree: dict[str, Any]) -> np.ndarray:
         """Return an array of Python objects."""
         array = np.empty(len(tree["v"]), dtype=object)
         array[:] = self.items(tree["v"])
         return array.reshape([int(n) for n in tree["shape"]])
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, decoder: Decoder) -> None:
+        super().__init__(file)
+        self.decoder = decoder
+
+    def persistent_load(self, tree: Tree) -> Any:
+        """Return the array or tensor that travelled outside of the pickle."""
+        return self.decoder.decode(tree)
+
+
+def _iterated(decoder: Decoder, tree: dict[str, Any]) -> Iterator[Any]:
+    """Return an iterator over the items that came, and over the rest, fetched when asked for."""
+    now = decoder.items(tree["v"])
+    return iter(now) if tree["rest"] is None else itertools.chain(now, decoder.decode(tree["rest"]))
 
 
 def _module(decoder: Decoder, tree: dict[str, Any]) -> Any:
@@ -250,7 +309,6 @@ _CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
     "tuple": tuple,
     "set": set,
     "frozenset": frozenset,
-    "iterator": iter,
     "complex": lambda parts: complex(*parts),
     "fraction": lambda parts: Fraction(*parts),
     "range": lambda parts: range(*parts),
@@ -262,6 +320,7 @@ _DECODINGS: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
     "scalar": lambda d, tree: d.array(tree)[()],
     "tensor": Decoder.tensor,
     "objects": Decoder.objects,
+    "iterator": _iterated,
     "bytes": lambda d, tree: d.bytes_at(tree["at"]),
     "decimal": lambda d, tree: decimal.Decimal(str(tree["v"])[:5000]),
     "ellipsis": lambda d, tree: ...,
@@ -269,28 +328,3 @@ _DECODINGS: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
     "numpy dtype": lambda d, tree: np.dtype(str(tree["v"])),
     "module": _module,
 }
-
-
-# -- what a call depends on ----------------------------------------------------------------------
-
-
-def random_states() -> dict[str, Any]:
-    """Return the states of the three global generators of random numbers."""
-    return {
-        "torch": torch.get_rng_state(),
-        "numpy": np.random.get_state(),
-        "python": random.getstate(),
-    }
-
-
-def set_random_states(states: dict[str, Any]) -> None:
-    """Set them."""
-    torch.set_rng_state(states["torch"])
-    np.random.set_state(states["numpy"])
-    random.setstate(states["python"])
-
-
-def followed(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
-    """Return those arguments of a call through which gradients flow."""
-    values = (*args, *kwargs.values())
-    return [v for v in values if isinstance(v, torch.Tensor) and v.requires_grad]

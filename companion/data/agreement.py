@@ -1,14 +1,13 @@
 r"""Agreement: whether two people who label the same rows mean the same."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
+
+from companion.data.keys import Labels, keys
 
 __all__ = ["cohens_kappa", "confusion"]
 
 
-def confusion(a: Sequence[Any] | np.ndarray, b: Sequence[Any] | np.ndarray) -> np.ndarray:
+def confusion(a: Labels, b: Labels) -> np.ndarray:
     r"""Count how often one said i and the other j.
 
     Parameters
@@ -24,7 +23,7 @@ def confusion(a: Sequence[Any] | np.ndarray, b: Sequence[Any] | np.ndarray) -> n
     Raises
     ------
     ValueError
-        If there are no labels, or not equally many.
+        If there are no labels, not equally many, or one is NaN.
 
     Examples
     --------
@@ -33,13 +32,17 @@ def confusion(a: Sequence[Any] | np.ndarray, b: Sequence[Any] | np.ndarray) -> n
     """
     if len(a) != len(b) or not len(a):
         raise ValueError(f"a and b must be of the same length above 0, got {len(a)} and {len(b)}")
-    labels, numbers = np.unique(np.concatenate([a, b]), return_inverse=True)
+    n = len(a)
+    both = [*keys(a, "a"), *keys(b, "b")]
+    labels = sorted(set(both))
     k = len(labels)
-    pairs = numbers[: len(a)] * k + numbers[len(a) :]
+    number = {label: i for i, label in enumerate(labels)}
+    numbers = np.array([number[label] for label in both])
+    pairs = numbers[:n] * k + numbers[n:]
     return np.bincount(pairs, minlength=k * k).reshape(k, k)
 
 
-def cohens_kappa(a: Sequence[Any] | np.ndarray, b: Sequence[Any] | np.ndarray) -> float:
+def cohens_kappa(a: Labels, b: Labels) -> float:
     r"""Agreement beyond chance, :math:`\kappa = \frac{p_o - p_e}{1 - p_e}` (Cohen 1960, eq. 1).
 
     :math:`p_o` is how often the two agree, and :math:`p_e = \sum_k p_k q_k` how often they would

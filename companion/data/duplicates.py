@@ -7,10 +7,14 @@ To compare all pairs of texts takes too long where there are many. So each gets 
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
-from itertools import combinations
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from itertools import combinations, product
+from typing import TypeVar
 
+from companion.data.keys import Labels, keys, require_texts
 from companion.data.minhashing import jaccard, minhash, shingles
+
+Row = TypeVar("Row", bound=Hashable)
 
 __all__ = ["exact_duplicates", "leakage", "near_duplicates", "normalise_text"]
 
@@ -36,7 +40,7 @@ def normalise_text(text: str) -> str:
     return re.sub(r"\s+", " ", folded).strip()
 
 
-def exact_duplicates(rows: Sequence[Hashable]) -> list[list[int]]:
+def exact_duplicates(rows: Labels) -> list[list[int]]:
     r"""Return the rows that occur more than once.
 
     Parameters
@@ -49,15 +53,25 @@ def exact_duplicates(rows: Sequence[Hashable]) -> list[list[int]]:
     list of list of int
         One list for each row that occurs more than once: where.
 
+    Raises
+    ------
+    ValueError
+        If a row is NaN, which equals nothing.
+
     Examples
     --------
     >>> exact_duplicates(["a", "b", "a", "c", "b", "a"])
     [[0, 2, 5], [1, 4]]
     """
-    places: dict[Hashable, list[int]] = {}
+    return [some for some in _places(keys(rows, "rows")).values() if len(some) > 1]
+
+
+def _places(rows: Iterable[Row]) -> dict[Row, list[int]]:
+    """Return for each different row where it stands."""
+    places: dict[Row, list[int]] = {}
     for i, row in enumerate(rows):
         places.setdefault(row, []).append(i)
-    return [some for some in places.values() if len(some) > 1]
+    return places
 
 
 def near_duplicates(
@@ -96,6 +110,8 @@ def near_duplicates(
     ------
     ValueError
         If ``threshold`` is out of range.
+    TypeError
+        If ``texts`` is one string: its letters would be taken for texts.
 
     Examples
     --------
@@ -104,20 +120,29 @@ def near_duplicates(
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
-    sets = [shingles(text, k) for text in texts]
-    pairs = sorted(_candidates(sets, bands, rows, seed))
-    found = [(i, j, jaccard(sets[i], sets[j])) for i, j in pairs]
-    return [each for each in found if each[2] >= threshold]
+    # Texts with the same shingles are one: a thousand copies of a message are half a million
+    # pairs to report, but none of them has to be compared.
+    places = _places(frozenset(shingles(text, k)) for text in require_texts(texts))
+    places.pop(frozenset(), None)
+    sets, members = list(places), list(places.values())
+    found = [(i, j, 1.0) for copies in members for i, j in combinations(copies, 2)]
+    for a, b in _candidates(sets, bands, rows, seed):
+        alike = jaccard(sets[a], sets[b])
+        if alike >= threshold:
+            both = product(members[a], members[b])
+            found += [(min(pair), max(pair), alike) for pair in both]
+    return sorted(found)
 
 
-def _candidates(sets: list[set[str]], bands: int, rows: int, seed: int) -> set[tuple[int, int]]:
+def _candidates(
+    sets: Sequence[Collection[str]], bands: int, rows: int, seed: int
+) -> set[tuple[int, int]]:
     """Return the pairs that have a band of their signatures in common."""
     buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     for i, pieces in enumerate(sets):
-        if pieces:
-            signature = minhash(pieces, bands * rows, seed).reshape(bands, rows)
-            for band, entries in enumerate(signature):
-                buckets[band, entries.tobytes()].append(i)
+        signature = minhash(pieces, bands * rows, seed).reshape(bands, rows)
+        for band, entries in enumerate(signature):
+            buckets[band, entries.tobytes()].append(i)
     return {pair for members in buckets.values() for pair in combinations(members, 2)}
 
 
@@ -144,13 +169,18 @@ def leakage(
     ------
     ValueError
         If ``threshold`` is out of range.
+    TypeError
+        If a part is one string: its letters would be taken for texts.
 
     Examples
     --------
     >>> leakage(["Good film.", "Bad."], ["bad.", "So so."])
     [(1, 0, 1.0)]
     """
-    ours, theirs = ([normalise_text(text) for text in part] for part in (train, test))
+    ours, theirs = (
+        [normalise_text(text) for text in require_texts(part, name)]
+        for part, name in ((train, "train"), (test, "test"))
+    )
     if threshold < 1:
         n = len(ours)
         pairs = near_duplicates(ours + theirs, threshold, k)

@@ -18,6 +18,23 @@ STRANGE = {
 }
 HARMLESS = "\t\n\r"
 WRONG = ("cp1252", "gbk")  # what UTF-8 is taken for most often
+#: Blocks of Unicode whose characters texts are full of. Left out are those into which the second
+#: and third letters of a genuine word fall when they are read as bytes: IPA, Arabic, Syriac ...
+COMMON = [
+    (0x0000, 0x024F),  # Latin
+    (0x0370, 0x045F),  # Greek, Cyrillic
+    (0x1E00, 0x1EFF),  # Latin, as in Vietnamese
+    (0x2010, 0x2044),  # dashes, quotation marks, ellipsis
+    (0x20A0, 0x20BF),  # currencies
+    (0x2100, 0x22FF),  # letterlike symbols, arrows, mathematics
+    (0x3000, 0x30FF),  # Chinese punctuation, kana
+    (0xAC00, 0xD7A3),  # Hangul
+    (0xFF01, 0xFF5E),  # full width
+    (0x1F300, 0x1FAFF),  # emoji
+]
+#: Where three standards keep the Chinese characters that are used most: the code, and the first
+#: bytes between which they stand. (GB 2312, simplified; Big5, traditional; JIS X 0208, Japanese.)
+FREQUENT = [("gb2312", 0xB0, 0xD7), ("big5", 0xA4, 0xC6), ("euc_jp", 0xB0, 0xCF)]
 
 
 def suspicious_characters(text: str) -> list[str]:
@@ -64,14 +81,43 @@ def _mojibake(text: str) -> list[str]:
             mended = mend_mojibake(text, wrong)
         except ValueError:
             continue
-        if mended != text and _plausible(mended):
+        if _is_better(mended, text, wrong):
             return [f"mojibake of UTF-8 read as {wrong}, for {mended[:40]!r}"]
     return []
 
 
-def _plausible(text: str) -> bool:
-    """Tell whether a text has no strange characters; rare ones are what chance would give."""
-    return not any(unicodedata.category(character) in STRANGE for character in text.strip(HARMLESS))
+def _is_better(mended: str, text: str, wrong: str) -> bool:
+    """Tell whether a text was mended, and not just read in another way.
+
+    That it can be read in another way proves nothing: the bytes of 毛毛 in GBK are ëë in UTF-8.
+    The other reading must have fewer rare characters. In Windows-1252 the wrong reading of a
+    letter looks common, Ã and ©, but two such signs in a row are not: each counts as one.
+    """
+    if any(unicodedata.category(character) in STRANGE for character in mended.strip(HARMLESS)):
+        return False
+    odd_pairs = sum(not character.isascii() for character in mended) if wrong == "cp1252" else 0
+    return _count_rare(mended) < _count_rare(text) + odd_pairs
+
+
+def _count_rare(text: str) -> int:
+    return sum(not (_is_common(character) or _is_frequent(character)) for character in text)
+
+
+def _is_common(character: str) -> bool:
+    """Tell whether a character is in one of the blocks that texts are full of."""
+    return any(first <= ord(character) <= last for first, last in COMMON)
+
+
+def _is_frequent(character: str) -> bool:
+    """Tell whether a Chinese character is one of those that are used most."""
+    for code, first, last in FREQUENT:
+        try:
+            lead, _ = character.encode(code)
+        except (UnicodeEncodeError, ValueError):
+            continue  # not in this standard, or not in two bytes
+        if first <= lead <= last:
+            return True
+    return False
 
 
 def garble(text: str, wrong: str = "cp1252") -> str:

@@ -1,10 +1,10 @@
 r"""Folds: every row is tested on once, by a model that was not trained on it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from companion.data.keys import Labels
 from companion.data.splitting import Seed, by_label, largest_first
 
 __all__ = ["group_folds", "k_folds", "stratified_folds"]
@@ -38,9 +38,7 @@ def k_folds(n: int, k: int, seed: Seed = 0) -> list[tuple[np.ndarray, np.ndarray
     return _folds(np.array_split(order, _require_folds(k, n, "rows")))
 
 
-def stratified_folds(
-    labels: Sequence[Any] | np.ndarray, k: int, seed: Seed = 0
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def stratified_folds(labels: Labels, k: int, seed: Seed = 0) -> list[tuple[np.ndarray, np.ndarray]]:
     r"""Share out rows among k folds so that each has its part of every class.
 
     The rows of one class after those of another are dealt out like cards.
@@ -73,9 +71,7 @@ def stratified_folds(
     return _folds([deck[i::k] for i in range(k)])
 
 
-def group_folds(
-    groups: Sequence[Any] | np.ndarray, k: int, seed: Seed = 0
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def group_folds(groups: Labels, k: int, seed: Seed = 0) -> list[tuple[np.ndarray, np.ndarray]]:
     r"""Share out rows among k folds so that rows of one group stay together.
 
     From the largest group on, each goes to the fold that has fewest rows.

@@ -45,7 +45,7 @@ def scale(x: Array, low: Number, high: Number, to: tuple[Number, Number] = (0.0,
     if not high > low:
         raise ValueError(f"high must be above low, got {high} and {low}")
     first, last = to
-    return (_as_float(x) - low) / (high - low) * (last - first) + first
+    return _like(x, (_wide(x) - low) / (high - low) * (last - first) + first)
 
 
 class Standardizer:
@@ -122,7 +122,7 @@ class Standardizer:
             If nothing was fitted.
         """
         mean, std = self._measured(x)
-        return (_as_float(x) - mean) / std
+        return _like(x, (_wide(x) - mean) / std)
 
     def inverse(self, x: Array) -> Array:
         r"""Return what `transform` was given.
@@ -141,20 +141,33 @@ class Standardizer:
             If nothing was fitted.
         """
         mean, std = self._measured(x)
-        return _as_float(x) * std + mean
+        return _like(x, _wide(x) * std + mean)
 
     def _measured(self, x: Any) -> tuple[Any, Any]:
         """Return mean and deviation in the form of x."""
         if self.mean is None or self.std is None:
             raise ValueError("nothing was fitted: call fit on the training part first")
-        dtype = _as_float(x[:0]).dtype
         if isinstance(x, Tensor):
+            wide = _wide(x[:0])
             mean, std = (torch.from_numpy(np.asarray(m)) for m in (self.mean, self.std))
-            return mean.to(x.device, dtype), std.to(x.device, dtype)
-        return self.mean.astype(dtype), self.std.astype(dtype)
+            return mean.to(wide), std.to(wide)
+        return self.mean, self.std
 
 
-def _as_float(x: Any) -> Any:
+def _wide(x: Any) -> Any:
+    """Return x in float64, in which two large numbers that are near one another differ.
+
+    Cast to float32, the seconds of a whole minute in 2023 would be the same number.
+    """
     if isinstance(x, Tensor):
-        return x if x.is_floating_point() else x.to(torch.float32)
-    return x if np.issubdtype(x.dtype, np.floating) else x.astype(np.float32)
+        x = x.cpu() if x.device.type == "mps" else x  # which has no float64
+        return x.to(torch.float64)
+    return np.asarray(x, dtype=np.float64)
+
+
+def _like(x: Any, result: Any) -> Any:
+    """Return a result in the type of x, or in float32 where x holds whole numbers."""
+    if isinstance(x, Tensor):
+        return result.to(x.device, x.dtype if x.is_floating_point() else torch.float32)
+    kind = x.dtype if np.issubdtype(x.dtype, np.floating) else np.float32
+    return np.asarray(result).astype(kind)

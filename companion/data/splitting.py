@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from companion.data.keys import Labels, keys
+
 __all__ = [
     "by_label",
     "group_split",
@@ -95,7 +97,7 @@ def random_split(
 
 
 def stratified_split(
-    labels: Sequence[Any] | np.ndarray, fractions: Sequence[float] = USUAL, seed: Seed = 0
+    labels: Labels, fractions: Sequence[float] = USUAL, seed: Seed = 0
 ) -> tuple[np.ndarray, ...]:
     r"""Split so that each class is shared out in the same way.
 
@@ -109,7 +111,7 @@ def stratified_split(
     Returns
     -------
     tuple of ndarray
-        Of each class, a part holds its fraction, up to one row.
+        Of each class, and of all rows, a part holds its fraction, up to about one row.
 
     Raises
     ------
@@ -124,15 +126,38 @@ def stratified_split(
     """
     rng = np.random.default_rng(seed)
     parts: list[list[np.ndarray]] = [[] for _ in fractions]
-    for members in by_label(labels):
-        cuts = np.cumsum(shares(len(members), fractions))[:-1]
+    classes = by_label(labels)
+    for members, sizes in zip(classes, _shares_of_classes(classes, fractions), strict=True):
+        cuts = np.cumsum(sizes)[:-1]
         for part, some in zip(parts, np.split(rng.permutation(members), cuts), strict=True):
             part.append(some)
     return _parts([np.concatenate(part) for part in parts if part])
 
 
+def _shares_of_classes(classes: list[np.ndarray], fractions: Sequence[float]) -> list[list[int]]:
+    """Share out each class so that the parts get their fractions of all rows, too.
+
+    Each class has rows left when every part has its whole number. They go to the parts that
+    lack most by then, the classes before counted in: if each class were shared out by itself,
+    the same part would get what is left of every class.
+    """
+    lacking = np.zeros(len(fractions))
+    sizes = []
+    for members in classes:
+        n = len(members)
+        shares(n, fractions)  # refuses fractions that are none
+        exact = np.round(n * np.asarray(fractions, dtype=np.float64), 9)
+        whole = np.floor(exact).astype(np.int64)
+        lacking += exact - whole
+        chosen = np.argsort(np.round(-lacking, 9), kind="stable")[: n - whole.sum()]
+        whole[chosen] += 1
+        lacking[chosen] -= 1
+        sizes.append(whole.tolist())
+    return sizes
+
+
 def group_split(
-    groups: Sequence[Any] | np.ndarray, fractions: Sequence[float] = USUAL, seed: Seed = 0
+    groups: Labels, fractions: Sequence[float] = USUAL, seed: Seed = 0
 ) -> tuple[np.ndarray, ...]:
     r"""Split so that rows of one group stay together.
 
@@ -172,9 +197,7 @@ def group_split(
     return _parts([np.concatenate(part) if part else np.empty(0, np.int64) for part in parts])
 
 
-def time_split(
-    times: Sequence[Any] | np.ndarray, fractions: Sequence[float] = USUAL
-) -> tuple[np.ndarray, ...]:
+def time_split(times: Labels, fractions: Sequence[float] = USUAL) -> tuple[np.ndarray, ...]:
     r"""Split into past and future: every row of a part is earlier than every row of the next.
 
     Parameters
@@ -210,21 +233,28 @@ def time_split(
 # -- what all of them need -----------------------------------------------------------------------
 
 
-def by_label(labels: Sequence[Any] | np.ndarray) -> list[np.ndarray]:
+def by_label(labels: Labels) -> list[np.ndarray]:
     r"""Return the rows of each label.
 
     Parameters
     ----------
     labels : sequence
+        A list, or an array or tensor of one dimension.
 
     Returns
     -------
     list of ndarray of int64
         Labels in the order in which they first occur.
+
+    Raises
+    ------
+    ValueError
+        If a label is NaN, which is equal to nothing, not even to itself; or if an array of
+        labels has more dimensions than one.
     """
     rows: dict[Any, list[int]] = {}
-    for i, label in enumerate(labels):
-        rows.setdefault(label.item() if isinstance(label, np.generic) else label, []).append(i)
+    for i, label in enumerate(keys(labels)):
+        rows.setdefault(label, []).append(i)
     return [np.array(some, dtype=np.int64) for some in rows.values()]
 
 

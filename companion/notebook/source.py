@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import textwrap
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from companion.notebook.shortening import shorten_docstrings, without_argument_checks
 
 __all__ = ["show"]
 
@@ -15,17 +16,18 @@ DISTRIBUTION = "large-models-companion"
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
-def show(object: Any, *, link: bool = True, docstring: bool = False) -> None:
+def show(object: Any, *, whole: bool = False) -> None:
     r"""Display the source of a function, method, class or module, highlighted.
+
+    Above it stand its name and, for code of the package, a link to its lines in the repository.
 
     Parameters
     ----------
     object : function, method, class or module
         What to show; decorated functions are unwrapped first.
-    link : bool, default=True
-        Whether to add a link to the lines in the repository.
-    docstring : bool, default=False
-        Whether to show docstrings in full. Otherwise only their first line is kept.
+    whole : bool, default=False
+        Whether to show everything. Otherwise only the first line of each docstring is kept, and
+        what only checks arguments is left out; the line above says so.
 
     Raises
     ------
@@ -35,12 +37,14 @@ def show(object: Any, *, link: bool = True, docstring: bool = False) -> None:
     from IPython.display import display
 
     code, first, last = _source(object)
-    shown = code if docstring else _shorten_docstrings(code)
-    heading = f"`{_name(object)}`"
-    address = _address(object, first, last) if link else None
-    if address:
-        heading += f" · [source, lines {first} to {last}]({address})"
-    markdown = f"{heading}\n\n```python\n{shown}\n```"
+    unchecked = code if whole else without_argument_checks(code)
+    shown = code if whole else shorten_docstrings(unchecked)
+    heading = [f"`{_name(object)}`"]
+    if unchecked != code:
+        heading.append("argument checks left out")
+    if address := _address(object, first, last):
+        heading.append(f"[source, lines {first} to {last}]({address})")
+    markdown = f"{' · '.join(heading)}\n\n```python\n{shown}\n```"
     display({"text/markdown": markdown, "text/plain": shown}, raw=True)
 
 
@@ -92,35 +96,3 @@ def _address(object: Any, first: int, last: int) -> str | None:
         return None
     file = path.relative_to(PACKAGE_ROOT).as_posix()
     return f"{repository}/blob/HEAD/{file}#L{first}-L{last}"
-
-
-def _shorten_docstrings(code: str) -> str:
-    """Cut every docstring down to its first line, leaving all other lines as they are."""
-    lines = code.splitlines()
-    for node in sorted(_docstrings(code), key=lambda node: -node.lineno):
-        if node.end_lineno is None or node.end_lineno == node.lineno:
-            continue
-        opening = lines[node.lineno - 1].rstrip()
-        quotes = '"""' if '"""' in opening else "'''"
-        end = node.end_lineno
-        while end < len(lines) and not lines[end].strip() and not _ends_block(lines, end):
-            end += 1
-        lines[node.lineno - 1 : end] = [opening + quotes]
-    return "\n".join(lines)
-
-
-def _ends_block(lines: list[str], index: int) -> bool:
-    """Tell whether the blank line at `index` separates definitions, so that it should stay."""
-    following = next((line.strip() for line in lines[index:] if line.strip()), "")
-    return following.startswith(("def ", "class ", "@"))
-
-
-def _docstrings(code: str) -> list[ast.expr]:
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = []
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, kinds) and ast.get_docstring(node) is not None:
-            statement = node.body[0]
-            assert isinstance(statement, ast.Expr)
-            found.append(statement.value)
-    return found

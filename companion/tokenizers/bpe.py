@@ -8,6 +8,7 @@ A token is a ``bytes`` object here, and a merge a pair of them; ids come last.
 """
 
 import json
+import operator
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,10 +19,12 @@ from typing import Any
 
 import regex
 
-from companion.tokenizers.merges import Pair, Word, join, learn, split_bytes, utf8
+from companion.tokenizers.merges import Pair, Word, join, join_all, learn, split_bytes, utf8
 
 #: How GPT-2 cuts a text into words: a space belongs to the word that follows it.
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+#: Words of more bytes than this are joined with a queue, which pays only for long ones.
+LONG = 64
 #: What a file written by `BPE.save` begins with.
 FORMAT = "byte-level BPE, version 1"
 
@@ -44,7 +47,10 @@ class BPE:
     Raises
     ------
     ValueError
-        If ``ids`` leaves out a token or two tokens have one id.
+        If ``ids`` leaves out a token, two tokens have one id, or a special token is empty or
+        stands twice.
+    TypeError
+        If ``special_tokens`` is one string.
 
     Examples
     --------
@@ -69,7 +75,8 @@ class BPE:
         if missing := [token for token in tokens if token not in self.ids]:
             raise ValueError(f"ids must hold every token, but {missing[0]!r} is missing")
         first = max(self.ids.values()) + 1
-        self.special_ids = {name: first + i for i, name in enumerate(special_tokens)}
+        names = _names(special_tokens)
+        self.special_ids = {name: first + i for i, name in enumerate(names)}
         self.tokens = {i: token for token, i in self.ids.items()}
         if len(self.tokens) != len(self.ids):
             raise ValueError("ids must not give two tokens the same id")
@@ -77,6 +84,14 @@ class BPE:
         self.pattern = pattern
         self._compiled = regex.compile(pattern)
         self._ids_of_word = lru_cache(maxsize=2**16)(self._encode_word)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made of, without the words that it remembers."""
+        return type(self), (self.merges, list(self.special_ids), self.ids, self.pattern)
+
+    def __repr__(self) -> str:
+        special = f", special_tokens={list(self.special_ids)}" if self.special_ids else ""
+        return f"{type(self).__name__}(vocab_size={self.vocab_size}{special})"
 
     @property
     def vocab_size(self) -> int:
@@ -106,6 +121,7 @@ class BPE:
             How many tokens there shall be: 256 bytes, one for each merge, and the special ones.
             If nothing is left to join there are fewer.
         special_tokens : iterable of str
+            Where one stands in the text, the text is cut: nothing is learnt from its name.
         pattern : str
 
         Returns
@@ -117,14 +133,18 @@ class BPE:
         ValueError
             If ``vocab_size`` has no room for the bytes and the special tokens.
         """
-        special_tokens = list(special_tokens)
+        special_tokens = _names(special_tokens)
         n_merges = vocab_size - 256 - len(special_tokens)
         if n_merges < 0:
             raise ValueError(
                 f"vocab_size must be at least {256 + len(special_tokens)}: 256 bytes and "
                 f"{len(special_tokens)} special tokens; got {vocab_size}"
             )
-        counts = Counter(regex.findall(pattern, text))
+        compiled = regex.compile(pattern)
+        counts: Counter[str] = Counter()
+        for part in _split_at(special_tokens, text):
+            if part not in special_tokens:
+                counts.update(word for word, _ in _words(compiled, part))
         return cls(learn(counts, n_merges), special_tokens, pattern=pattern)
 
     @classmethod
@@ -146,8 +166,9 @@ class BPE:
         def token(written: str) -> bytes:
             return b"".join(visible[character] for character in written)
 
-        lines = Path(vocab_bpe).read_text(encoding="utf-8").split("\n")[1:-1]
-        merges = [(token(a), token(b)) for a, b in (line.split() for line in lines)]
+        lines = Path(vocab_bpe).read_text(encoding="utf-8").split("\n")
+        written = [line.split() for line in lines if line and not line.startswith("#version")]
+        merges = [(token(a), token(b)) for a, b in written]
         ids = json.loads(Path(encoder_json).read_text(encoding="utf-8"))
         special = [name for name in ids if name.startswith("<|")]
         return cls(merges, special, {token(t): i for t, i in ids.items() if t not in special})
@@ -173,10 +194,8 @@ class BPE:
         ValueError
             If the text holds half of a surrogate pair, which no encoding of Unicode can write.
         """
-        if allow_special and self.special_ids:
-            longest_first = sorted(self.special_ids, key=len, reverse=True)
-            names = "|".join(regex.escape(name) for name in longest_first)
-            parts = regex.split(f"({names})", text)
+        if allow_special:
+            parts = _split_at(self.special_ids, text)
             return [i for part in parts for i in self._encode_part(part)]
         return list(self._encode_ordinary(text))
 
@@ -185,8 +204,8 @@ class BPE:
         return self._encode_ordinary(part) if special is None else [special]
 
     def _encode_ordinary(self, text: str) -> Iterator[int]:
-        for match in self._compiled.finditer(text):
-            yield from self._ids_of_word(utf8(match.group(), match.start()))
+        for word, start in _words(self._compiled, text):
+            yield from self._ids_of_word(utf8(word, start))
 
     def _encode_word(self, word: bytes) -> tuple[int, ...]:
         return tuple(self.ids[token] for token in self.merge(word))
@@ -208,6 +227,8 @@ class BPE:
         [b'he', b'll', b'o']
         """
         parts = split_bytes(word)
+        if len(parts) > LONG:
+            return join_all(parts, self.ranks)
         while len(parts) > 1:
             pair = min(pairwise(parts), key=lambda p: self.ranks.get(p, len(self.ranks)))
             if pair not in self.ranks:
@@ -253,10 +274,15 @@ class BPE:
         ------
         ValueError
             If the id is not in the vocabulary.
+        TypeError
+            If it is no whole number.
         """
-        if int(index) not in self.tokens:
-            raise ValueError(f"ids must be those of the {self.vocab_size} tokens, got {int(index)}")
-        return self.tokens[int(index)]
+        if isinstance(index, bool):
+            raise TypeError(f"ids must be whole numbers, got {index}")
+        number = operator.index(index)
+        if number not in self.tokens:
+            raise ValueError(f"ids must be those of the {self.vocab_size} tokens, got {number}")
+        return self.tokens[number]
 
     # -- files -----------------------------------------------------------------------------------
 
@@ -297,14 +323,54 @@ class BPE:
         """
         try:
             content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-            known = content["format"] == FORMAT
+            form = content["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} was not written by BPE.save") from error
-        if not known:
-            raise ValueError(f"{path} has the format {content['format']!r}, not {FORMAT!r}")
-        merges = [(bytes.fromhex(a), bytes.fromhex(b)) for a, b in content["merges"]]
-        ids = {bytes.fromhex(token): i for token, i in content["ids"]}
-        return cls(merges, content["special_tokens"], ids, content["pattern"])
+        if form != FORMAT:
+            raise ValueError(f"{path} has the format {form!r}, not {FORMAT!r}")
+        try:
+            merges = [(bytes.fromhex(a), bytes.fromhex(b)) for a, b in content["merges"]]
+            ids = {bytes.fromhex(token): int(i) for token, i in content["ids"]}
+            return cls(merges, content["special_tokens"], ids, content["pattern"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path} is damaged: {error!r}") from error
+
+
+# -- text ----------------------------------------------------------------------------------------
+
+
+def _names(special_tokens: Iterable[str]) -> list[str]:
+    """Return the special tokens; refuse one string, whose letters would be taken for tokens."""
+    if isinstance(special_tokens, str):
+        raise TypeError(f"special_tokens must be a list of names, got one: {special_tokens!r}")
+    names = list(special_tokens)
+    if "" in names or len(set(names)) != len(names):
+        raise ValueError(f"special_tokens must be different and not empty, got {names}")
+    return names
+
+
+def _split_at(names: Iterable[str], text: str) -> list[str]:
+    """Cut a text before and after each of these names; the longest that fits is taken."""
+    longest_first = sorted(names, key=len, reverse=True)
+    if not longest_first:
+        return [text]
+    return regex.split(f"({'|'.join(regex.escape(name) for name in longest_first)})", text)
+
+
+def _words(pattern: Any, text: str) -> Iterator[tuple[str, int]]:
+    """Yield the words of a text and where they begin.
+
+    What stands between two matches is a word, too: no pattern can lose any text.
+    """
+    end = 0
+    for match in pattern.finditer(text):
+        if match.start() > end:
+            yield text[end : match.start()], end
+        if match.end() > match.start():
+            yield match.group(), match.start()
+        end = match.end()
+    if end < len(text):
+        yield text[end:], end
 
 
 # -- bytes ---------------------------------------------------------------------------------------

@@ -39,6 +39,59 @@ def join(parts: Word, pair: Pair) -> Word:
     return joined
 
 
+def join_all(parts: Word, ranks: dict[Pair, int]) -> Word:
+    r"""Join the pair that was learnt first, everywhere, until no known pair is left.
+
+    The rule is `join` with the pair of lowest rank, again and again. Done just so it looks at
+    every pair in every round, which takes n² steps for a word of n bytes. Here the pairs wait in
+    a queue, and a round looks only at those that it joins: n log n steps. Each part knows its
+    neighbours; a part that was joined to the one before it is None.
+
+    Parameters
+    ----------
+    parts : list of bytes
+    ranks : dict from (bytes, bytes) to int
+        Which pair was learnt when.
+
+    Returns
+    -------
+    list of bytes
+
+    Examples
+    --------
+    >>> join_all([b"h", b"e", b"l", b"l", b"o"], {(b"l", b"l"): 0, (b"h", b"e"): 1})
+    [b'he', b'll', b'o']
+    """
+    left: list[bytes | None] = list(parts)
+    before, after = list(range(-1, len(left) - 1)), list(range(1, len(left) + 1))
+    queue: list[tuple[int, int, Pair]] = []
+
+    def enqueue(i: int, j: int) -> None:
+        if i >= 0 and j < len(left):
+            a, b = left[i], left[j]
+            if a is not None and b is not None and (a, b) in ranks:
+                heapq.heappush(queue, (ranks[a, b], i, (a, b)))
+
+    for i, j in enumerate(after):
+        enqueue(i, j)
+    while queue:
+        rank = queue[0][0]
+        new: list[tuple[int, int]] = []  # neighbours in the next round
+        while queue and queue[0][0] == rank:
+            _, i, pair = heapq.heappop(queue)
+            j = after[i]
+            if j == len(left) or (left[i], left[j]) != pair:
+                continue  # one of the two has been joined to another part since
+            left[i], left[j] = pair[0] + pair[1], None
+            after[i] = after[j]
+            if after[i] < len(left):
+                before[after[i]] = i
+            new += [(before[i], i), (i, after[i])]
+        for neighbours in new:
+            enqueue(*neighbours)
+    return [part for part in left if part is not None]
+
+
 def learn(counts: dict[str, int], n_merges: int) -> list[Pair]:
     r"""Return the merges that the words of a text teach, in order.
 

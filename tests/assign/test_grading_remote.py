@@ -1,6 +1,8 @@
 """Through the sandbox an answer meets the same tests with the same result as without."""
 
+import functools
 import importlib
+import itertools
 import math
 import random
 from fractions import Fraction
@@ -177,3 +179,122 @@ def test_a_starter_is_not_an_answer(answers):
     there = answers('def todo(x):\n    """What to do."""\n    ...\ndef done(x):\n    return x')
     assert there["todo"] is ...
     assert there["done"](3) == 3
+
+
+# -- gradients, models, iterators ----------------------------------------------------------------
+
+
+def weight():
+    return torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+
+
+FILLS = "def fill(w, others):\n    ((w * 3).sum() + (others['b'][0] * 5).sum()).backward()"
+
+
+def test_gradients_that_an_answer_leaves_in_its_arguments_arrive(answers):
+    fill = answers(FILLS)["fill"]
+    w, b = weight(), weight()
+    fill(w, others={"b": [b]})
+    assert (w.grad.tolist(), b.grad.tolist()) == ([3, 3], [5, 5])
+    fill(w, {"b": [w]})  # one tensor twice; gradients add up
+    assert w.grad.tolist() == [11, 11]
+
+
+def test_gradients_lie_in_what_an_answer_defines_and_returns(answers):
+    there = answers(
+        "import torch\n"
+        "w = torch.ones(2, requires_grad=True)\n"
+        "(w * 2).sum().backward()\n"
+        "def pair():\n    return {'w': (w, w.grad)}"
+    )
+    assert there["w"].grad.tolist() == [2, 2]
+    w, grad = there["pair"]()["w"]
+    assert w.grad is grad
+
+
+def test_a_gradient_that_is_taken_away_is_gone(answers):
+    w = weight()
+    w.grad = torch.ones_like(w)
+    answers("def clear(w):\n    w.grad = None")["clear"](w)
+    assert w.grad is None
+
+
+def test_a_graph_of_ours_stays_usable_when_only_gradients_were_written(answers):
+    w = weight()
+    ours = (w**2).sum()
+    answers(FILLS)["fill"](w, {"b": [w]})
+    ours.backward()
+    assert w.grad.tolist() == [3 + 5 + 2, 3 + 5 + 4]
+
+
+def test_arrays_by_keyword_and_in_containers_are_written_to(answers):
+    there = answers(
+        "def fill(x, *, into):\n"
+        "    into['a'][:] = x\n    into['new'] = 7\n    x += 1\n    into['seen'].append(x)"
+    )
+    x, a, seen = np.arange(3.0), np.zeros(3), []
+    into = {"a": a, "seen": seen}
+    there["fill"](x=x, into=into)
+    assert (a.tolist(), x.tolist(), into["new"]) == ([0, 1, 2], [1, 2, 3], 7)
+    assert into["a"] is a
+    assert into["seen"] is seen
+    assert seen[0] is x
+
+
+def test_gradients_flow_back_through_results_in_containers(answers):
+    there = answers("def both(xs):\n    return xs[0] ** 2, {'sum': xs[0] + xs[1], 'n': 2}")
+    x, y = weight(), weight()
+    square, rest = there["both"]([x, y])
+    (square.sum() + 10 * rest["sum"].sum()).backward()
+    assert (x.grad.tolist(), y.grad.tolist()) == ([12, 14], [10, 10])
+
+
+def test_a_model_and_its_optimiser_are_trained_over_there(answers):
+    train = answers(
+        "def train(model, optimiser, x):\n"
+        "    optimiser.zero_grad()\n    model(x).square().sum().backward()\n    optimiser.step()"
+    )["train"]
+    torch.manual_seed(1)
+    model, x = torch.nn.Linear(2, 1), torch.ones(1, 2)
+    before = [p.detach().clone() for p in model.parameters()]
+    train(model, optimiser=torch.optim.SGD(model.parameters(), lr=0.1), x=x)
+    for parameter, old in zip(model.parameters(), before, strict=True):
+        assert parameter.grad.abs().sum() > 0
+        torch.testing.assert_close(parameter.detach(), old - 0.1 * parameter.grad)
+
+
+def test_gradients_reach_the_parameters_of_a_model_that_is_passed_or_returned(answers):
+    there = answers(
+        "import torch\ndef apply(model, x):\n    return model(x)\n"
+        "def make():\n    return torch.nn.Linear(2, 1, bias=False)"
+    )
+    x = torch.tensor([[3.0, 4.0]])
+    ours = torch.nn.Linear(2, 1, bias=False)
+    there["apply"](ours, x).sum().backward()
+    assert ours.weight.grad.tolist() == [[3, 4]]
+    theirs = there["make"]()
+    theirs(x).sum().backward()
+    assert next(iter(theirs.parameters())).grad.tolist() == [[3, 4]]
+
+
+def test_an_iterator_may_never_end(answers):
+    there = answers(
+        "import itertools, random\nnumbers = itertools.count(1)\n"
+        "def draw():\n    while True:\n        yield random.random()\n"
+        "def half(x):\n    while True:\n        x = x / 2\n        yield x"
+    )
+    assert list(itertools.islice(there["numbers"], 250))[-1] == 250
+    assert next(there["half"](np.ones(1))).tolist() == [0.5]
+    random.seed(1)
+    expected = [random.random() for _ in range(300)]
+    random.seed(1)
+    assert list(itertools.islice(there["draw"](), 300)) == expected
+
+
+def test_a_partial_function_is_called_back(answers):
+    assert answers("def call(f):\n    return f(2)")["call"](functools.partial(pow, 3)) == 9
+
+
+def test_iterators_in_containers_are_left_to_the_answer(answers):
+    there = answers("def add(pair):\n    return [sum(part) for part in pair]")
+    assert there["add"]([iter([1, 2]), (n for n in (3, 4))]) == [3, 7]

@@ -194,6 +194,29 @@ def test_near_duplicates(threshold):
     same("twin: near_duplicates", "near_duplicates", expected, found)
 
 
+def test_copies_are_reported_without_being_compared(monkeypatch):
+    """A thousand equal messages are half a million pairs; none of them needs a comparison."""
+    from companion.data import duplicates
+
+    compared = []
+    monkeypatch.setattr(duplicates, "jaccard", lambda *pair: compared.append(pair) or 0.9)
+    texts = ["call me when you are home"] * 1000 + ["call me when you are at home"]
+    found = data.near_duplicates(texts, 0.5)
+    assert len(found) == 1000 * 999 // 2 + 1000
+    assert len(compared) == 1
+    assert found[0] == (0, 1, 1.0)
+    assert found[999] == (0, 1000, 0.9)
+
+
+@pytest.mark.verifies("require_texts", "a single text is refused")
+@pytest.mark.parametrize(
+    "use", [data.near_duplicates, lambda text: data.leakage(text, ["a"])], ids=["near", "leakage"]
+)
+def test_one_text_is_not_a_list_of_texts(use):
+    with pytest.raises(TypeError, match="must be a list of texts, got one text: 'abc'"):
+        use("abc")
+
+
 def test_near_duplicates_compares_few_pairs(monkeypatch):
     from companion.data import duplicates
 
@@ -281,6 +304,38 @@ def test_what_was_not_garbled_cannot_be_mended():
 )
 def test_suspicious_characters(text, expected):
     same("suspicious_characters", "by hand", data.suspicious_characters(text), expected)
+
+
+def frequent_characters():
+    """Yield the 3,755 characters of the first level of GB 2312."""
+    for lead in range(0xB0, 0xD8):
+        for trail in range(0xA1, 0xFF):
+            try:
+                yield bytes([lead, trail]).decode("gb2312")
+            except UnicodeDecodeError:
+                continue
+
+
+def test_no_common_character_is_taken_for_mojibake():
+    """Many can be read as UTF-8, alone or doubled: 毛毛 has the bytes of ëë."""
+    found = list(frequent_characters())
+    assert len(found) == 3755
+    for text in [*found, *(2 * character for character in found)]:
+        assert data.suspicious_characters(text) == [], text
+
+
+@pytest.mark.parametrize(
+    "text", ["見", "規則", "計", "記", "褲", "號", "処", "浣熊", "Ó°", "CAFÉ®", "«É»"]
+)
+def test_what_can_be_read_in_another_way_is_not_mojibake_for_that(text):
+    assert data.suspicious_characters(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["中文编码", "“quoted” — naïve", "Привет", "日本語", "10 €", "Đà Nẵng"]
+)
+def test_mojibake_is_noticed(text):
+    assert data.suspicious_characters(data.garble(text))[-1].endswith(f"for {text!r}")
 
 
 def test_garbled_chinese_is_noticed():

@@ -110,3 +110,19 @@ def test_standardizer_without_data():
     for x in (np.empty((0, 2)), np.array([[1.0], [np.nan]])):
         with pytest.raises(ValueError, match="x must hold finite numbers, got an array of"):
             data.Standardizer().fit(x)
+
+
+LATE = np.arange(1_700_000_000, 1_700_000_010)  # seconds: in float32 all of them are one number
+
+
+@pytest.mark.parametrize("form", [np.asarray, torch.from_numpy], ids=["array", "tensor"])
+def test_large_numbers_that_are_near_one_another(form):
+    x = LATE[:, None]
+    theirs = StandardScaler().fit_transform(x)
+    found = data.Standardizer().fit(form(x)).transform(form(x))
+    agree(
+        "Standardizer.transform", "scikit-learn", np.asarray(found), theirs, 1e-6, limit="float32"
+    )
+    theirs = MinMaxScaler().fit_transform(x)
+    found = np.asarray(data.scale(form(x), int(LATE[0]), int(LATE[-1])))
+    agree("scale", "scikit-learn", found, theirs, 1e-6, limit="float32")

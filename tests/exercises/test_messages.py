@@ -55,6 +55,9 @@ def written(tmp_path):
     (tmp_path / f"{PAGE}.ipynb").write_bytes(page.read_bytes())
     (tmp_path / "exercises" / "attention").mkdir(parents=True)
     (tmp_path / "exercises" / "attention" / "__init__.py").touch()
+    (tmp_path / "_toc.yml").write_text(
+        f"root: index\nparts: [{{numbered: true, chapters: [{{file: {PAGE}}}]}}]\n"
+    )
     return tmp_path
 
 

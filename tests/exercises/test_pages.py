@@ -26,12 +26,13 @@ def notebook():
 # -- the book ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", contents.chapters(), ids=lambda path: path.stem)
-def test_the_chapter_is_in_step_with_its_master(path):
+@pytest.mark.parametrize("chapter", contents.chapters(), ids=lambda chapter: chapter.name)
+def test_the_chapter_is_in_step_with_its_master(chapter):
+    path, name = chapter.last, chapter.name
     chapter = nbformat.read(path, as_version=4)
     shown = [cell for cell in chapter.cells if exercises.TAG in cell.metadata.get("tags", [])]
     expected = exercises.masters(path)
-    assert expected, f"{path.stem} has no exercises"
+    assert expected, f"{name} has no exercises"
     assert [cell.source for cell in shown] == [exercises.render(e) for e in expected]
     renewed = nbformat.from_dict(chapter)
     exercises.place(renewed, expected)

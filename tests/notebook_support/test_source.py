@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import companion
-from companion.notebook import check, show
+from companion.notebook import Stoppable, check, show
 from companion.notebook.checks import CheckFailed
 from companion.notebook.progressbar import Progress
 from companion.notebook.source import repository_address
@@ -75,7 +76,7 @@ def test_docstrings_keep_their_first_line_and_code_all_of_its(shown):
         '@decorated\ndef documented(x):\n    """Return x."""\n'
         "    # a comment that stays\n    return x"
     )
-    assert code(shown(documented, docstring=True)) == inspect.getsource(documented).rstrip()
+    assert code(shown(documented, whole=True)) == inspect.getsource(documented).rstrip()
 
 
 def test_classes_methods_and_static_methods(shown):
@@ -88,6 +89,82 @@ def test_classes_methods_and_static_methods(shown):
     assert code(shown(Layer.still)).startswith("@staticmethod")
 
 
+def scaled(x, factor=1.0, parts=()):
+    """Return x, scaled."""
+    # A comment about the check goes with it.
+    if factor <= 0:
+        raise ValueError("factor must be above 0")
+    if not parts:
+        if factor > 1:
+            raise TypeError("x")
+        _check_parts(parts)
+    for part in parts:
+        if part < 0:
+            raise ValueError("part")
+    _require_number(x)
+    # This comment stays,
+    size = _require_size(x)  # and what is used stays, too
+    if size > 3:
+        raise RuntimeError("too large")
+    if size <= 2:
+        size = 2
+    else:
+        raise ValueError("large")
+    return x * factor + size
+
+
+SCALED = '''\
+def scaled(x, factor=1.0, parts=()):
+    """Return x, scaled."""
+    # This comment stays,
+    size = _require_size(x)  # and what is used stays, too
+    if size > 3:
+        raise RuntimeError("too large")
+    if size <= 2:
+        size = 2
+    else:
+        raise ValueError("large")
+    return x * factor + size'''
+
+
+def _check_parts(parts):
+    if not parts:
+        raise ValueError("parts")
+
+
+_require_number = _require_size = _check_parts
+
+
+def test_checks_of_arguments_are_left_out_and_the_heading_says_so(shown):
+    left_out = shown(scaled)
+    assert code(left_out) == SCALED
+    heading = left_out["text/markdown"].splitlines()[0]
+    assert heading == f"`{scaled.__module__}.scaled` · argument checks left out"
+    whole = shown(scaled, whole=True)
+    assert code(whole) == inspect.getsource(scaled).rstrip()
+    assert "left out" not in whole["text/markdown"]
+
+
+def test_what_does_nothing_but_check_is_shown(shown):
+    only = shown(_check_parts)
+    assert code(only) == inspect.getsource(_check_parts).rstrip()
+    assert "left out" not in only["text/markdown"]
+
+
+@pytest.mark.parametrize("name", ["losses", "optim", "attention", "models.cnn", "layers.mlp"])
+def test_what_is_left_of_the_package_computes_all_that_it_did(shown, name):
+    """Without its checks, a module still assigns, returns and calls all that it did before."""
+
+    def does(source):
+        kinds = (ast.Assign, ast.AugAssign, ast.Return, ast.Yield, ast.AnnAssign)
+        return [ast.dump(node) for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+
+    module = importlib.import_module(f"companion.{name}")
+    bundle = shown(module)
+    assert "left out" in bundle["text/markdown"]
+    assert sorted(does(code(bundle))) == sorted(does(inspect.getsource(module)))
+
+
 @pytest.mark.verifies("show", "the source file, parsed")
 def test_the_code_without_docstring_is_the_code(shown):
     def without_docstrings(source):
@@ -97,10 +174,13 @@ def test_the_code_without_docstring_is_the_code(shown):
                 node.body = node.body[1:] if ast.get_docstring(node) else node.body
         return ast.dump(tree)
 
-    for thing in (check, Progress, inspect.getmodule(check)):
+    for thing in (show, Progress, Stoppable):
         assert without_docstrings(code(shown(thing))) == without_docstrings(
             inspect.getsource(thing)
         )
+    assert code(shown(inspect.getmodule(check), whole=True)) == (
+        inspect.getsource(inspect.getmodule(check)).rstrip()
+    )
 
 
 @pytest.mark.verifies("show", "the lines of the source file")
@@ -115,7 +195,6 @@ def test_the_link_leads_to_the_lines(shown):
 
 
 def test_no_link_where_there_is_none(shown):
-    assert "](" not in shown(check, link=False)["text/markdown"]
     assert "](" not in shown(documented)["text/markdown"]
 
 

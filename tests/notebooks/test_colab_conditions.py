@@ -20,7 +20,7 @@ from tests.notebooks import environments
 from tests.notebooks.test_nbval import MEMORY
 from tools import contents, setup_cell, site, wheel
 
-pytestmark = pytest.mark.chapters
+pytestmark = [pytest.mark.chapters, pytest.mark.release]
 # One chapter stands for all, since the versions are the point; this one needs the weights, too.
 CHAPTER = contents.ROOT / "chapters" / "attention.ipynb"
 SECONDS = 20

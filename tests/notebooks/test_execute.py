@@ -1,5 +1,6 @@
 """tools.execute: notebooks run from their folder, and stay as they are when nothing changed."""
 
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -82,6 +83,58 @@ def test_timings_are_renewed_when_other_code_changes(make):
     assert outputs(path)[1] != before
 
 
+CHECKED = """\
+import time
+from companion.notebook import check
+check("the clock runs", time.perf_counter() % 1e3, at_least=0)"""
+
+
+def test_what_a_check_measured_stays_while_all_code_and_all_else_is_the_same(make):
+    beside = "print(open('beside.txt').read())"
+    path = make(cell("x = 1"), cell(CHECKED), cell(beside))
+    (path.parent / "beside.txt").write_text("before")
+    assert execute.main([str(path)]) == 0
+    first = path.read_bytes()
+    line = outputs(path)[1][0].text
+    assert re.fullmatch(r"✓ the clock runs: [\d.]+, at least 0\n", line)
+    assert execute.main([str(path)]) == 0
+    assert path.read_bytes() == first
+
+    def renewed():
+        execute.main([str(path)])
+        return outputs(path)[1][0].text
+
+    (path.parent / "beside.txt").write_text("after")
+    second = renewed()
+    assert second != line
+    assert outputs(path)[2][0].text == "after\n"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[2].source = "x = 2"
+    nbformat.write(notebook, path)
+    third = renewed()
+    assert third not in {line, second}
+    assert execute.main([str(path), "--fresh"]) == 0
+    assert outputs(path)[1][0].text != third
+
+
+def test_another_bound_is_another_output(make):
+    path = make(cell(CHECKED))
+    execute.main([str(path)])
+    text = path.read_text(encoding="utf-8")
+    assert execute.main([str(path), "--check"]) == 0
+    path.write_text(text.replace(", at least 0", ", at least 1"), encoding="utf-8")
+    assert execute.main([str(path), "--check"]) == 1
+
+
+def test_links_to_the_source_are_not_stored(make):
+    code = "from companion.notebook import show, CheckFailed\nshow(CheckFailed)"
+    path = make(cell(code))
+    execute.main([str(path)])
+    text = outputs(path)[0][0].data["text/markdown"]
+    assert text.startswith("`companion.notebook.checks.CheckFailed`\n\n```python\n")
+    assert "http" not in text
+
+
 def test_it_runs_in_the_notebooks_folder_with_a_clean_kernel(make, tmp_path):
     (tmp_path / "beside.txt").write_text("here")
     path = make(cell('print(open("beside.txt").read())'), cell('"x" in globals()'))
@@ -121,7 +174,7 @@ def test_nothing_to_run(make, tmp_path):
 def test_chapters_are_found_by_name():
     known = contents.notebooks()
     assert execute.find([]) == known
-    assert execute.find([known[0].stem]) == [known[0]]
+    assert execute.find([contents.label(known[0])]) == [known[0]]
 
 
 @pytest.mark.parametrize(

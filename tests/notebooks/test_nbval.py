@@ -1,7 +1,8 @@
 """Each chapter is run again by itself, and every text output compared with the one stored.
 
 It is run as on Colab: in an empty folder, with the package from its wheel. nbval compares standard
-output, plain text, HTML and Markdown exactly; it leaves out pictures, and the names of widgets.
+output, plain text, HTML and Markdown exactly; it leaves out pictures, the names of widgets, and
+what ``tools/sanitize.cfg`` masks: numbers that checks have measured, and links to lines of source.
 Cells tagged ``nbval-ignore-output`` are run but not compared.
 """
 
@@ -15,7 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests.notebooks.conftest import clean_environment
-from tools import contents, notebooks
+from tools import contents, masks, notebooks
 
 ORIGIN = "import companion\nprint(companion.__file__)"
 NO_REPOSITORY = "import importlib.util\nprint(importlib.util.find_spec('tools'))"
@@ -31,7 +32,7 @@ def nbval(path, packages=None):
     """Run a notebook in its folder; `packages` is a folder that comes before all others."""
     command = [sys.executable, "-m", "pytest", "--nbval", "-q", "--color=no", "-c", os.devnull]
     command += ["--rootdir", str(path.parent), "-p", "no:cacheprovider", "-p", "no:xdist"]
-    command += ["--nbval-cell-timeout", "900", path.name]
+    command += ["--nbval-sanitize-with", str(masks.PATH), "--nbval-cell-timeout", "900", path.name]
     # Pictures are shown in the notebook, as a reader has them.
     environment = clean_environment(COMPANION_QUIET="1")
     if packages:
@@ -54,7 +55,7 @@ def with_checks(notebook, packages):
 
 
 @pytest.mark.chapters
-@pytest.mark.parametrize("path", contents.notebooks(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", contents.notebooks(), ids=contents.label)
 def test_a_chapter_alone_gives_what_is_stored(path, installed, tmp_path):
     alone = tmp_path / path.name
     alone.write_text(notebooks.write(with_checks(notebooks.read(path), installed)))
@@ -89,6 +90,62 @@ TRIALS = [
     ("print(0.25)", stream("0.24\n"), [], False),
     ("print(0.25)", stream("0.24\n"), ["nbval-ignore-output"], True),
     ("1 / 0", stream(""), ["nbval-ignore-output"], False),
+]
+CHECK = "from companion.notebook import check; "
+SHOW = "from companion.notebook import show, CheckFailed; show(CheckFailed)"
+SHOWN = '''class CheckFailed(AssertionError):
+    """A value is not what the text says it is."""'''
+
+
+def checked(arguments, line, passes):
+    return (f"{CHECK}check({arguments})", stream(f"✓ {line}\n"), [], passes)
+
+
+def shown(heading, code=SHOWN, passes=True):
+    markdown = f"{heading}\n\n```python\n{code}\n```"
+    output = new_output("display_data", data={"text/markdown": markdown, "text/plain": code})
+    return (SHOW, output, [], passes)
+
+
+# What a check has measured may differ; its name, its words and its bound may not.
+TRIALS += [
+    checked("'two heads know', 0.99, at_least=0.9", "two heads know: 0.97, at least 0.90", True),
+    checked("'two heads know', 0.99, at_least=0.9", "two heads know: 0.99, at least 0.80", False),
+    checked("'two heads know', 0.99, at_least=0.9", "two heads see: 0.99, at least 0.90", False),
+    checked("'two heads know', 0.99, at_least=0.9", "two heads know: 0.99, at most 0.90", False),
+    checked("'two: heads', 0.99, at_least=0.9", "two: words: 0.99, at least 0.90", False),
+    checked("'x', 1.32, at_least=0.2, at_most=5", "x: 4.1, between 0.20 and 5", True),
+    checked("'x', 1.32, at_least=0.2, at_most=5", "x: 1.3, between 0.20 and 6", False),
+    checked("'x', [1.1, 1.3], [1.1, 1.3]", "x: [1.2, -1e-05], as expected within 1e-06", True),
+    checked("'x', [1.1, 1.3], [1.1, 1.3]", "x: [1.1, 1.3], as expected within 1e-05", False),
+    checked("'x', 3.98, 4, 0.3", "x: 4.1, within 0.3 of 4", True),
+    checked("'x', 3.98, 4, 0.3", "x: 3.98, within 0.3 of 5", False),
+    checked(
+        "'x', [.5] * 6, [.5] * 6", "x: 6 entries, largest difference 2e-9, at most 1e-06", True
+    ),
+    checked("'x', [.5] * 6, [.5] * 6", "x: 7 entries, largest difference 0, at most 1e-06", False),
+    checked("'x', [.5] * 6, at_least=0", "x: 6 entries, smallest 0.31, at least 0", True),
+    checked("'x', [.5] * 6, at_least=0", "x: 6 entries, largest 0.50, at least 0", False),
+    # Equality is compared in full.
+    checked("'tokens', 17, 17", "tokens: 17, as expected", True),
+    checked("'tokens', 17, 17", "tokens: 18, as expected", False),
+    checked("'word', 'a', 'a'", 'word: "b", as expected', False),
+    checked("'it holds', True", "it holds", True),
+    checked("'it holds', True", "it held", False),
+    # And so is every other line.
+    ("print('loss: 0.99, at least 0.90')", stream("loss: 0.97, at least 0.90\n"), [], False),
+    (
+        f"{CHECK}check('x', 2.0, 2.0); print('loss: 0.5')",
+        stream("✓ x: 2, as expected within 1e-06\nloss: 0.6\n"),
+        [],
+        False,
+    ),
+    # A link above code that is shown is left out, with its lines; name and code are compared.
+    shown("`companion.notebook.checks.CheckFailed`"),
+    shown("`companion.notebook.checks.CheckFailed` · [source, lines 1 to 2](https://x.y/z#L1-L2)"),
+    shown("`companion.notebook.checks.CheckPassed`", passes=False),
+    shown("`companion.notebook.checks.CheckFailed` · argument checks left out", passes=False),
+    shown("`companion.notebook.checks.CheckFailed`", "class CheckFailed:", passes=False),
 ]
 
 

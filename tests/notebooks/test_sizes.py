@@ -3,6 +3,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from benchmarks.attention_recall import chapter_code
@@ -11,6 +12,7 @@ from companion import device
 ROOM = 12e9
 
 
+@pytest.mark.chapter("attention")
 def test_the_recall_model_of_attention_fits():
     """Tensors take the same room on a CPU, where every allocation can be followed."""
     code = chapter_code()

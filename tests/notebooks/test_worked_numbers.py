@@ -49,18 +49,18 @@ def _blank(match):
     return " " * len(match[0])
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=contents.label)
 def test_numbers_of_the_book_were_printed(path):
     assert problems(read(path)) == []
 
 
-@pytest.mark.parametrize("path", contents.chapters(), ids=lambda path: path.stem)
-def test_each_chapter_has_worked_examples_with_numbers(path):
-    examples = worked_numbers.examples(read(path))
+@pytest.mark.parametrize("chapter", contents.chapters(), ids=lambda chapter: chapter.name)
+def test_each_chapter_has_worked_examples_with_numbers(chapter):
+    examples = [e for path in chapter.notebooks for e in worked_numbers.examples(read(path))]
     assert sum(len(decimals(example.text)) for example in examples) >= 10
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=contents.label)
 def test_a_changed_digit_is_noticed_in_every_notebook(path):
     """Change each digit of each decimal in turn, in a copy."""
     tried, missed = 0, []

@@ -12,6 +12,7 @@ from companion.reference import activations, attention, layers
 from tests.support import attend_by_loops, coins, normal, seeds, shapes_vary, sizes
 from tests.verification import agree, same
 
+pytestmark = pytest.mark.chapter("neural-networks", "attention")
 mp = mpmath.mpf
 EXACT = {
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from playwright import sync_api
 
+from tests.site import machine_fonts
+from tests.site.visits import NO_NETWORK, SIZES, Seen, Visit, look
 from tools import assets, chromium, contents, editions, site
 
 ROOT = contents.ROOT
@@ -19,38 +21,6 @@ EDITIONS = editions.EDITIONS
 ENGLISH = [f"en/{page}" for page in PAGES]
 EVERY = [f"{edition.folder}/{page}" for edition in EDITIONS for page in PAGES]
 HTML = ROOT / "_build" / "html"
-# Layout shifts are counted from the first moment, those after a key or a click left out.
-COUNT_SHIFTS = """
-window.shifts = [];
-new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) {
-    if (!entry.hadRecentInput) {
-      window.shifts.push([entry.value, entry.sources.map((s) => s.node?.className ?? "").join()]);
-    }
-  }
-}).observe({ type: "layout-shift", buffered: true });
-"""
-HEIGHTS = "[...document.querySelectorAll('.widget')].map((widget) => widget.offsetHeight)"
-# All that a page asks for by itself is there, and half a second long it asks for nothing more.
-QUIET = """
-async () => {
-  const asked = () => performance.getEntriesByType("resource").length;
-  await document.fonts.ready;
-  for (let before = -1; before !== asked();) {
-    before = asked();
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-}
-"""
-SCROLL_THROUGH = """
-async () => {
-  const step = innerHeight * 0.75;
-  for (let y = 0; y < document.documentElement.scrollHeight; y += step) {
-    scrollTo({ top: y, behavior: "instant" });
-    await new Promise((resolve) => setTimeout(resolve, 60));
-  }
-}
-"""
 
 
 def find_chromium() -> str:
@@ -63,24 +33,10 @@ def find_chromium() -> str:
         pytest.skip(str(error))
 
 
-def newest_source() -> float:
-    """Return when the last of the site's sources changed."""
-    files = [ROOT / name for name in ("_config.yml", "_toc.yml", "index.md", "references.bib")]
-    for folder in ("chapters", "web", "tools", "locale", "exercises", "benchmarks"):
-        files += [path for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
-    return max(path.stat().st_mtime for path in files if path.is_file())
-
-
 @pytest.fixture(scope="session")
 def html() -> Path:
     """Return the folder of the built site, built first where it is missing or out of date."""
-    from filelock import FileLock
-
-    (ROOT / "_build").mkdir(exist_ok=True)
-    with FileLock(ROOT / "_build" / ".site.lock"):
-        index = HTML / "index.html"
-        if not index.exists() or index.stat().st_mtime < newest_source():
-            assert site.build() == 0, "the site does not build"
+    assert site.build() == 0, "the site does not build"
     return HTML
 
 
@@ -95,15 +51,29 @@ def address(html) -> str:
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Return a Chromium without a window."""
+def browsers(tmp_path_factory):
+    """Return a function that gives a Chromium without a window, on a machine with some fonts."""
     program = find_chromium()
-    from playwright import sync_api
-
+    running = {}
     with sync_api.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=program, args=list(chromium.FLAGS))
-        yield running
-        running.close()
+
+        def get(machine: str):
+            if machine not in running:
+                fonts = machine_fonts.environment(machine, tmp_path_factory.mktemp("fonts"))
+                running[machine] = driver.chromium.launch(
+                    executable_path=program, args=[*chromium.FLAGS, NO_NETWORK], env=fonts
+                )
+            return running[machine]
+
+        yield get
+        for browser in running.values():
+            browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(browsers):
+    """Return a Chromium on the machine with the fewest fonts."""
+    return browsers(machine_fonts.MACHINES[0])
 
 
 @pytest.fixture(scope="session")
@@ -112,81 +82,12 @@ def axe() -> str:
     return (assets.ensure() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
-@dataclass
-class Visit:
-    """A page that is open in the browser, and what went wrong on it."""
-
-    page: object
-    address: str
-    strangers: list[str] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
-    asleep: list[int] = field(default_factory=list)
-
-    def watch(self) -> Visit:
-        """Cut the network and start to listen."""
-        self.page.route("**/*", self._gate)
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
-        self.page.add_init_script(COUNT_SHIFTS)
-        return self
-
-    def _gate(self, route) -> None:
-        url = route.request.url
-        if url.startswith((self.address, "data:", "blob:")):
-            route.continue_()
-        else:
-            self.strangers.append(url)
-            route.abort()
-
-    def _hear(self, message) -> None:
-        if message.type in {"error", "warning"}:
-            self.messages.append(f"{message.type}: {message.text}")
-
-    def open(self, name: str) -> Visit:
-        """Go to a page and wait until it is quiet."""
-        self.page.goto(f"{self.address}{name}")
-        return self.wait()
-
-    def wait(self) -> Visit:
-        """Wait until the page is quiet."""
-        self.page.evaluate(QUIET)
-        return self
-
-    def read_through(self) -> Visit:
-        """Scroll to the end as a reader does, and wait for the widgets."""
-        self.asleep = self.widget_heights()
-        self.page.evaluate(SCROLL_THROUGH)
-        self.page.wait_for_function(
-            "document.querySelectorAll('.widget:not(.awake)').length === 0", timeout=20_000
-        )
-        self.page.wait_for_timeout(300)
-        return self
-
-    def widget_heights(self) -> list[int]:
-        """Return how high the page's widgets stand."""
-        return self.page.evaluate(HEIGHTS)
-
-    def close(self) -> None:
-        """Close the page, and the browser's window for it."""
-        self.page.context.close()
-
-    def wear(self, theme: str) -> object:
-        """Put the page into a theme, and return it."""
-        self.page.evaluate("theme => (document.documentElement.dataset.theme = theme)", theme)
-        return self.page
-
-
 @pytest.fixture(scope="session")
 def open_visit(browser, address):
-    """Return a function that opens a page of the site in a browser of its own settings."""
+    """Return a function that opens a page of the site in a window of its own settings."""
 
-    def start(name: str, width: int = 1400, height: int = 900, theme: str = "light") -> Visit:
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=theme,
-            reduced_motion="reduce",
-        )
-        return Visit(context.new_page(), address).watch().open(name)
+    def start(name: str, browser=browser, **settings) -> Visit:
+        return Visit.begin(browser, address, **settings).open(name)
 
     return start
 
@@ -206,34 +107,24 @@ def new_visit(open_visit):
 
 
 @pytest.fixture(scope="session")
-def read(open_visit):
-    """Return a function that gives a page read to its end, once for all who only look.
+def seen(browser, address, axe):
+    """Return a function that says what was seen on a page in a window of one size.
 
-    Only one page stays open, in several windows: tests are sorted so that they come page by page.
+    Each page is visited once at each size; a visit that failed fails for everyone who asks.
     """
-    visits: dict[tuple, Visit] = {}
+    kept: dict[tuple[str, str], Seen | Exception] = {}
 
-    def get(name: str, **settings) -> Visit:
-        key = (name, *sorted(settings.items()))
-        for other in [other for other in visits if other[0] != name]:
-            visits.pop(other).close()
-        if key not in visits:
-            visits[key] = open_visit(f"{name}.html", **settings).read_through()
-        return visits[key]
+    def get(name: str, size: str = "desk") -> Seen:
+        if (name, size) not in kept:
+            try:
+                kept[name, size] = look(
+                    Visit.begin(browser, address, **SIZES[size]), name, size, axe
+                )
+            except Exception as error:
+                kept[name, size] = error
+        found = kept[name, size]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    yield get
-    for visit in visits.values():
-        visit.close()
-
-
-def page_of(item) -> str:
-    """Return the page that a test looks at, if it uses `read`; those without one come first."""
-    looks = "read" in getattr(item, "fixturenames", ())
-    return item.callspec.params.get("name", "") if looks and hasattr(item, "callspec") else ""
-
-
-def pytest_collection_modifyitems(items) -> None:
-    """Let the tests that read pages come page by page, within their file."""
-    mine = [i for i, item in enumerate(items) if item.path.name == "test_pages.py"]
-    for place, item in zip(mine, sorted((items[i] for i in mine), key=page_of), strict=True):
-        items[place] = item
+    return get

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.site.conftest import ENGLISH, EVERY, PAGES, ROOT
-from tools import artwork, assets, contents, editions, site
+from tools import artwork, assets, contents, editions, notebooks, shown_code, site, slides
 from tools.extensions import katex, pages, pictures
 
 CONFIG = contents.settings()
@@ -73,7 +73,9 @@ def test_every_internal_link_resolves(html):
 
 def test_every_page_is_built_and_none_besides(html):
     built = {path.relative_to(html).with_suffix("").as_posix() for path in html.rglob("*.html")}
-    made = {f"{folder}/slides/{path.stem}" for folder in FOLDERS for path in contents.chapters()}
+    marked = [path for path in contents.notebooks() if slides.has_deck(path)]
+    decks = [contents.product_name(contents.page_of(path)) for path in marked]
+    made = {f"{folder}/slides/{name}" for folder in FOLDERS for name in ["index", *decks]}
     searches = {f"{folder}/search" for folder in FOLDERS}
     assert built - made == {"index", "404", *EVERY, *searches}
 
@@ -104,13 +106,26 @@ def test_edit_and_report_links(html, name):
 def test_notebooks_open_in_colab_and_download(html, name):
     links = {link["href"] for link in page_of(html, name).links}
     owner = REPOSITORY.removeprefix("https://github.com/")
-    folder, chapter = name.split("/", 1)[0], name.rsplit("/", 1)[1]
+    folder, page = name.split("/", 1)
+    chapter = contents.product_name(page)
     place = f"{contents.site_branch()}/{folder}/colab/{chapter}.ipynb"
     assert f"https://colab.research.google.com/github/{owner}/blob/{place}" in links
     downloads = [link for link in page_of(html, name).links if "download" in link]
     copy = (html / f"{name}.html").parent / downloads[0]["href"]
     assert copy.resolve() == html / folder / "colab" / f"{chapter}.ipynb"
     assert copy.is_file()
+
+
+@pytest.mark.parametrize("path", contents.notebooks(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_code_that_is_shown_has_a_link_to_its_lines(html, folder, path):
+    """The stored notebook has none: the lines are those of the package when the site is built."""
+    places = [shown_code.find(s["name"]) for s in shown_code.headings(notebooks.read(path))]
+    start = f"{REPOSITORY}/blob/HEAD"
+    made = [f"{start}/{place.file}#L{place.first}-L{place.last}" for place in places]
+    page = path.relative_to(ROOT).with_suffix("").as_posix()
+    links = [link["href"] for link in page_of(html, f"{folder}/{page}").links]
+    assert [link for link in links if link.startswith(start)] == made
 
 
 def test_previous_and_next_follow_the_contents(html):

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
 
+from tests.site import printed_book
 from tests.site.conftest import ROOT
 from tools import contents, dates, editions, epub, epub_checks, phrases, printed, printed_checks
 from tools.extensions.ebook import as_xhtml, between_files
-from tools.extensions.printed import in_one_page
+from tools.extensions.printed import in_one_page, slug
 
 pytestmark = pytest.mark.browser
 FOLDERS = [edition.folder for edition in editions.EDITIONS]
-BUILT = {"_build", "build", "dist"}
 TITLE = contents.settings()["title"]
 WIDTH = 514  # of the text on paper, 136 mm, in CSS pixels
 TOO_WIDE = """
@@ -33,64 +30,13 @@ TOO_WIDE = """
   .map((element) => `${element.tagName}.${element.className}: ${element.textContent.slice(0, 60)}`)
 """
 EPUBCHECK = Path("/usr/bin/epubcheck")
+BOOKS = [printed_book.small, pytest.param(printed_book.whole, marks=pytest.mark.release)]
 
 
-@pytest.fixture(scope="session")
-def root(tmp_path_factory) -> Path:
-    """Return a root of the book that shares its sources and nothing that is built."""
-    place = tmp_path_factory.mktemp("book")
-    for path in ROOT.iterdir():
-        if path.name not in BUILT and not path.name.startswith("."):
-            (place / path.name).symlink_to(path)
-    return place
-
-
-def made_once(make: Callable, root: Path) -> Callable[[str], Path]:
-    """Return a function from an edition's folder to its file, made when first asked for."""
-    known: dict[str, Path] = {}
-
-    def get(folder: str) -> Path:
-        if folder not in known:
-            edition = editions.edition(folder)
-            read = editions.place(".doctrees", root, edition).exists()
-            # In a process of its own: a process can drive only one browser at a time.
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as aside:
-                known[folder] = aside.submit(make, root, edition, fresh=not read).result()
-        return known[folder]
-
-    return get
-
-
-@pytest.fixture(scope="session")
-def pdf(root) -> Callable[[str], Path]:
-    """Return a function from an edition to its PDF."""
-    return made_once(printed.make, root)
-
-
-@pytest.fixture(scope="session")
-def ebook(root) -> Callable[[str], Path]:
-    """Return a function from an edition to its EPUB."""
-    return made_once(epub.make, root)
-
-
-def pictures(*chapters: Path) -> int:
-    """Return how many figures with a caption, and widgets, these chapters hold."""
-    import nbformat
-
-    cells = [cell for path in chapters for cell in nbformat.read(path, 4).cells]
-    figures = sum("figure" in cell.metadata.get("mystnb", {}) for cell in cells)
-    texts = [path.read_text(encoding="utf-8") for path in chapters]
-    widgets = sum(text.count('"application/vnd.jupyter.widget-view+json"') for text in texts)
-    assert figures > 4 * len(chapters)
-    assert widgets >= len(chapters)
-    return figures + widgets
-
-
-def chapter(name: str) -> tuple[int, Path]:
-    """Return the number that a chapter has in the book, and its notebook."""
-    return next(
-        (number, path) for number, path in enumerate(contents.chapters(), 1) if path.stem == name
-    )
+@pytest.fixture(scope="session", params=BOOKS, ids=["small", "whole"])
+def book(request, tmp_path_factory) -> printed_book.Book:
+    """Return a book of two pages; where a release is tested, the whole book, too."""
+    return request.param(tmp_path_factory.mktemp("book"))
 
 
 @functools.cache
@@ -99,21 +45,26 @@ def printed_text(path: Path) -> list[str]:
     return [re.sub(r"\s+", " ", page.extract_text()) for page in PdfReader(path).pages]
 
 
+def closed(text: str) -> str:
+    """Return a text without spaces, which may stand anywhere between printed letters."""
+    return re.sub(r"\s", "", text)
+
+
 # -- PDF -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_pdf_has_no_fault(pdf, root, folder):
-    path = pdf(folder)
-    source = editions.place("printed", root, editions.edition(folder)) / "book.html"
-    assert printed_checks.faults(path, source) == []
+def test_pdf_has_no_fault(book, folder):
+    path = book.pdf(folder)
+    assert printed_checks.faults(path, book.place("printed", folder) / "book.html") == []
     assert path.stat().st_size < 30e6
-    assert 30 < len(PdfReader(path).pages) < 2000
+    # The title, the contents, and pages that each begin on a sheet of their own.
+    assert len(contents.pages(book.root)) < len(PdfReader(path).pages) < 2000
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_pdf_is_set_in_the_books_faces(pdf, folder):
-    fonts = printed_checks.fonts(PdfReader(pdf(folder)))
+def test_pdf_is_set_in_the_books_faces(book, folder):
+    fonts = printed_checks.fonts(PdfReader(book.pdf(folder)))
     names = " ".join(fonts)
     assert all(fonts.values()), fonts
     for face in ("SourceSerif4-Regular", "SourceSerif4-Italic", "JetBrainsMono", "KaTeX_Main"):
@@ -121,22 +72,23 @@ def test_pdf_is_set_in_the_books_faces(pdf, folder):
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_pdf_text_can_be_read_out(pdf, root, folder):
-    text = " ".join(printed_text(pdf(folder)))
-    source = editions.place("printed", root, editions.edition(folder)) / "book.html"
+def test_pdf_text_can_be_read_out(book, folder):
+    text = " ".join(printed_text(book.pdf(folder)))
+    source = book.place("printed", folder) / "book.html"
     say = phrases.speaker(ROOT, editions.edition(folder).language)
-    assert re.sub(r"\s", "", say(TITLE)) in re.sub(r"\s", "", text)
+    assert closed(say(TITLE)) in closed(text)
     # A chapter shows this sign where it cuts a letter in two; nothing else may become one.
     assert text.count("�") == source.read_text(encoding="utf-8").count("�")
     assert re.findall("[⺀-⿕]", text) == []  # radicals, in which nobody would search
-    if folder == "zh":
-        assert len(re.findall(r"[一-鿿]", text)) > 500
+    titles = book.titles() if folder == "en" else book.chinese_titles()
+    assert titles
+    assert [title for title in titles if closed(title) not in closed(text)] == []
 
 
-def test_pdf_contents_tell_the_right_pages(pdf):
-    pages = printed_text(pdf("en"))
+def test_pdf_contents_tell_the_right_pages(book):
+    pages = printed_text(book.pdf("en"))
     told = re.findall(r"(\d+\.\d+) ([A-Z][^\d]+?) (\d+) (?=\d+\.\d+ )", pages[1])
-    assert len(told) > 10
+    assert len(told) >= len(book.sources()[0].sections) - 1  # nothing comes after the last one
     for number, title, folio in told:
         assert f"{number}. {title}" in pages[int(folio) - 1]
         assert (
@@ -145,21 +97,20 @@ def test_pdf_contents_tell_the_right_pages(pdf):
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_pdf_links_lead_where_they_should(pdf, folder):
-    reader = PdfReader(pdf(folder))
-    places = printed_checks.folios(pdf(folder))
+def test_pdf_links_lead_where_they_should(book, folder):
+    """Equations and figures stand, with their numbers, on the pages to which links lead."""
+    reader = PdfReader(book.pdf(folder))
+    places, pages = printed_checks.folios(book.pdf(folder)), printed_text(book.pdf(folder))
     assert printed_checks.dead_links(reader) == []
-    assert len(places) > 50
-    equation = places["chapters-attention--equation-eq-attention"]
-    number, _ = chapter("attention")
-    assert f"({number}.2)" in reader.pages[equation - 1].extract_text()
-    figure = places["chapters-attention--fig-attention-scale"]
-    assert f"{number}.2" in reader.pages[figure - 1].extract_text()
+    numbered = [entry for source in book.sources() for entry in source.numbered()]
+    assert numbered
+    lost = [(place, number) for place, number in numbered if number not in pages[places[place] - 1]]
+    assert lost == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_pdf_says_what_it_is(pdf, folder):
-    reader = PdfReader(pdf(folder))
+def test_pdf_says_what_it_is(book, folder):
+    reader = PdfReader(book.pdf(folder))
     edition = editions.edition(folder)
     say = phrases.speaker(ROOT, edition.language)
     assert reader.metadata.title == say(TITLE)
@@ -169,7 +120,7 @@ def test_pdf_says_what_it_is(pdf, folder):
     assert "/StructTreeRoot" in reader.root_object
 
 
-def test_pdf_has_an_outline(pdf):
+def test_pdf_has_an_outline(book):
     def titles(entries):
         for entry in entries:
             if isinstance(entry, list):
@@ -177,36 +128,38 @@ def test_pdf_has_an_outline(pdf):
             else:
                 yield entry.title
 
-    outline = list(titles(PdfReader(pdf("en")).outline))
-    assert sum(bool(re.match(r"1\.\d+\. ", title)) for title in outline) > 10
-    assert "References" in outline
+    outline = list(titles(PdfReader(book.pdf("en")).outline))
+    first = book.sources()[0]
+    assert sum(bool(re.match(r"1\.\d+\. ", title)) for title in outline) == len(first.sections)
+    whole = " ".join(outline)
+    assert [title for title in book.titles() if title not in whole] == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_pdf_holds_every_figure_and_widget(pdf, folder):
-    resources = (page["/Resources"].get("/XObject", {}) for page in PdfReader(pdf(folder)).pages)
+def test_pdf_holds_every_figure_and_widget(book, folder):
+    pages = PdfReader(book.pdf(folder)).pages
+    resources = (page["/Resources"].get("/XObject", {}) for page in pages)
     objects = (found.get_object() for named in resources for found in named.values())
     count = sum(found["/Subtype"] == "/Image" for found in objects)
-    assert count >= pictures(*contents.chapters())
+    assert count >= sum(source.pictures() for source in book.sources()) > 0
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_nothing_is_wider_than_the_paper(pdf, root, browser, folder):
-    pdf(folder)
-    source = editions.place("printed", root, editions.edition(folder)) / "book.html"
+def test_nothing_is_wider_than_the_paper(book, browser, folder):
+    book.pdf(folder)
     page = browser.new_page(viewport={"width": WIDTH, "height": 800})
     page.emulate_media(media="print")
-    page.goto(source.as_uri())
+    page.goto((book.place("printed", folder) / "book.html").as_uri())
     assert page.evaluate(TOO_WIDE, WIDTH) == []
     page.close()
 
 
-def test_solutions_stand_at_the_end_of_the_chapter(pdf):
-    pages = printed_text(pdf("en"))
-    title = re.compile(rf"{chapter('attention')[0]}\.\d+\. Exercises")
-    exercises = next(i for i, text in enumerate(pages) if title.search(text) and i > 2)
-    solutions = next(i for i, text in enumerate(pages) if "Doubling a score squares its" in text)
-    assert solutions > exercises
+def test_solutions_stand_at_the_end_of_the_chapter(book):
+    stem, words = book.solution
+    (source,) = (source for source in book.sources() if source.path.stem == stem)
+    text = " ".join(printed_text(book.pdf("en"))[2:])  # after the title and the contents
+    last = f"{source.number}.{len(source.sections)}. {source.sections[-1]}"
+    assert text.index(last) < text.index(words)
 
 
 def test_without_a_chinese_font_the_error_says_what_to_install(monkeypatch, tmp_path):
@@ -242,28 +195,29 @@ def test_ids_of_two_pages_do_not_meet():
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_epub_has_no_fault(ebook, folder):
-    assert epub_checks.faults(ebook(folder)) == []
-    assert ebook(folder).stat().st_size < 30e6
+def test_epub_has_no_fault(book, folder):
+    assert epub_checks.faults(book.ebook(folder)) == []
+    assert book.ebook(folder).stat().st_size < 30e6
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_epubcheck_finds_nothing(ebook, folder):
+def test_epubcheck_finds_nothing(book, folder):
     if not (EPUBCHECK.exists() and shutil.which("java")):
         pytest.skip("epubcheck is not installed (on Debian: apt-get install epubcheck)")
-    command = ["java", "-jar", str(EPUBCHECK), str(ebook(folder))]
+    command = ["java", "-jar", str(EPUBCHECK), str(book.ebook(folder))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_epub_holds_math_figures_and_text(ebook, folder):
-    with zipfile.ZipFile(ebook(folder)) as archive:
-        text = archive.read("EPUB/chapters-attention.xhtml").decode("utf-8")
+def test_epub_holds_math_figures_and_text(book, folder):
+    with zipfile.ZipFile(book.ebook(folder)) as archive:
         package = archive.read("EPUB/book.opf").decode("utf-8")
-    assert text.count("<math") > 100
-    assert "katex-html" not in text
-    assert text.count("<img") >= pictures(chapter("attention")[1])
+        for source in book.sources():
+            text = archive.read(f"EPUB/{slug(source.name)}.xhtml").decode("utf-8")
+            assert text.count("<math") >= len(source.formulas()) > 0
+            assert "katex-html" not in text
+            assert text.count("<img") >= source.pictures()
     assert f"<dc:language>{editions.edition(folder).tag}</dc:language>" in package
     assert 'properties="mathml"' in package
 

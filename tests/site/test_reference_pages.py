@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 from functools import cache
 from pathlib import Path
@@ -106,7 +107,7 @@ def listed_symbols() -> set[str]:
 LISTED = listed_symbols()
 
 
-@pytest.mark.parametrize("path", contents.chapters(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", contents.chapter_notebooks(), ids=contents.label)
 def test_the_notation_lists_every_symbol_of_the_displayed_formulas(path):
     formulas = DISPLAY.findall(markdown(path))
     assert formulas
@@ -146,7 +147,7 @@ def test_the_code_names_of_the_notation_are_in_the_code():
     tables_only = text.partition("\n## Sizes")[2]
     names = set(re.findall(r"`([A-Za-z_]\w*)`", re.sub(r"\{\w+\}`[^`]*`", "", tables_only)))
     code = "\n".join(path.read_text() for path in (ROOT / "companion").rglob("*.py"))
-    code += "\n".join(path.read_text() for path in contents.chapters())
+    code += "\n".join(path.read_text() for path in contents.chapter_notebooks())
     assert len(names) > 20
     assert {name for name in names if not re.search(rf"\b{name}\b", code)} == set()
 
@@ -246,7 +247,7 @@ def test_a_link_to_nowhere_stops_the_build(tmp_path, capfd, text, line, says):
 def expected() -> dict[str, int]:
     """Return how many of each kind the chapters' sources hold."""
     count = dict.fromkeys(indexes.LISTS, 0)
-    for path in contents.chapters():
+    for path in contents.chapter_notebooks():
         count["worked-examples"] += markdown(path).count(":class: worked-example")
         count["exercises"] += len(re.findall(r"\{exercise\}", markdown(path)))
         for cell in nbformat.read(path, as_version=4).cells:
@@ -280,13 +281,19 @@ def test_the_lists_lead_to_the_same_places_in_every_language(html, kind):
 
 def test_the_chinese_lists_are_in_chinese(html):
     page = soup(html / "zh" / APPENDIX / "indexes.html")
-    translated = {f"{name.rpartition('/')[2]}.html" for name in catalogs.translated(ROOT, "zh_CN")}
+    translated = catalogs.translated(ROOT, "zh_CN")
     for kind in indexes.LISTS:
         found = rows(page, f"index-{kind}")
-        told = [row for row in found if Path(row.a["href"].partition("#")[0]).name in translated]
+        told = [row for row in found if page_named(row.a["href"]) in translated]
         assert told
         for row in told:
             assert re.search(r"[\u4e00-\u9fff]", said(row)), said(row)
+
+
+def page_named(address: str) -> str:
+    """Return the page to which a link on an appendix leads."""
+    path = posixpath.join(APPENDIX, address.partition("#")[0])
+    return posixpath.normpath(path).removesuffix(".html")
 
 
 def test_a_widget_is_named_by_its_function_and_tells_its_sliders(html):
@@ -383,16 +390,3 @@ def test_a_table_that_is_no_card_is_left_alone():
     context = {"body": markup}
     tables.label_cells(None, "page", "", context, None)
     assert context["body"] == markup
-
-
-@pytest.mark.browser
-@every_edition
-@pytest.mark.parametrize("name", PAGES)
-def test_on_a_phone_nothing_is_cut_off(read, folder, name):
-    page = read(f"{folder}/{APPENDIX}/{name}", width=390, height=800).page
-    wide = page.evaluate(
-        "() => [...document.querySelectorAll('table.cards td > *')]"
-        ".filter((e) => e.getBoundingClientRect().right > innerWidth + 1).length"
-    )
-    assert wide == 0
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -7,6 +7,7 @@ import pytest
 from filelock import FileLock
 
 from tests.site.conftest import ROOT
+from tests.site.test_build import write_book
 from tools import catalogs, editions, translations
 from tools import translation_checks as checks
 
@@ -18,11 +19,15 @@ def entry(original: str, translation: str, comment: str = "") -> polib.POEntry:
     return polib.POEntry(msgid=original, msgstr=translation, tcomment=comment)
 
 
+EVERYTHING = pytest.param(True, id="everything", marks=pytest.mark.release)
+
+
+@pytest.mark.parametrize("release", [pytest.param(False, id="what is listed"), EVERYTHING])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_what_is_listed_is_translated(language):
+def test_what_must_be_translated_is(language, release):
     (ROOT / "_build").mkdir(exist_ok=True)
     with FileLock(ROOT / "_build" / ".site.lock"):
-        states = translations.survey(ROOT, language, write=False)
+        states = translations.survey(ROOT, language, write=False, release=release)
     faults = {
         state.name: [state.missing, state.fuzzy, state.problems, state.current]
         for state in states
@@ -146,15 +151,58 @@ def test_an_update_of_what_is_current_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("fault", "fails"), [("missing", True), ("fuzzy", True), ("", False)], ids=str
+    ("fault", "listed", "whole", "fails"),
+    [
+        ("", True, True, False),
+        ("missing", True, True, True),
+        ("missing", True, False, False),
+        ("fuzzy", True, False, True),
+        ("wrong", True, False, True),
+        ("stale", True, True, True),
+        ("stale", True, False, False),
+        ("fuzzy", False, False, False),
+        ("", False, True, True),
+    ],
 )
-def test_a_listed_catalog_with_a_gap_fails(fault, fails):
+def test_what_is_refused(fault, listed, whole, fails):
+    """What is missing only where all must be there, what is wrong wherever it can be read."""
     catalog = old_catalog()
     catalog[0].tcomment = ""
     if fault == "missing":
         catalog[1].msgstr = ""
     if fault == "fuzzy":
         catalog[1].flags.append("fuzzy")
-    state = translations.judge("a", listed=True, catalog=catalog, terms={})
-    assert state.fails is fails
-    assert not translations.judge("a", listed=False, catalog=catalog, terms={}).fails
+    if fault == "wrong":
+        catalog[1].msgstr = "2 个头取一份混合。"
+    state = translations.State("a", listed, whole, current=fault != "stale")
+    assert translations.judge(state, catalog, terms={}).fails is fails
+
+
+CONTENTS = """\
+format: jb-book
+root: index
+parts:
+  - chapters:
+      - file: chapters/old
+      - file: chapters/new
+      - file: chapters/appendix/notes
+"""
+
+
+def test_a_new_chapter_need_not_be_translated_before_a_release(tmp_path):
+    """Nor what the appendices and the landing page say of it."""
+    write_book(tmp_path, "All that is new.")
+    (tmp_path / "_toc.yml").write_text(CONTENTS)
+    (tmp_path / "chapters" / "appendix").mkdir(parents=True)
+    for name in ("old", "new", "appendix/notes"):
+        (tmp_path / "chapters" / f"{name}.md").write_text(f"# The {name} page\n")
+    locale = tmp_path / "locale" / "zh_CN"
+    locale.mkdir(parents=True)
+    (locale / "pages.txt").write_text("index\nchapters/old\nchapters/appendix/notes\n")
+    pages = ["index", "chapters/old", "chapters/new", "chapters/appendix/notes"]
+    fail = {
+        release: {s.name for s in translations.survey(tmp_path, "zh_CN", False, release) if s.fails}
+        for release in (False, True)
+    }
+    assert [page for page in pages if page in fail[False]] == ["chapters/old"]
+    assert set(pages) <= fail[True]

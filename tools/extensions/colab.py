@@ -15,7 +15,7 @@ from docutils import nodes
 from sphinx.builders import Builder
 from sphinx.util.nodes import process_only_nodes
 
-from tools import colab_notebook, notebooks, phrases
+from tools import colab_notebook, contents, notebooks, phrases, shown_code
 from tools.extensions import pages, widgets
 from tools.phrases import N_
 from tools.plain_markdown import Writer
@@ -75,11 +75,11 @@ class ColabBuilder(Builder):
 
     def write_doc(self, docname: str, doctree: nodes.document) -> None:
         """Write one page's notebook."""
-        path = self.source(docname)
-        chapter = notebooks.read(path)
+        chapter, name = notebooks.read(self.source(docname)), contents.product_name(docname)
+        shown_code.with_links(chapter, Path(self.srcdir), self.say)
         plain = self.plain(docname, doctree)
-        text = notebooks.write(colab_notebook.assemble(chapter, path.stem, plain))
-        (Path(self.outdir) / path.name).write_text(text, encoding="utf-8")
+        text = notebooks.write(colab_notebook.assemble(chapter, name, plain))
+        (Path(self.outdir) / f"{name}.ipynb").write_text(text, encoding="utf-8")
 
     def plain(self, docname: str, doctree: nodes.document) -> colab_notebook.Plain:
         """Return what the page says, cell by cell."""

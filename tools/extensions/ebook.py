@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tools.extensions.printed import PrintedBuilder, slug
+from tools.extensions.printed import Page, PrintedBuilder, slug
 
 TAG = re.compile(r"<[a-zA-Z][^>]*>")
 VOID = re.compile(r"<(area|br|col|hr|img|input|source|wbr)\b((?:\s[^>]*?)?)\s*/?>")
@@ -75,6 +75,12 @@ def between_files(markup: str, known: set[str]) -> str:
     return TAG.sub(lambda tag: LINK.sub(link, tag[0]), markup)
 
 
+def described(page: Page) -> dict:
+    """Return a page, and its parts, as `tools.epub` reads them."""
+    parts = [described(part) for part in page.parts]
+    return asdict(page) | {"file": file_name(page.name), "parts": parts}
+
+
 class EbookBuilder(PrintedBuilder):
     """Renders the pages for e-readers and keeps them; `tools.epub` packs them."""
 
@@ -97,7 +103,7 @@ class EbookBuilder(PrintedBuilder):
             with Image.open(picture) as opened:
                 opened.convert("RGB").quantize(256).save(picture.with_suffix(".png"), optimize=True)
             picture.unlink()
-        pages = [asdict(page) | {"file": file_name(page.name)} for page in self.pages_in_order()]
+        pages = [described(page) for page in self.in_order()]
         text = json.dumps(pages, ensure_ascii=False, indent=1)
         Path(self.outdir, "pages.json").write_text(text, encoding="utf-8")
 

@@ -1,5 +1,6 @@
 """The role ``form``: a link to a chapter in another form: {form}`Open in Colab <colab attention>`.
 
+Without a chapter it leads to the list of all that have this form: {form}`The slides <slides>`.
 Slides and notebooks are made from chapters and have no source of their own that a document could
 link to. On the site's pages the link is relative; everywhere else it names the published site.
 """
@@ -18,7 +19,8 @@ from tools import contents
 from .pages import made_links
 
 LOGGER = logging.getLogger(__name__)
-CONTENT = re.compile(r"(?P<words>.+?)\s*<(?P<kind>\w+) (?P<chapter>[\w-]+)>", re.DOTALL)
+CONTENT = re.compile(r"(?P<words>.+?)\s*<(?P<kind>\w+)(?: (?P<chapter>[\w/-]+))?>", re.DOTALL)
+LISTS = {"slides": "slides/index.html"}
 
 
 class form_link(nodes.Inline, nodes.TextElement):
@@ -29,7 +31,7 @@ def form(_name, rawtext, text, lineno, inliner, _options=None, _content=None):
     """Return the link that the role stands for."""
     match = CONTENT.fullmatch(text)
     if not match:
-        message = "form takes words and, in angle brackets, a kind and a chapter"
+        message = "form takes words and, in angle brackets, a kind and perhaps a chapter"
         error = inliner.reporter.error(message, line=lineno)
         return [inliner.problematic(rawtext, rawtext, error)], [error]
     return [form_link(rawtext, match["words"], kind=match["kind"], chapter=match["chapter"])], []
@@ -50,15 +52,18 @@ class Resolve(SphinxPostTransform):
 
     def address(self, node: form_link) -> str | None:
         """Return where a form is, or nothing."""
-        repository = self.config.repository
-        if not (Path(self.app.srcdir) / "chapters" / f"{node['chapter']}.ipynb").is_file():
-            return None
-        place = made_links(repository, f"chapters/{node['chapter']}.ipynb").get(node["kind"])
+        repository, root = self.config.repository, Path(self.app.srcdir)
+        if node["chapter"] is None:
+            place = LISTS.get(node["kind"])
+        else:
+            path = f"chapters/{node['chapter']}.ipynb"
+            known = (root / path).is_file()
+            place = made_links(root, repository, path).get(node["kind"]) if known else None
         if place is None or place.startswith("https:"):
             return place
         if self.app.builder.name == "html":
             return "../" * self.env.docname.count("/") + place
-        return f"{contents.site(Path(self.app.srcdir))}/{repository['edition']}/{place}"
+        return f"{contents.site(root)}/{repository['edition']}/{place}"
 
 
 def setup(app) -> dict:

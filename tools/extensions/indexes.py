@@ -259,12 +259,18 @@ class BookIndex(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the empty table; it is filled when all pages have been read."""
+        self.env.metadata[self.env.docname][MARK] = True
         kind = directives.choice(self.arguments[0], tuple(LISTS))
         names, widths = HEADERS[kind]
         header = [tables.text_of(self, name) for name in names]
         table = tables.table(header, [], widths, f"index-{kind}")
         table[MARK] = kind
         return [table]
+
+
+def holders(env) -> list[str]:
+    """Return the pages that hold a list, and so depend on all others."""
+    return [page for page, metadata in env.metadata.items() if MARK in metadata]
 
 
 class FillIndexes(SphinxPostTransform):

@@ -2,12 +2,14 @@
 
 Sphinx translates paragraphs, titles and captions. A page says more: its description for search
 engines, what stands for a picture among a cell's outputs, the titles of exercises, the labels of
-sliders. Each becomes a message here, and what the catalog says for it goes where it belongs.
+sliders, what is written on slides. Each becomes a message here, and what the catalog says for it
+goes where it belongs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -17,6 +19,8 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.i18n import docname_to_domain
 from sphinx_exercise.directive import ExerciseDirective
 from sphinx_exercise.nodes import exercise_subtitle
+
+from tools import slides
 
 from .widgets import page_state, words_of_widgets
 
@@ -54,10 +58,11 @@ class Collect(SphinxTransform):
     default_priority = 5
 
     def apply(self, **_kwargs: Any) -> None:
-        """Gather descriptions, and the words of pictures and widgets."""
+        """Gather descriptions, and the words of pictures, widgets and slides."""
         messages = list(self._descriptions())
         messages += [picture.get("alt") for picture in self.document.findall(nodes.image)]
         messages += words_of_widgets(page_state(self.env, self.env.docname))
+        messages += slides.words(Path(self.env.doc2path(self.env.docname)))
         for line, message in enumerate(dict.fromkeys(filter(None, messages)), start=1):
             node = Words(words=" ".join(message.split()))
             node.source, node.line, node.uid = self.document["source"], line, ""

@@ -7,12 +7,13 @@ of the addresses stand here and nowhere else.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from docutils import nodes
 from sphinx.locale import _
 
-from tools import products
+from tools import contents, products, slides
 from tools.phrases import N_
 
 COLAB = "https://colab.research.google.com/github/{owner}/blob/{branch}/{path}"
@@ -81,18 +82,18 @@ def source_links(repository: dict, title: str, path: str) -> dict[str, str]:
     }
 
 
-def made_links(repository: dict, path: str) -> dict[str, str]:
+def made_links(root: Path, repository: dict, path: str) -> dict[str, str]:
     """Return where a chapter's further forms are: from the edition's root, or in Colab."""
     if not path.endswith(".ipynb"):
         return {}
-    name = path.rsplit("/", 1)[-1].removesuffix(".ipynb")
+    name = contents.product_name(path.removesuffix(".ipynb"))
     links = {}
     if products.is_made("colab"):
         links["notebook"] = f"colab/{name}.ipynb"
         published = f"{repository['edition']}/{links['notebook']}"
         links["colab"] = colab_address(repository["url"], repository["site_branch"], published)
-    if products.is_made("slides"):
-        links["slides"] = f"slides/{name}.html"
+    if products.is_made("slides") and slides.has_deck(root / path):
+        links["slides"] = slides.address(path.removesuffix(".ipynb"))
     return links
 
 
@@ -190,7 +191,7 @@ def describe_page(app, pagename, _template, context, doctree) -> None:
         context["plain_title"] = title
         path = source_path(app, pagename)
         context["links"] = source_links(app.config.repository, title, path)
-        context["links"] |= made_links(app.config.repository, path)
+        context["links"] |= made_links(Path(app.srcdir), app.config.repository, path)
         context["has_math"] = bool(list(doctree.findall(nodes.math))) or bool(
             list(doctree.findall(nodes.math_block))
         )

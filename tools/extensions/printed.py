@@ -26,6 +26,7 @@ START = re.compile(r"<[a-zA-Z][^>]*>")
 LINK = re.compile(r'(\shref=")(book:[^"#]*|)(#[^"]*)?(")')
 OWN = re.compile(r'(\s(?:id|for|aria-labelledby|aria-describedby)=")([^"]+)(")')
 FOLDED = re.compile(r'<details class="[^"]*\bhide\b.*?</details>', re.DOTALL)
+HEADING = re.compile(r"(</?h)([1-5])\b")
 STILL = re.compile(r'<div class="widget-still">(<img[^>]*>)</div>')
 MOVES = N_("The sliders of this figure move on the site:")
 
@@ -125,6 +126,12 @@ class Page:
     number: str
     body: str
     sections: list[tuple[str, str, str]] = field(default_factory=list)  # id, number, title
+    parts: list[Page] = field(default_factory=list)  # the notebooks of a chapter of several
+
+    @property
+    def is_part(self) -> bool:
+        """Tell whether this is one of several notebooks of a chapter: 6.1 and not 6."""
+        return "." in self.number
 
     @property
     def slug(self) -> str:
@@ -180,10 +187,13 @@ class PrintedBuilder(BodiesBuilder):
         """Return a page's body with ids and links as they are where it will stand."""
         return in_one_page(body, pagename)
 
-    def pages_in_order(self) -> list[Page]:
-        """Return the pages in the order of the table of contents."""
-        names = contents.pages(Path(self.srcdir))
-        return [self.pages[name] for name in names if name in self.pages]
+    def in_order(self) -> list[Page]:
+        """Return chapters, with their parts, and appendices in the order of the contents."""
+        found: list[Page] = []
+        for name in contents.pages(Path(self.srcdir)):
+            if page := self.pages.get(name):
+                (found[-1].parts if page.is_part else found).append(page)
+        return found
 
     def section(self, node: nodes.section, page: str, numbers: dict) -> tuple[str, str, str]:
         """Return a section's id, number and title."""
@@ -198,13 +208,15 @@ class PrintedBuilder(BodiesBuilder):
 
     def complete(self) -> None:
         """Write the one page, and beside it what it loads."""
-        pages = self.pages_in_order()
+        found = self.in_order()
+        for part in (part for chapter in found for part in chapter.parts):
+            part.body = one_level_down(part.body)
         environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
         context = self.config.html_context
         text = environment.get_template("book.html").render(
-            pages=pages,
-            chapters=[page for page in pages if page.number],
-            appendices=[page for page in pages if not page.number],
+            pages=flat(found),
+            chapters=[page for page in found if page.number],
+            appendices=[page for page in found if not page.number],
             title=context["book_title"],
             author=context["author"],
             edition=context["edition"],
@@ -213,6 +225,20 @@ class PrintedBuilder(BodiesBuilder):
         )
         Path(self.outdir, "book.html").write_text(text, encoding="utf-8")
         printed_assets.stage(Path(self.outdir) / "assets")
+
+
+def flat(pages: list[Page]) -> list[Page]:
+    """Return pages with their parts after them, as they are read."""
+    return [each for page in pages for each in (page, *page.parts)]
+
+
+def one_level_down(markup: str) -> str:
+    """Return HTML whose headings are those of a part.
+
+    >>> one_level_down('<h1 id="a">A</h1><h3>B</h3>')
+    '<h2 id="a">A</h2><h4>B</h4>'
+    """
+    return HEADING.sub(lambda match: f"{match[1]}{int(match[2]) + 1}", markup)
 
 
 def sections(doctree: nodes.document) -> list[nodes.section]:

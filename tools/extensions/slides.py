@@ -1,69 +1,72 @@
-"""The builder ``slides``: a deck of reveal.js for each chapter, made from its doctree.
+"""The builder ``slides``: a deck of reveal.js for each chapter that is marked, and their list.
 
-`tools.slides_outline` cuts the chapter; here its slides become HTML. A deck needs nothing but the
-folder that it stands in: scripts, styles and fonts are beside it, so that it can be shown from the
-site, from a disk, and in a lecture hall without a network.
+`tools.slides` says what stands on each slide; here it becomes HTML, out of the chapter's doctree.
+A deck needs nothing but the folder that it stands in: scripts, styles and fonts are beside it, so
+that it can be shown from the site, from a disk, and in a lecture hall without a network.
 """
 
 from __future__ import annotations
 
-import posixpath
 import re
+from collections import defaultdict
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import jinja2
-from docutils import nodes
+from docutils import nodes, utils
+from sphinx.transforms.i18n import publish_msgstr
+from sphinx.util import logging
 from sphinx.util.osutil import relative_uri
 
-from tools import contents, phrases, slides_assets
+from tools import contents, phrases, slides, slides_assets
 from tools.extensions.apart import BodiesBuilder, without_identities
+from tools.extensions.pages import is_in_english
 from tools.phrases import N_
-from tools.slides_outline import Outline
-from tools.slides_parts import Block, Slide
+from tools.slides import Piece, Slide
 
+LOGGER = logging.getLogger(__name__)
 TEMPLATES = contents.ROOT / "web" / "slides"
 PARAGRAPH = re.compile(r"^\s*<p[^>]*>(.*)</p>\s*$", re.DOTALL)
-DOTS = {"difficulty-1": "●○○", "difficulty-2": "●●○", "difficulty-3": "●●●"}
-
-
-def chapter_names(root: Path) -> list[str]:
-    """Return the pages that get a deck: the chapters."""
-    return [path.relative_to(root).with_suffix("").as_posix() for path in contents.chapters(root)]
+CELL = 10_000  # myst-nb counts lines by cells: the third line of cell 7 is 80003
+VIEW = "application/vnd.jupyter.widget-view+json"
+ON_THE_PAGE = N_("On the page")
 
 
 class SlidesBuilder(BodiesBuilder):
-    """Writes a deck for each chapter."""
+    """Writes a deck for each chapter that is marked for slides."""
 
     name = "slides"
+
+    def init(self) -> None:
+        """Begin with no deck."""
+        super().init()
+        self.decks: dict[str, dict] = {}
 
     def get_relative_uri(self, from_: str, to: str, typ: str | None = None) -> str:
         """Return where a page stands, from the folder of the slides."""
         return relative_uri("slides/deck.html", self.get_target_uri(to, typ))
 
     def write_doc(self, docname: str, doctree: nodes.document) -> None:
-        """Write the deck of a chapter; pass over what is not one."""
-        if docname not in chapter_names(Path(self.srcdir)):
+        """Write the deck of a page; pass over one that is not marked."""
+        path = Path(self.env.doc2path(docname))
+        deck = slides.cut(path)
+        if not deck:
             return
-        doctree.settings = self.docsettings
+        for problem in slides.problems(deck):
+            LOGGER.warning("slides: %s: %s", path.name, problem)
+        settings, doctree.settings = doctree.settings, self.docsettings
         self.secnumbers = self.env.toc_secnumbers.get(docname, {})
         self.fignumbers = self.env.toc_fignumbers.get(docname, {})
         self.imgpath, self.dlpath, self.current_docname = "_images", "_downloads", docname
         self.page = self.get_relative_uri("", docname)
         self.say = phrases.speaker(Path(self.srcdir), self.config.language)
         self.link_to_page(doctree)
-        outline = Outline(self.steering(docname)).walk(doctree)
-        body = "\n".join(self.slide(each, docname) for each in outline.slides)
+        self.cells = nodes_of_cells(doctree)
+        self.said = self.words(docname, path, settings)
+        body = "\n".join(self.slide(each) for each in deck)
+        self.decks[docname] = {"count": len(deck) + 1}  # and the title
         self.keep(docname, self.finished(docname, body, doctree), doctree)
-
-    def steering(self, docname: str) -> dict[int, str]:
-        """Return the slide types that a notebook's cells ask for, by their index."""
-        import nbformat
-
-        path = Path(self.env.doc2path(docname))
-        cells = nbformat.read(path, as_version=4).cells if path.suffix == ".ipynb" else []
-        asked = {i: cell.metadata.get("slideshow", {}) for i, cell in enumerate(cells)}
-        return {i: show["slide_type"] for i, show in asked.items() if show.get("slide_type")}
 
     def link_to_page(self, doctree: nodes.document) -> None:
         """Let references within the chapter lead to its page, where what they name stands."""
@@ -77,126 +80,151 @@ class SlidesBuilder(BodiesBuilder):
         """Return the HTML of a node; it stands here as a copy, so nothing can link to it."""
         return without_identities(self.render_partial(node.deepcopy())["fragment"])
 
-    def inline(self, node: nodes.Node | None) -> str:
-        """Return the HTML of a title's or a paragraph's text."""
-        if node is None:
-            return ""
-        paragraph = nodes.paragraph("", "", *[child.deepcopy() for child in node.children])
-        return PARAGRAPH.sub(r"\1", self.markup(paragraph))
+    def words(self, docname: str, path: Path, settings) -> dict[str, str]:
+        """Return the HTML of all titles and points, in the language of the edition.
 
-    def slide(self, slide: Slide, docname: str) -> str:
+        They are read together, as one quotation of a paragraph for each: one by one takes seconds.
+        """
+        messages = list(dict.fromkeys(slides.words(path)))
+        known = self.env.metadata[docname].get("words", {})
+        text = "\n>\n".join(f"> {known.get(message, message)}" for message in messages)
+        document = utils.new_document(str(path), settings)
+        self.env.prepare_settings(docname)  # as for reading a page
+        document += publish_msgstr(self.app, text, str(path), 0, self.config, settings)
+        self.env.temp_data.clear()
+        self.env.resolve_references(document, docname, self)
+        made = [PARAGRAPH.sub(r"\1", self.markup(paragraph)) for paragraph in document[0]]
+        return dict(zip(messages, made, strict=True))
+
+    def slide(self, slide: Slide) -> str:
         """Return the HTML of a slide."""
-        headline = self.inline(slide.headline)
-        if slide.kind == "title":
-            headline = f"<h1>{headline}</h1>"
-        else:
-            part = f'<p class="part">{self.inline(slide.part)}</p>' if slide.part else ""
-            headline = f"{part}<h2>{headline}</h2>" if headline else part
-        book = self.config.html_context["book_title"]
-        above = f'<p class="book">{escape(book)}</p>' if slide.kind == "title" else ""
+        section = section_of(self.cells[slide.pieces[0].cell])
+        part = section.next_node(nodes.title) if section is not None else None
+        above = f'<p class="part">{self.inside(part)}</p>' if part is not None else ""
+        place = f"{self.page}#{section['ids'][0]}" if section is not None else self.page
+        link = f'{escape(self.say(ON_THE_PAGE))} <span aria-hidden="true">→</span>'
+        spoken = "".join(self.notes(piece) for piece in slide.pieces)
         return (
-            f'<section class="{slide.kind}">{above}<header>{headline}</header>'
-            f'<div class="body">{self.blocks(slide.blocks)}</div>'
-            f"{self.footer(slide)}{self.notes(slide)}</section>"
+            f'<section class="{slide.look or "plain"}">'
+            f"<header>{above}<h2>{self.said[slide.title]}</h2></header>"
+            f'<div class="body">{"".join(map(self.piece, slide.pieces))}</div>'
+            f'<footer><a href="{escape(place)}">{link}</a></footer>'
+            f'<aside class="notes">{spoken}</aside></section>'
         )
 
-    def blocks(self, blocks: list[Block]) -> str:
-        """Return the HTML of what stands on a slide; points and formulas in groups."""
-        parts, group = [], None
-        for block in blocks:
-            wanted = GROUPS.get(block.kind)
-            if wanted != group:
-                parts.append((f"</{TAGS[group]}>" if group else "") + opening(wanted))
-                group = wanted
-            parts.append(self.block(block))
-        return "".join(parts) + (f"</{TAGS[group]}>" if group else "")
+    def inside(self, title: nodes.Element) -> str:
+        """Return the HTML of a heading's text."""
+        return PARAGRAPH.sub(r"\1", self.markup(nodes.paragraph("", "", *title.children)))
 
-    def block(self, block: Block) -> str:
-        """Return the HTML of one block."""
-        classes = f"{block.kind}{' fragment' if block.fragment else ''}"
-        if block.kind == "exercise":
-            return self.exercise(block.node)
-        if block.kind == "point" and goes_on(block):
-            classes += " on"
-        if block.kind == "point":
-            return f'<li class="{classes}">{self.inline(block.node)}</li>'
-        if block.kind == "picture":
-            return f'<div class="{classes}">{self.picture(block.node)}</div>'
-        return f'<div class="{classes}">{self.markup(block.node)}</div>'
+    def notes(self, piece: Piece) -> str:
+        """Return what is spoken with a cell: its text, or the captions of its figures."""
+        found = self.cells[piece.cell] if piece.begins else []
+        if any(node.get("nb_element") == "cell_code" for node in found):
+            captions = [c for node in found for c in node.findall(nodes.caption)]
+            found = [nodes.paragraph("", "", *c.children) for c in captions]
+        return "".join(self.markup(node) for node in found)
 
-    def picture(self, node: nodes.Element) -> str:
-        """Return the HTML of a figure without its caption, or of a widget."""
+    def piece(self, piece: Piece) -> str:
+        """Return what stands on a slide of one cell."""
+        if piece.kind == "notes":
+            return ""
+        parts = [("points", self.points(piece)), ("formulas", self.formulas(piece))]
+        if piece.code:
+            code = nodes.literal_block(piece.code, piece.code, language="python")
+            parts.append(("code", self.markup(code)))
+        if piece.output:
+            parts += [shown for node in self.outputs(piece) for shown in self.output(node)]
+        more = " fragment" if piece.kind == "fragment" else ""
+        return "".join(f'<div class="{kind}{more}">{html}</div>' for kind, html in parts if html)
+
+    def points(self, piece: Piece) -> str:
+        """Return the points of a slide."""
+        points = "".join(f"<li>{self.said[each]}</li>" for each in piece.mark.get("points", []))
+        return f"<ul>{points}</ul>" if points else ""
+
+    def formulas(self, piece: Piece) -> str:
+        """Return the displayed equations of a Markdown cell, or those that are asked for."""
+        found = self.cells[piece.cell]
+        equations = [block for node in found for block in node.findall(nodes.math_block)]
+        asked = piece.mark.get("equations", range(1, len(equations) + 1))
+        return "".join(f'<div class="formula">{self.markup(equations[i - 1])}</div>' for i in asked)
+
+    def outputs(self, piece: Piece) -> list[nodes.Element]:
+        """Return what a cell printed and drew."""
+        parts = [part for node in self.cells[piece.cell] for part in node.children]
+        outputs = [part for part in parts if part.get("nb_element") == "cell_code_output"]
+        return [node for part in outputs for node in part.children]
+
+    def output(self, node: nodes.Element):
+        """Yield an output's kind and its HTML: a figure without caption, a widget, or text."""
         images = list(node.findall(nodes.image))
-        return self.markup(images[0] if images else node)
-
-    def footer(self, slide: Slide) -> str:
-        """Return the line below a slide: the way to the page, and to code that stands there."""
-        address = f"{self.page}#{slide.anchor}" if slide.anchor else self.page
-        words = self.say(LINKS.get(slide.kind, ON_THE_PAGE))
-        code = ""
-        if slide.more:
-            names = " · ".join(f"<code>{escape(name)}</code>" for name in slide.more)
-            code = f'<span class="more">{escape(self.say("Code on the page"))}: {names}</span>'
-        link = f'<a href="{escape(address)}">{escape(words)} <span aria-hidden="true">→</span></a>'
-        return f"<footer>{code}{link}</footer>"
-
-    def notes(self, slide: Slide) -> str:
-        """Return the speaker's notes: the text of which the slide shows the main things."""
-        spoken = "".join(self.markup(node) for node in slide.notes)
-        return f'<aside class="notes">{spoken}</aside>' if spoken else ""
-
-    def exercise(self, node: nodes.Element) -> str:
-        """Return one line: number, title, difficulty, and what the exercise begins with."""
-        identity = node["ids"][0]
-        number = ".".join(map(str, self.fignumbers.get("exercise", {}).get(identity, ())))
-        named = node.next_node(nodes.title).deepcopy().children[1:-1]  # without its brackets
-        title = nodes.paragraph("", "", *named)
-        first = node.next_node(nodes.paragraph)
-        dots = next((DOTS[name] for name in node["classes"] if name in DOTS), "")
-        kind = self.inline(first) if first is not None and len(first.astext()) < 60 else ""
-        return (
-            f'<li><span class="number">{number}</span> <a href="{self.page}#{identity}">'
-            f'{self.inline(title)}</a> <span class="dots" aria-hidden="true">{dots}</span>'
-            f'<span class="effort">{kind}</span></li>'
-        )
+        if images or any(VIEW in raw.astext() for raw in node.findall(nodes.raw)):
+            yield "picture", self.markup(images[0] if images else node)
+        elif isinstance(node, nodes.literal_block):
+            yield "output", self.markup(node)
 
     # -- writing ---------------------------------------------------------------------------------
 
     def keep(self, pagename: str, body: str, doctree: nodes.document) -> None:
         """Write a deck."""
+        name = slides.address(pagename).removeprefix("slides/")
+        known = {"title": self.env.titles[pagename].astext(), "page": self.page}
+        self.decks[pagename] |= known | {"address": name}
+        # Pictures are beside the deck, and all there before their slide is.
+        body = body.replace("../_images/", "_images/").replace(' loading="lazy"', "")
+        english = is_in_english(self.config.html_context, pagename, doctree)
+        heading = self.inside(self.env.titles[pagename])
+        self.write_page("deck.html", name, body=body, heading=heading, english=english, **known)
+
+    def write_page(self, template: str, name: str, **known: Any) -> None:
+        """Write a page of the folder."""
         environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
-        text = environment.get_template("deck.html").render(
-            body=body.replace("../_images/", "_images/"),
-            title=self.env.titles[pagename].astext(),
-            book=self.config.html_context["book_title"],
-            language=self.config.html_context["edition"].tag,
+        context = self.config.html_context
+        text = environment.get_template(template).render(
+            book=context["book_title"],
+            tag=context["edition"].tag,
             digest=slides_assets.digest(),
-            say=self.say,
-            page=self.page,
+            say=phrases.speaker(Path(self.srcdir), self.config.language),
+            **known,
         )
-        name = posixpath.basename(pagename)
-        Path(self.outdir, f"{name}.html").write_text(text, encoding="utf-8")
+        Path(self.outdir, name).write_text(text, encoding="utf-8")
 
     def complete(self) -> None:
-        """Put beside the decks what they load."""
+        """Write the list of the decks, in the book's order, and what all of them load."""
+        pages = contents.pages(Path(self.srcdir))
+        decks = [self.decks[page] for page in pages if page in self.decks]
+        self.write_page("index.html", "index.html", decks=decks)
         slides_assets.stage(Path(self.outdir) / "assets")
 
 
-ON_THE_PAGE = N_("On the page")
-LINKS = {"title": N_("Read this chapter"), "widget": N_("Move it on the page")}
-GROUPS = {"point": "points", "formula": "formulas", "exercise": "exercise-list"}
-TAGS = {"points": "ul", "formulas": "div", "exercise-list": "ol"}
+def nodes_of_cells(doctree: nodes.document) -> dict[int, list[nodes.Element]]:
+    """Return the nodes that each cell of a notebook has become, without its headings."""
+    found = defaultdict(list)
+    for section in doctree.findall(nodes.section):
+        for node in section.children:
+            if not isinstance(node, nodes.section | nodes.title | nodes.target):
+                found[cell_of(node)].append(node)
+    return found
 
 
-def goes_on(block: Block) -> bool:
-    """Tell whether a point goes on with the sentence that a formula interrupted."""
-    first = block.node.children[0]
-    return isinstance(first, nodes.Text) and first.astext()[:1].islower()
+def cell_of(node: nodes.Element) -> int:
+    """Return the cell that a node comes from, by its index."""
+    return node.get("cell_index", (node.line or 0) // CELL - 1)
 
 
-def opening(group: str | None) -> str:
-    """Return the tag that opens a group of blocks."""
-    return f'<{TAGS[group]} class="{group}">' if group else ""
+def section_of(found: list[nodes.Element]) -> nodes.Element | None:
+    """Return the part of the chapter that a cell opens, or else the one in which it begins."""
+    parts = [part for node in found if (part := part_around(node)) is not None]
+    opened = [part for part in parts if cell_of(part.next_node(nodes.title)) == cell_of(found[0])]
+    return next(iter(opened or parts), None)
+
+
+def part_around(node: nodes.Element) -> nodes.Element | None:
+    """Return the section right below the chapter's title in which a node stands."""
+    sections = []
+    while not isinstance(node := node.parent, nodes.document):
+        sections.append(node)
+    return sections[-2] if len(sections) > 1 else None
 
 
 def setup(app) -> dict:

@@ -32,7 +32,8 @@ DATA_PICTURE = re.compile(r'<img\b[^>]*\bsrc="data:image/([\w+]+);base64,([^"]+)
 GROUND = re.compile(r"\.([\w-]+) \{ background: url\(data:image/\w+;base64,([^)]+)\)")
 ALT = re.compile(r'\balt="([^"]*)"')
 CLASSES = re.compile(r'\bclass="([^"]*)"')
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
+# With its sign, which follows neither a letter (GPT-2) nor another number (3-5).
+NUMBER = re.compile(r"(?:(?<![\w.)\]])[-−])?\d+(?:\.\d+)?")
 LETTERS = re.compile(r"[A-Za-z]{2}")
 CONTROLS = ("Slider", "Dropdown", "ToggleButtons", "Checkbox", "RadioButtons", "Select")
 SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "svg+xml": "svg"}
@@ -52,6 +53,8 @@ def pattern(text: str) -> tuple[str, list[str]]:
 
     >>> pattern("layer 4, head 12")
     ('layer {0}, head {1}', ['4', '12'])
+    >>> pattern("weights -0.5 and −2 of GPT-2, steps 3-5")
+    ('weights {0} and {1} of GPT-{2}, steps {3}-{4}', ['-0.5', '−2', '2', '3', '5'])
     """
     numbers = NUMBER.findall(text)
     places = iter(range(len(numbers)))

@@ -4,7 +4,7 @@
 "use strict";
 
 (() => {
-  const LEFT_OUT = ".page-tools, .on-this-page, .katex-html, .copy, details > summary, .of-the-page, .not-translated";
+  const LEFT_OUT = ".page-tools, .of-the-chapter, .on-this-page, .katex-html, .copy, details > summary, .of-the-page, .not-translated";
   const words = (query) => query.toLowerCase().match(/[\u3400-\u9fff]+|[^\W_]+(?:_[^\W_]+)*/gu) ?? [];
   const parse = Search._parseQuery;
   const plain = Search.htmlToText;
@@ -15,6 +15,17 @@
     asked = words(query);
     const [text, terms, excluded, , objects] = parse(query);
     return [text, terms, excluded, new Set(asked), objects];
+  };
+
+  // A notebook of a chapter that has several is named after the chapter.
+  const perform = Search._performSearch;
+  Search._performSearch = (...query) => {
+    const { docnames, titles } = Search._index;
+    return perform(...query).map(([page, title, ...rest]) => {
+      const opening = docnames.indexOf(page.replace(/\/[^/]+$/, "/index"));
+      const apart = opening < 0 || docnames[opening] === page;
+      return [page, apart ? title : `${titles[opening]} > ${title}`, ...rest];
+    });
   };
 
   Search.htmlToText = (page, anchor) => {

@@ -6,12 +6,17 @@
   const SMALLEST = 0.62; // of the full size of text: below this a slide must be cut in two
   const html = document.documentElement;
 
-  const overflows = (section) =>
-    section.scrollHeight > HEIGHT + 1 ||
-    [...section.querySelectorAll(".body, .body *:not(.katex *)")].some(
-      (element) => element.scrollHeight > element.clientHeight + 2 && getComputedStyle(element).overflowY !== "visible" ||
-        (element.clientWidth && element.scrollWidth > element.clientWidth + 2 && getComputedStyle(element).display !== "inline"),
-    );
+  const tooWide = (element) =>
+    element.clientWidth && element.scrollWidth > element.clientWidth + 2 && getComputedStyle(element).display !== "inline";
+
+  // Tells whether a part of a slide stands above or below the room between headline and last line.
+  function overflows(section) {
+    const body = section.querySelector(".body");
+    const room = body.getBoundingClientRect();
+    const parts = [...body.children].map((part) => part.getBoundingClientRect());
+    const outside = parts.some((part) => part.top < room.top - 1 || part.bottom > room.bottom + 1);
+    return outside || [...body.querySelectorAll("*:not(.katex *)")].some(tooWide);
+  }
 
   // Makes the text of a slide smaller until all of it is seen.
   function fit(section) {
@@ -22,7 +27,16 @@
     }
   }
 
+  // Puts a picture that is about as high as wide beside the points of its slide.
+  function placePicture(section) {
+    const picture = section.querySelector(".picture img");
+    const side = (name) => Number(picture.getAttribute(name));
+    const beside = picture && section.querySelector(".points") && side("width") < 1.4 * side("height");
+    section.querySelector(".body").classList.toggle("beside", Boolean(beside));
+  }
+
   function fitAll() {
+    document.querySelectorAll(".slides > section").forEach(placePicture);
     html.classList.add("measuring");
     document.querySelectorAll(".slides > section").forEach(fit);
     html.classList.remove("measuring");

@@ -1,0 +1,190 @@
+"""A page in the browser, and all that is noticed while it is read once from start to end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright import sync_api
+
+from tools import contents
+
+CHAPTERS = [contents.page_of(path) for path in contents.chapter_notebooks()]
+SIZES = {"desk": {}, "phone": {"width": 390, "height": 800}}
+THEMES = ("light", "dark")
+# No name leads anywhere but to this machine: for pages, their workers and the browser itself.
+NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+QUESTIONS = (Path(__file__).parent / "questions.js").read_text(encoding="utf-8")
+RUN_AXE = (
+    "async (options) => (await axe.run({ resultTypes: ['violations'], ...options })).violations"
+)
+# The rules whose answer depends on colours, and the others.
+COLOURS = ["color-contrast", "link-in-text-block"]
+OF_COLOURS = {"runOnly": COLOURS}
+NOT_OF_COLOURS = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
+ALL_AWAKE = "document.querySelectorAll('.widget:not(.awake)').length === 0"
+
+
+@dataclass
+class Visit:
+    """A page that is open in the browser, and what went wrong on it."""
+
+    page: object
+    address: str
+    strangers: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    pending: set = field(default_factory=set)
+
+    @classmethod
+    def begin(cls, browser, address, width=1400, height=900, theme="light") -> Visit:
+        """Open an empty window and start to listen."""
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            reduced_motion="reduce",
+        )
+        visit = cls(context.new_page(), address)
+        page = visit.page
+        page.on("request", visit._ask)
+        page.on("requestfinished", visit._have)
+        page.on("requestfailed", visit._have)
+        page.on("console", visit._hear)
+        page.on("pageerror", lambda error: visit.messages.append(f"error: {error}"))
+        page.add_init_script(QUESTIONS)
+        return visit
+
+    def _ask(self, request) -> None:
+        self.pending.add(request)
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.strangers.append(request.url)
+
+    def _have(self, request) -> None:
+        self.pending.discard(request)
+
+    def _hear(self, message) -> None:
+        if message.type in {"error", "warning"}:
+            self.messages.append(f"{message.type}: {message.text}")
+
+    def open(self, name: str) -> Visit:
+        """Go to a page and wait until it is quiet."""
+        self.page.goto(f"{self.address}{name}")
+        return self.wait()
+
+    def wait(self, late: str | None = None) -> Visit:
+        """Wait until the page has all that it asks for by itself, except a font that is late."""
+        end = time.monotonic() + 20
+        self.page.evaluate("questions.drawn", late)
+        while waiting := [r.url for r in self.pending if late is None or late not in r.url]:
+            assert time.monotonic() < end, waiting
+            self.page.wait_for_timeout(10)
+        self.page.evaluate("questions.drawn", late)
+        return self
+
+    def read_through(self) -> Visit:
+        """Scroll to the end as a reader does, and wait for the widgets and the pictures."""
+        self.page.evaluate("questions.readThrough()")
+        self.page.wait_for_function(ALL_AWAKE, timeout=20_000)
+        return self.wait()
+
+    def close(self) -> None:
+        """Close the page, and the browser's window for it."""
+        self.page.context.close()
+
+    def wear(self, theme: str) -> object:
+        """Put the page into a theme, and return it."""
+        self.page.evaluate("theme => (document.documentElement.dataset.theme = theme)", theme)
+        return self.page
+
+    def accessibility(self, axe: str, options: dict | None = None) -> list:
+        """Return which of the accessibility checker's rules are broken, and where."""
+        if not self.page.evaluate("typeof axe === 'object'"):
+            self.page.evaluate(axe)
+        found = self.page.evaluate(RUN_AXE, options or {})
+        return [[rule["id"], [n["html"][:200] for n in rule["nodes"][:3]]] for rule in found]
+
+
+@dataclass
+class Seen:
+    """What was noticed on a page in a window of one size, from its arrival to its end."""
+
+    strangers: list[str]
+    messages: list[str]
+    arrival: dict
+    end: dict
+    rooms: list = field(default_factory=list)
+    width: dict = field(default_factory=dict)
+    contrast: dict[str, float] = field(default_factory=dict)
+    broken_rules: dict[str, list] = field(default_factory=dict)
+    stuck_sliders: list[str] = field(default_factory=list)
+    colours: list = field(default_factory=list)
+
+
+def look(visit: Visit, name: str, size: str, axe: str) -> Seen:
+    """Read a page once, ask everything on the way, and close it."""
+    page = visit.open(f"{name}.html").page
+    arrival = page.evaluate("questions.onArrival()")
+    visit.read_through()
+    end = page.evaluate("questions.atTheEnd()")
+    seen = Seen(visit.strangers, visit.messages, arrival, end)
+    english, chapter = name.startswith("en/"), name.partition("/")[2] in CHAPTERS
+    if chapter and english:
+        seen.rooms = page.evaluate("questions.rooms()")
+    if chapter and english and size == "desk":
+        seen.stuck_sliders = stuck_sliders(page)
+    seen.width = page.evaluate("questions.width()")
+    if size == "desk":
+        ask_checker(visit, seen, axe, english)
+    if size == "desk" and english:
+        seen.colours = switched_colours(page)
+    visit.close()
+    return seen
+
+
+def ask_checker(visit: Visit, seen: Seen, axe: str, english: bool) -> None:
+    """Ask the accessibility checker about the page, and how the text stands out, in each theme.
+
+    To find the grounds behind each of ten thousand texts takes the checker longest, and where
+    they stand is the same in each theme and edition. So it asks about the colours of every text
+    once, in English and light; after that, about one text of each look.
+    """
+    visit.page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
+    visit.wear("dark")
+    seen.contrast["dark"] = visit.page.evaluate("questions.contrast('article p')")
+    visit.wear("light")
+    seen.contrast["light"] = visit.page.evaluate("questions.contrast('article p')")
+    seen.broken_rules["light"] = visit.accessibility(axe, {} if english else NOT_OF_COLOURS)
+    theme = "dark" if english else "light"
+    visit.wear(theme).evaluate("questions.keepOneOfEachLook()")
+    seen.broken_rules.setdefault(theme, []).extend(visit.accessibility(axe, OF_COLOURS))
+    visit.wear("light")
+
+
+def switched_colours(page) -> list:
+    """Return the colours as they are, in the dark, in the dark once more, and as they were."""
+    colours = [page.evaluate("questions.colours()")]
+    page.get_by_role("button", name="Use the dark theme").click()
+    colours.append(page.evaluate("questions.colours()"))
+    page.reload(wait_until="domcontentloaded")
+    colours.append(page.evaluate("questions.colours()"))
+    page.get_by_role("button", name="Use the light theme").click()
+    return [*colours, page.evaluate("questions.colours()")]
+
+
+def stuck_sliders(page) -> list[str]:
+    """Return the names of the sliders that do not move with the arrow keys."""
+    handles = page.locator(".widget").get_by_role("slider").element_handles()
+    return [handle.get_attribute("aria-label") for handle in handles if not moves(page, handle)]
+
+
+def moves(page, handle) -> bool:
+    """Press an arrow key on a slider; tell whether its one picture and its value change."""
+    before = handle.evaluate("questions.slider")
+    if len(before["pictures"]) != 1:
+        return False
+    handle.press("ArrowLeft" if before["full"] else "ArrowRight")
+    try:
+        page.wait_for_function("questions.moved", arg=[handle, before], timeout=5_000)
+    except sync_api.TimeoutError:
+        return False
+    return True
