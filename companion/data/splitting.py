@@ -54,14 +54,19 @@ def shares(n: int, fractions: Sequence[float] = USUAL) -> list[int]:
     >>> shares(11, (0.8, 0.1, 0.1))
     [9, 1, 1]
     """
-    exact = np.asarray(fractions, dtype=np.float64)
-    if exact.size == 0 or not (exact > 0).all() or abs(exact.sum() - 1) > 1e-9:
-        raise ValueError(f"fractions must be above 0 and sum to 1, got {tuple(fractions)}")
-    exact = np.round(n * exact, 9)  # 0.7 * 10 is not quite 7
+    exact = _exact_shares(n, fractions)
     whole = np.floor(exact).astype(np.int64)
     order = np.argsort(whole - exact, kind="stable")
     whole[order[: n - whole.sum()]] += 1
     return whole.tolist()
+
+
+def _exact_shares(n: int, fractions: Sequence[float]) -> np.ndarray:
+    """Return each fraction of n rows, whole or not; refuse fractions that do not sum to 1."""
+    parts = np.asarray(fractions, dtype=np.float64)
+    if parts.size == 0 or not (parts > 0).all() or abs(parts.sum() - 1) > 1e-9:
+        raise ValueError(f"fractions must be above 0 and sum to 1, got {tuple(fractions)}")
+    return np.round(n * parts, 9)  # 0.7 * 10 is not quite 7
 
 
 def random_split(
@@ -145,8 +150,7 @@ def _shares_of_classes(classes: list[np.ndarray], fractions: Sequence[float]) ->
     sizes = []
     for members in classes:
         n = len(members)
-        shares(n, fractions)  # refuses fractions that are none
-        exact = np.round(n * np.asarray(fractions, dtype=np.float64), 9)
+        exact = _exact_shares(n, fractions)
         whole = np.floor(exact).astype(np.int64)
         lacking += exact - whole
         chosen = np.argsort(np.round(-lacking, 9), kind="stable")[: n - whole.sum()]
