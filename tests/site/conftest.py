@@ -11,7 +11,7 @@ from playwright import sync_api
 
 from tests.site import machine_fonts
 from tests.site.visits import NO_NETWORK, SIZES, Seen, Visit, look
-from tools import assets, chromium, contents, editions, site
+from tools import assets, chromium, contents, editions, site, staging
 
 ROOT = contents.ROOT
 PAGES = contents.pages()
@@ -38,6 +38,20 @@ def html() -> Path:
     """Return the folder of the built site, built first where it is missing or out of date."""
     assert site.build() == 0, "the site does not build"
     return HTML
+
+
+@pytest.fixture(scope="session")
+def run_builder(tmp_path_factory):
+    """Return a function that runs one builder for one edition of a book, and tells the status."""
+    modules = assets.ensure()
+    static = staging.stage_static(ROOT, modules, tmp_path_factory.mktemp("static"))
+
+    def run(builder: str, root: Path, folder: str = "en", fresh: bool = True) -> int:
+        edition = editions.edition(folder)
+        config = editions.sphinx_config(root, static, modules, edition)
+        return editions.run(builder, root, edition, config, fresh)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import re
 import shutil
@@ -129,10 +130,15 @@ class Book:
         return self.made[kind, folder]
 
 
+@functools.cache
+def aside() -> ProcessPoolExecutor:
+    """Return a process beside this one, which lasts as long: it imports for seconds."""
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+
 def printed_aside(root: Path, edition: editions.Edition, fresh: bool) -> Path:
-    """Print in a process of its own: a process can drive only one browser at a time."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as aside:
-        return aside.submit(printed.make, root, edition, fresh).result()
+    """Print in another process: a process can drive only one browser at a time."""
+    return aside().submit(printed.make, root, edition, fresh).result()
 
 
 def whole(root: Path) -> Book:

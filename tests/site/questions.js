@@ -127,9 +127,8 @@ window.questions = (() => {
 
   const unfold = () => all("details").forEach((box) => (box.open = true));
 
-  // With every box unfolded: how wide the page is, and what of its cards lies outside.
+  // How wide the page is, and what of its cards lies outside.
   function width() {
-    unfold();
     const parts = all("table.cards td > *");
     const outside = parts.filter((part) => part.getBoundingClientRect().right > innerWidth + 1);
     return { page: document.documentElement.scrollWidth, outside: outside.length };
@@ -169,8 +168,8 @@ window.questions = (() => {
     return box.width > 1 && box.height > 1 && node.checkVisibility() && !node.closest(".katex-mathml");
   }
 
-  // Leaves one text of each look in the article: of each colour, size, weight and ground.
-  function keepOneOfEachLook() {
+  // A text of each look in the article: of each colour, size, weight and ground.
+  function oneOfEachLook() {
     const grounds = groundsOf(new Map());
     const hasText = (node) => [...node.childNodes].some((child) => child.nodeType === Node.TEXT_NODE && child.data.trim());
     const looks = new Map();
@@ -179,10 +178,17 @@ window.questions = (() => {
       const look = [node.tagName, color, fontSize, fontWeight, textDecorationLine, grounds(node)].join();
       if (!looks.has(look) && shown(node)) looks.set(look, node);
     }
+    return looks.values();
+  }
+
+  // Leaves nothing else in the article than one text of each look that it has in any of the themes.
+  function keepOneOfEachLook(themes) {
     const kept = new Set();
-    for (let node of looks.values()) for (; node && !kept.has(node); node = node.parentElement) kept.add(node);
-    all("article *").filter((node) => !kept.has(node)).forEach((node) => node.style.setProperty("display", "none", "important"));
-    return looks.size;
+    for (const theme of themes) {
+      document.documentElement.dataset.theme = theme;
+      for (let node of oneOfEachLook()) for (; node && !kept.has(node); node = node.parentElement) kept.add(node);
+    }
+    all("article *").filter((node) => !kept.has(node)).forEach((node) => node.remove());
   }
 
   // The pictures that a slider's widget shows now, what the slider says, and whether it is at its end.
@@ -201,5 +207,5 @@ window.questions = (() => {
   const lead = () =>
     all("article > section > p .katex-base").map((part) => Math.round(part.getBoundingClientRect().top));
 
-  return { drawn, readThrough, onArrival, atTheEnd, rooms, width, colours, contrast, keepOneOfEachLook, slider, moved, lead };
+  return { drawn, readThrough, onArrival, atTheEnd, rooms, unfold, width, colours, contrast, keepOneOfEachLook, slider, moved, lead };
 })();

@@ -12,15 +12,15 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-import yaml
 
+from tests.site import small_books
 from tests.site.conftest import ENGLISH, EVERY, PAGES, ROOT
-from tools import artwork, assets, contents, editions, notebooks, shown_code, site, slides
+from tests.site.small_books import REPOSITORY, write_book
+from tools import artwork, assets, contents, editions, notebooks, shown_code, slides
 from tools.extensions import katex, pages, pictures
 
 CONFIG = contents.settings()
 FOLDERS = [edition.folder for edition in editions.EDITIONS]
-REPOSITORY = CONFIG["repository"]["url"]
 PLACEHOLDER = "/".join(["https://github.com", "OWNER"])
 
 
@@ -179,7 +179,7 @@ def test_the_map_of_the_site_is_whole(html):
 
 def test_without_a_published_address_pages_claim_none(tmp_path, capfd):
     write_book(tmp_path, "A paragraph that is long enough to be the description of this page.")
-    assert site.build(tmp_path) == 0, capfd.readouterr().err
+    assert small_books.build(tmp_path) == 0, capfd.readouterr().err
     text = (tmp_path / "_build/html/en/index.html").read_text(encoding="utf-8")
     assert "og:image" not in text
     assert "canonical" not in text
@@ -218,21 +218,6 @@ def test_pages_name_no_other_repository(html):
 # -- a book with a fault -------------------------------------------------------------------------
 
 
-def write_book(root: Path, text: str) -> None:
-    """Write a book of one page."""
-    config = {
-        "title": "Tiny",
-        "author": "Nobody",
-        "repository": {"url": REPOSITORY, "branch": "main"},
-        "only_build_toc_files": True,
-        "execute": {"execute_notebooks": "off"},
-        "sphinx": {"config": {"language": "en", "nitpicky": True}},
-    }
-    (root / "_config.yml").write_text(yaml.safe_dump(config))
-    (root / "_toc.yml").write_text("format: jb-book\nroot: index\n")
-    (root / "index.md").write_text(f"# Tiny\n\n{text}\n")
-
-
 FAULTS = {
     "math": (r"$\frac{1}$", "math"),
     "unknown command": (r"$\nosuchcommand x$", "nosuchcommand"),
@@ -245,7 +230,7 @@ FAULTS = {
 
 def test_faults_stop_the_build_and_are_named(tmp_path, capfd):
     write_book(tmp_path, "\n\n".join(text for text, _ in FAULTS.values()))
-    assert site.build(tmp_path) == 1
+    assert small_books.build(tmp_path) == 1
     said = capfd.readouterr().err
     assert [fault for fault, (_, name) in FAULTS.items() if name not in said] == []
     assert not (tmp_path / "_build" / "html").exists()
@@ -254,16 +239,16 @@ def test_faults_stop_the_build_and_are_named(tmp_path, capfd):
 @pytest.mark.parametrize("fault", ["math", "reference"])
 def test_one_fault_is_enough(tmp_path, fault):
     write_book(tmp_path, FAULTS[fault][0])
-    assert site.build(tmp_path) == 1
+    assert small_books.build(tmp_path) == 1
 
 
 def test_a_failed_build_leaves_the_last_site(tmp_path, capfd):
     write_book(tmp_path, r"Good, with $\frac{1}{2}$ in it.")
-    assert site.build(tmp_path) == 0, capfd.readouterr().err
+    assert small_books.build(tmp_path) == 0, capfd.readouterr().err
     good = (tmp_path / "_build/html/en/index.html").read_text()
     assert "katex" in good
     write_book(tmp_path, "{ref}`nowhere`")
-    assert site.build(tmp_path) == 1
+    assert small_books.build(tmp_path) == 1
     assert (tmp_path / "_build/html/en/index.html").read_text() == good
 
 

@@ -15,9 +15,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from companion.assign import assignment, book
-from tests.site import folders
+from tests.site import folders, small_books
 from tests.site.folders import FOLDER, SITE
-from tools import assets, contents, editions, epub, site
+from tools import contents, editions, epub, site
 
 PAGES = [f"{FOLDER}/{name}" for name in ("index", "down", "further")]
 OPENING, DOWN, FURTHER = PAGES
@@ -27,7 +27,7 @@ OPENING, DOWN, FURTHER = PAGES
 def root(tmp_path_factory) -> Path:
     """Return the trial book, its site built."""
     place = folders.write(tmp_path_factory.mktemp("folders"))
-    assert site.build(place) == 0
+    assert small_books.build(place) == 0
     return place
 
 
@@ -207,12 +207,9 @@ def test_assignments_are_drawn_from_the_chapter(root, monkeypatch):
 # -- the book in one file ------------------------------------------------------------------------
 
 
-def test_parts_follow_one_another_on_paper(root):
-    edition = editions.edition("en")
-    static, modules = root / "_build" / ".static", assets.ensure()
-    config = editions.sphinx_config(root, static, modules, edition)
-    assert editions.run("printed", root, edition, config, fresh=False) == 0
-    page = soup(editions.place("printed", root, edition) / "book.html")
+def test_parts_follow_one_another_on_paper(run_builder, root):
+    assert run_builder("printed", root, fresh=False) == 0
+    page = soup(editions.place("printed", root, editions.edition("en")) / "book.html")
     listed = [said(name) for name in page.select(".contents-page .of-chapter > a > .name")]
     assert listed == ["Before", "Into the valley", "After", "Notes"]
     parts = page.select(".of-chapter .of-part")
@@ -269,28 +266,15 @@ def test_a_search_names_the_chapter_before_the_part(html, browser):
 # -- a book with a fault -------------------------------------------------------------------------
 
 
-@pytest.fixture
-def read(root, tmp_path):
-    """Return a function that reads a book in English, which is enough to find its faults."""
-    static, modules = root / "_build" / ".static", assets.ensure()
-
-    def run() -> int:
-        edition = editions.EDITIONS[0]
-        config = editions.sphinx_config(tmp_path, static, modules, edition)
-        return editions.run("dummy", tmp_path, edition, config)
-
-    return run
-
-
-def test_an_opening_page_with_sections_stops_the_build(read, tmp_path, capfd):
+def test_an_opening_page_with_sections_stops_the_build(run_builder, tmp_path, capfd):
     opening = folders.write(tmp_path) / f"{OPENING}.md"
     opening.write_text(f"{opening.read_text()}\n## A heading\n\nMore.\n")
-    assert read() == 1
+    assert run_builder("dummy", tmp_path) == 1
     assert f"{OPENING} opens a chapter and cannot have sections" in capfd.readouterr().err
 
 
-def test_a_chapter_without_an_opening_page_stops_the_build(read, tmp_path, capfd):
+def test_a_chapter_without_an_opening_page_stops_the_build(run_builder, tmp_path, capfd):
     table = folders.write(tmp_path) / "_toc.yml"
     table.write_text(table.read_text().replace(OPENING, "chapters/before"))
-    assert read() == 1
+    assert run_builder("dummy", tmp_path) == 1
     assert f"so it must be the page that opens their folder: {OPENING}" in capfd.readouterr().err

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.site.test_build import write_book
+from tests.site import small_books
+from tests.site.small_books import write_book
 from tools import editions, fingerprint, live, side_by_side, site
 
 ENGLISH = "One sentence, with $\\frac{1}{2}$ in it."
@@ -40,7 +41,7 @@ def book(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("book")
     write_book(root, ENGLISH)
     translate(root, ENGLISH, CHINESE)
-    assert site.build(root) == 0
+    assert small_books.build(root) == 0
     return root
 
 
@@ -160,7 +161,7 @@ def test_a_change_is_shown_and_is_what_a_whole_build_makes(followed, capfd):
     assert {"/en/index.html", "/zh/index.html"} <= set(told)
     assert page(root / "_build" / "html", "en") == before
 
-    assert site.build(root) == 0, capfd.readouterr().err
+    assert small_books.build(root) == 0, capfd.readouterr().err
     for edition in editions.EDITIONS:
         built = page(root / "_build" / "html", edition.folder)
         assert page(followed.served, edition.folder) == built

@@ -13,6 +13,8 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pypdf import PdfReader
 
+from tests.site import decks
+from tests.site.visits import THEMES, Visit
 from tools import catalogs, contents, editions, notebooks, slides, translation_checks
 
 pytestmark = pytest.mark.browser
@@ -20,72 +22,34 @@ FOLDERS = [edition.folder for edition in editions.EDITIONS]
 MARKED = [path for path in contents.notebooks() if slides.has_deck(path)]
 PAGES = {contents.product_name(page): page for page in map(contents.page_of, MARKED)}
 DECKS = [(folder, name) for folder in FOLDERS for name in PAGES]
-ALL_SEEN = "() => document.querySelectorAll('.fragment').forEach((f) => f.classList.add('visible'))"
-# What of a slide lies outside of its frame; the drawn parts of math are clipped by their boxes.
-OUTSIDE = """
-() => {
-  const frame = document.querySelector(".slides").getBoundingClientRect();
-  const parts = Reveal.getCurrentSlide().querySelectorAll("header *, .body *, footer *");
-  return [...parts].filter((part) => {
-    const box = part.getBoundingClientRect();
-    const seen = box.width && box.height && !part.closest(".katex-mathml, svg");
-    const out = box.right > frame.right + 1 || box.bottom > frame.bottom + 1;
-    return seen && (out || box.left < frame.left - 1 || box.top < frame.top - 1);
-  }).map((part) => `${part.tagName}: ${part.textContent.slice(0, 60)}`);
-}
-"""
-# Whether what stands in the middle runs into the headline or into the line below.
-COLLIDES = """
-() => {
-  const slide = Reveal.getCurrentSlide();
-  const foot = slide.querySelector("footer").getBoundingClientRect().top;
-  const head = slide.querySelector("header").getBoundingClientRect().bottom;
-  return [...slide.querySelectorAll(".body > *, .body li, .body pre")].filter((part) => {
-    const box = part.getBoundingClientRect();
-    return box.height && (box.bottom > foot + 3 || box.top < head - 3);
-  }).map((part) => part.textContent.slice(0, 60));
-}
-"""
-SIZES = """
-() => [...Reveal.getCurrentSlide().querySelectorAll(".body :is(li, pre)")]
-  .map((part) => parseFloat(getComputedStyle(part).fontSize))
-"""
-PICTURES = """
-() => [...document.querySelectorAll(".picture img")].map((picture) => ({
-  alt: picture.alt, loaded: picture.naturalWidth > 0 }))
-"""
-TITLES = "[...document.querySelectorAll('.slides h1, .slides h2')].map((h) => h.textContent.trim())"
-SECTIONS = "[...document.querySelectorAll('.slides > section')]"
-POINTS = f"{SECTIONS}.map((section) => section.querySelectorAll('li:not(.notes li)').length)"
-LOOKS = f"{SECTIONS}.map((section) => section.classList[0])"
-RUN_AXE = "async () => (await axe.run({ resultTypes: ['violations'] })).violations"
 
 
 @pytest.fixture(scope="module")
-def deck(new_visit):
-    """Return a function that opens a deck once, at the size that it is made for."""
-    visits = {}
+def shown(browser, address, axe):
+    """Return a function that says what was noticed of a deck; each is shown once.
 
-    def get(folder: str, name: str, theme: str = "light"):
-        key = (folder, name, theme)
-        if key not in visits:
-            address = f"{folder}/{slides.address(PAGES[name])}"
-            visits[key] = new_visit(address, width=1280, height=720, theme=theme)
-            visits[key].page.wait_for_function("window.Reveal && Reveal.isReady()")
-        return visits[key]
+    A deck that could not be shown fails for everyone who asks.
+    """
+    kept: dict[tuple[str, str], decks.Shown | Exception] = {}
+
+    def get(folder: str, name: str) -> decks.Shown:
+        if (folder, name) not in kept:
+            visit = Visit.begin(browser, address, **decks.SIZE)
+            try:
+                kept[folder, name] = decks.show(visit, deck_of(folder, name), axe)
+            except Exception as error:
+                kept[folder, name] = error
+        found = kept[folder, name]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     return get
 
 
-def each_slide(page, script: str) -> list:
-    """Return what a script says on each slide, everything on it revealed."""
-    page.evaluate(ALL_SEEN)
-    count = page.evaluate("Reveal.getTotalSlides()")
-    found = []
-    for number in range(count):
-        page.evaluate(f"Reveal.slide({number}, 0, 99)")
-        found.append(page.evaluate(script))
-    return found
+def deck_of(folder: str, name: str) -> str:
+    """Return the address of a chapter's deck."""
+    return f"{folder}/{slides.address(PAGES[name])}"
 
 
 class Links(HTMLParser):
@@ -105,51 +69,50 @@ class Links(HTMLParser):
 # -- decks of the book ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("folder", "name"), DECKS)
-def test_a_deck_opens_quietly_and_asks_nobody(deck, folder, name):
-    visit = deck(folder, name)
-    assert visit.messages == []
-    assert visit.strangers == []
-    assert visit.page.evaluate("document.documentElement.lang") == editions.edition(folder).tag
+each_deck = pytest.mark.parametrize(("folder", "name"), DECKS)
 
 
-@pytest.mark.parametrize(("folder", "name"), DECKS)
-def test_a_deck_is_a_lecture_with_titles_and_few_points(deck, folder, name):
-    page = deck(folder, name).page
-    titles = page.evaluate(TITLES)
-    assert 20 <= len(titles) == page.evaluate("Reveal.getTotalSlides()") <= 45
+@each_deck
+def test_a_deck_opens_quietly_and_asks_nobody(shown, folder, name):
+    deck = shown(folder, name)
+    assert deck.messages == []
+    assert deck.strangers == []
+    assert deck.about["language"] == editions.edition(folder).tag
+
+
+@each_deck
+def test_a_deck_is_a_lecture_with_titles_and_few_points(shown, folder, name):
+    deck = shown(folder, name)
+    titles = deck.about["titles"]
+    assert 20 <= len(titles) == len(deck.slides) == deck.about["count"] <= 45
     assert all(titles)
     assert len(set(titles)) == len(titles)
-    assert max(page.evaluate(POINTS)) <= 6
+    assert max(deck.about["points"]) <= 6
 
 
-@pytest.mark.parametrize(("folder", "name"), DECKS)
-def test_nothing_leaves_its_slide(deck, folder, name):
-    page = deck(folder, name).page
-    for number, outside in enumerate(each_slide(page, OUTSIDE)):
-        assert outside == [], f"slide {number + 1}"
-    for number, collides in enumerate(each_slide(page, COLLIDES)):
-        assert collides == [], f"slide {number + 1}"
+@each_deck
+def test_nothing_leaves_its_slide(shown, folder, name):
+    for number, slide in enumerate(shown(folder, name).slides, 1):
+        assert slide["outside"] == [], f"slide {number}"
+        assert slide["colliding"] == [], f"slide {number}"
 
 
-@pytest.mark.parametrize(("folder", "name"), DECKS)
-def test_the_last_row_can_read_it(deck, folder, name):
-    sizes = each_slide(deck(folder, name).page, SIZES)
-    assert min(min(some) for some in sizes if some) >= 20  # of 720: as 40 points on a sheet of A4
+@each_deck
+def test_the_last_row_can_read_it(shown, folder, name):
+    sizes = [size for slide in shown(folder, name).slides for size in slide["sizes"]]
+    assert min(sizes) >= 20  # of 720: as 40 points on a sheet of A4
 
 
-@pytest.mark.parametrize(("folder", "name"), DECKS)
-def test_every_picture_is_there_and_described(deck, folder, name):
-    page = deck(folder, name).page
-    page.evaluate("Promise.all([...document.images].map((image) => image.decode()))")
-    pictures = page.evaluate(PICTURES)
+@each_deck
+def test_every_picture_is_there_and_described(shown, folder, name):
+    pictures = shown(folder, name).pictures
     assert len(pictures) > 2
     assert all(picture["alt"] and picture["loaded"] for picture in pictures)
 
 
-@pytest.mark.parametrize(("folder", "name"), DECKS)
+@each_deck
 def test_links_lead_to_places_on_the_pages(html, folder, name):
-    links = Links((html / folder / slides.address(PAGES[name])).read_text(encoding="utf-8")).links
+    links = Links((html / deck_of(folder, name)).read_text(encoding="utf-8")).links
     inside = {link for link in links if not link.startswith(("http:", "https:"))}
     assert len(inside) > 5
     pages: dict = {}
@@ -162,11 +125,9 @@ def test_links_lead_to_places_on_the_pages(html, folder, name):
         assert not place or place in pages[target], link
 
 
-@pytest.mark.parametrize(("folder", "name"), DECKS)
-def test_the_speaker_has_the_whole_text(deck, folder, name):
-    page = deck(folder, name).page
-    notes = page.eval_on_selector_all("aside.notes", "all => all.map((n) => n.textContent.length)")
-    assert sum(notes) > 3000
+@each_deck
+def test_the_speaker_has_the_whole_text(shown, folder, name):
+    assert sum(shown(folder, name).about["notes"]) > 3000
 
 
 @pytest.mark.parametrize("path", MARKED, ids=contents.label)
@@ -194,24 +155,16 @@ def test_chinese_titles_and_points_are_chinese(html, path):
     assert [text for text in plain if text not in deck] == []
 
 
-@pytest.mark.parametrize(("folder", "name"), DECKS)
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_on_slides(deck, axe, folder, name, theme):
-    page = deck(folder, name, theme).page
-    page.evaluate(axe)
-    looks = page.evaluate(LOOKS)
-    for look in dict.fromkeys(looks):
-        page.evaluate(f"Reveal.slide({looks.index(look)}, 0, 99)")
-        page.wait_for_timeout(50)
-        found = page.evaluate(RUN_AXE)
-        told = [(one["id"], one["nodes"][0]["html"][:150]) for one in found]
-        assert told == [], f"slide {looks.index(look) + 1}, {look}"
+@each_deck
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_on_slides(shown, folder, name, theme):
+    assert shown(folder, name).broken_rules[theme] == []
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_both_editions_show_the_same_formulas_and_code(html, name):
     def parts(folder: str, pattern: str) -> list[str]:
-        text = (html / folder / slides.address(PAGES[name])).read_text(encoding="utf-8")
+        text = (html / deck_of(folder, name)).read_text(encoding="utf-8")
         return sorted(re.findall(pattern, text, re.DOTALL))
 
     for pattern in (r'<math [^>]*display="block">.*?</math>', r"<pre>.*?</pre>"):
@@ -220,9 +173,9 @@ def test_both_editions_show_the_same_formulas_and_code(html, name):
         assert len(here) > 5
 
 
-def test_keys_turn_slides_switch_the_theme_and_open_the_speakers_view(deck):
-    page = deck("en", "attention", "light").page
-    page.evaluate("Reveal.slide(0)")
+def test_keys_turn_slides_switch_the_theme_and_open_the_speakers_view(new_visit):
+    page = new_visit(deck_of("en", "attention"), **decks.SIZE).page
+    page.wait_for_function(decks.READY)
     page.keyboard.press("ArrowRight")
     assert page.evaluate("Reveal.getIndices().h") == 1
     page.keyboard.press("ArrowLeft")
@@ -240,7 +193,7 @@ def test_keys_turn_slides_switch_the_theme_and_open_the_speakers_view(deck):
 
 
 def test_a_deck_can_be_printed(new_visit, tmp_path):
-    visit = new_visit("en/slides/attention.html?print-pdf", width=1280, height=720)
+    visit = new_visit(f"{deck_of('en', 'attention')}?print-pdf", **decks.SIZE)
     visit.page.wait_for_function("document.querySelectorAll('.pdf-page').length > 0")
     count = visit.page.evaluate("document.querySelectorAll('.pdf-page').length")
     visit.page.pdf(path=tmp_path / "deck.pdf", prefer_css_page_size=True, print_background=True)
@@ -269,8 +222,7 @@ def test_the_list_names_every_deck(new_visit, axe, html, folder):
         "slides/index.html"
         in Links((html / folder / "index.html").read_text(encoding="utf-8")).links
     )
-    visit.page.evaluate(axe)
-    assert visit.page.evaluate(RUN_AXE) == []
+    assert visit.accessibility(axe) == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -350,15 +302,16 @@ def write_chapter(root, cells: list) -> None:
     catalog.save(str(folder / "small.po"))
 
 
-def build(root, folder: str) -> tuple[int, str]:
-    """Build the slides of an edition; return the status and the deck."""
-    edition = editions.edition(folder)
-    static, modules = editions.stage(root)
-    status = editions.run(
-        "slides", root, edition, editions.sphinx_config(root, static, modules, edition)
-    )
-    path = editions.place("slides", root, edition) / "small.html"
-    return status, path.read_text(encoding="utf-8") if path.exists() else ""
+@pytest.fixture
+def build(run_builder, tmp_path):
+    """Return a function that builds the slides of an edition: the status and the deck."""
+
+    def run(folder: str) -> tuple[int, str]:
+        status = run_builder("slides", tmp_path, folder)
+        path = editions.place("slides", tmp_path, editions.edition(folder)) / "small.html"
+        return status, path.read_text(encoding="utf-8") if path.exists() else ""
+
+    return run
 
 
 def sections(deck: str) -> list[str]:
@@ -366,9 +319,9 @@ def sections(deck: str) -> list[str]:
     return re.findall(r"<section class.*?</section>", deck, re.DOTALL)[1:]
 
 
-def test_marks_say_what_stands_on_a_slide(tmp_path):
+def test_marks_say_what_stands_on_a_slide(build, tmp_path):
     write_chapter(tmp_path, small_chapter())
-    status, deck = build(tmp_path, "en")
+    status, deck = build("en")
     assert status == 0
     setup, first, other, code = sections(deck)
     assert "import" in setup
@@ -385,7 +338,7 @@ def test_marks_say_what_stands_on_a_slide(tmp_path):
     assert "Only said aloud." in code.split('<aside class="notes">')[1]
     assert "Only on the page" not in deck
     assert "Nowhere" not in deck
-    status, deck = build(tmp_path, "zh")
+    status, deck = build("zh")
     assert status == 0
     assert "的一半，两次" in sections(deck)[1]
     assert "Half of" not in deck
@@ -417,10 +370,10 @@ def test_a_faulty_mark_is_named(tmp_path, fault):
     assert any(said in problem and "f-1" in problem for problem in problems), problems
 
 
-def test_a_faulty_deck_stops_the_build(tmp_path, capfd):
+def test_a_faulty_deck_stops_the_build(build, tmp_path, capfd):
     cells = small_chapter()
     cells[3].source = "half = quarter * 2"
     write_chapter(tmp_path, cells)
-    assert build(tmp_path, "en")[0] == 1
+    assert build("en")[0] == 1
     assert "small.ipynb" in (said := capfd.readouterr().err)
     assert "quarter" in said

@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 
 from tests.site.conftest import ROOT
-from tests.site.test_build import write_book
+from tests.site.small_books import write_book
 from tools import catalogs, editions, translations
 from tools import translation_checks as checks
 

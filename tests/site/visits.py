@@ -11,7 +11,7 @@ from playwright import sync_api
 from tools import contents
 
 CHAPTERS = [contents.page_of(path) for path in contents.chapter_notebooks()]
-SIZES = {"desk": {}, "phone": {"width": 390, "height": 800}}
+SIZES = {"desk": {"width": 1400, "height": 900}, "phone": {"width": 390, "height": 800}}
 THEMES = ("light", "dark")
 # No name leads anywhere but to this machine: for pages, their workers and the browser itself.
 NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
@@ -117,7 +117,6 @@ class Seen:
     contrast: dict[str, float] = field(default_factory=dict)
     broken_rules: dict[str, list] = field(default_factory=dict)
     stuck_sliders: list[str] = field(default_factory=list)
-    colours: list = field(default_factory=list)
 
 
 def look(visit: Visit, name: str, size: str, axe: str) -> Seen:
@@ -132,32 +131,37 @@ def look(visit: Visit, name: str, size: str, axe: str) -> Seen:
         seen.rooms = page.evaluate("questions.rooms()")
     if chapter and english and size == "desk":
         seen.stuck_sliders = stuck_sliders(page)
-    seen.width = page.evaluate("questions.width()")
+    page.evaluate("questions.unfold()")
+    if size == "phone" or not english:
+        seen.width = width_on_a_phone(visit)
     if size == "desk":
-        ask_checker(visit, seen, axe, english)
-    if size == "desk" and english:
-        seen.colours = switched_colours(page)
+        page.set_viewport_size(SIZES["desk"])
+        ask_checker(visit, seen, axe, THEMES if english else THEMES[:1])
     visit.close()
     return seen
 
 
-def ask_checker(visit: Visit, seen: Seen, axe: str, english: bool) -> None:
+def width_on_a_phone(visit: Visit) -> dict:
+    """Return how wide a page is in a window as narrow as a phone's."""
+    visit.page.set_viewport_size(SIZES["phone"])
+    return visit.wait().page.evaluate("questions.width()")
+
+
+def ask_checker(visit: Visit, seen: Seen, axe: str, themes: tuple[str, ...]) -> None:
     """Ask the accessibility checker about the page, and how the text stands out, in each theme.
 
-    To find the grounds behind each of ten thousand texts takes the checker longest, and where
-    they stand is the same in each theme and edition. So it asks about the colours of every text
-    once, in English and light; after that, about one text of each look.
+    To find the grounds behind each of ten thousand texts takes the checker longest. So it is asked
+    about the colours of one text of each look; of all texts, when a release is tested.
     """
     visit.page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
-    visit.wear("dark")
-    seen.contrast["dark"] = visit.page.evaluate("questions.contrast('article p')")
-    visit.wear("light")
-    seen.contrast["light"] = visit.page.evaluate("questions.contrast('article p')")
-    seen.broken_rules["light"] = visit.accessibility(axe, {} if english else NOT_OF_COLOURS)
-    theme = "dark" if english else "light"
-    visit.wear(theme).evaluate("questions.keepOneOfEachLook()")
-    seen.broken_rules.setdefault(theme, []).extend(visit.accessibility(axe, OF_COLOURS))
-    visit.wear("light")
+    for theme in THEMES:
+        seen.contrast[theme] = visit.wear(theme).evaluate("questions.contrast('article p')")
+    seen.broken_rules = {theme: [] for theme in themes}
+    seen.broken_rules["light"] += visit.accessibility(axe, NOT_OF_COLOURS)
+    visit.page.evaluate("questions.keepOneOfEachLook", themes)
+    for theme in themes:
+        visit.wear(theme)
+        seen.broken_rules[theme] += visit.accessibility(axe, OF_COLOURS)
 
 
 def switched_colours(page) -> list:
