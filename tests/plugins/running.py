@@ -4,10 +4,15 @@ Tests with the mark ``release`` are slow and rarely fail. They run with ``--rele
 ``make release``, and wherever single tests are named: ``pytest tests/site/test_weight.py::test_x``.
 """
 
+import re
+
 import pytest
 
 # A chapter takes as long as many files of tests, so each is a piece of work by itself.
 CHAPTERS = "tests/notebooks/test_nbval.py"
+# So do all pages of an edition: no test asks about pages of both.
+PAGES = "tests/site/test_pages.py"
+EDITION = re.compile(r"[\[-](en|zh)/")
 # Long pieces come first: whichever worker has done its own early goes on with the short ones.
 LONG_FIRST = (CHAPTERS, "tests/site/", "tests/assign/", "tests/exercises/")
 
@@ -43,8 +48,14 @@ def piece(test: str) -> str:
 
     >>> piece("tests/test_losses.py::test_y"), piece(f"{CHAPTERS}::test_x[losses]")
     ('tests/test_losses.py', 'tests/notebooks/test_nbval.py::test_x[losses]')
+    >>> piece(f"{PAGES}::test_x[zh/index-desk]"), piece(f"{PAGES}::test_x[dark-en/index]")
+    ('tests/site/test_pages.py zh', 'tests/site/test_pages.py en')
     """
-    return test if test.startswith(CHAPTERS) else test.partition("::")[0]
+    file, _, name = test.partition("::")
+    if file == CHAPTERS:
+        return test
+    edition = EDITION.search(name) if file == PAGES else None
+    return f"{file} {edition[1]}" if edition else file
 
 
 @pytest.hookimpl(optionalhook=True)

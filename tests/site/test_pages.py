@@ -212,8 +212,10 @@ OTHERS = [name for name in ENGLISH if name not in SWITCHED]
 @pytest.mark.parametrize(
     "name", [*SWITCHED, *(pytest.param(name, marks=pytest.mark.release) for name in OTHERS)]
 )
-def test_theme_switch(new_visit, name):
-    before, switched, loaded_again, back = switched_colours(new_visit(f"{name}.html").page)
+def test_theme_switch(open_visit, name):
+    visit = open_visit(f"{name}.html")
+    before, switched, loaded_again, back = switched_colours(visit.page)
+    visit.close()
     assert all(old != new for old, new in zip(before, switched, strict=True))
     assert loaded_again == switched
     assert back == before
