@@ -7,6 +7,7 @@ through `run`, so that all of them see the same book: the same pages, numbers an
 
 from __future__ import annotations
 
+import gettext
 import shutil
 import sys
 import warnings
@@ -195,6 +196,7 @@ def sphinx(
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     translators.clear()  # Sphinx would only add to those of another edition's build
+    gettext._translations.clear()  # a catalog that was read stays read, whatever has changed in it
     try:
         with warnings.catch_warnings(), patch_docutils(None), docutils_namespace():
             # Python's warnings about other people's code are theirs; Sphinx's own all count.
