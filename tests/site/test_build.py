@@ -15,17 +15,7 @@ import pytest
 import yaml
 
 from tests.site.conftest import ENGLISH, EVERY, PAGES, ROOT
-from tools import (
-    artwork,
-    assets,
-    contents,
-    editions,
-    notebooks,
-    one_edition,
-    shown_code,
-    site,
-    slides,
-)
+from tools import artwork, assets, contents, editions, notebooks, shown_code, site, slides
 from tools.extensions import katex, pages, pictures
 
 CONFIG = contents.settings()
@@ -187,6 +177,16 @@ def test_the_map_of_the_site_is_whole(html):
     assert f"Sitemap: {contents.site()}/sitemap.xml" in (html / "robots.txt").read_text()
 
 
+def test_without_a_published_address_pages_claim_none(tmp_path, capfd):
+    write_book(tmp_path, "A paragraph that is long enough to be the description of this page.")
+    assert site.build(tmp_path) == 0, capfd.readouterr().err
+    text = (tmp_path / "_build/html/en/index.html").read_text(encoding="utf-8")
+    assert "og:image" not in text
+    assert "canonical" not in text
+    assert '<link rel="alternate" hreflang="zh-CN" href="../zh/index.html">' in text
+    assert not (tmp_path / "_build/html/sitemap.xml").exists()
+
+
 def test_the_placeholder_stands_only_until_an_address_is_set(html):
     if REPOSITORY.startswith(PLACEHOLDER):
         return
@@ -243,43 +243,28 @@ FAULTS = {
 }
 
 
-GOOD = r"A paragraph that is long enough to be the description of this page, with $\frac{1}{2}$."
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """Return a book of one page that has been built, and was published nowhere."""
-    root = tmp_path_factory.mktemp("tiny")
-    write_book(root, GOOD)
-    assert site.build(root) == 0
-    return root
-
-
-def test_without_a_published_address_pages_claim_none(tiny):
-    text = (tiny / "_build/html/en/index.html").read_text(encoding="utf-8")
-    assert "og:image" not in text
-    assert "canonical" not in text
-    assert '<link rel="alternate" hreflang="zh-CN" href="../zh/index.html">' in text
-    assert not (tiny / "_build/html/sitemap.xml").exists()
-
-
-def test_faults_stop_the_build_are_named_and_leave_the_last_site(tiny, capfd):
-    last = (tiny / "_build/html/en/index.html").read_text(encoding="utf-8")
-    assert "katex" in last
-    write_book(tiny, "\n\n".join(text for text, _ in FAULTS.values()))
-    assert site.build(tiny) == 1
+def test_faults_stop_the_build_and_are_named(tmp_path, capfd):
+    write_book(tmp_path, "\n\n".join(text for text, _ in FAULTS.values()))
+    assert site.build(tmp_path) == 1
     said = capfd.readouterr().err
     assert [fault for fault, (_, name) in FAULTS.items() if name not in said] == []
-    assert (tiny / "_build/html/en/index.html").read_text(encoding="utf-8") == last
+    assert not (tmp_path / "_build" / "html").exists()
 
 
-@pytest.mark.parametrize(("fault", "status"), [("math", 1), ("reference", 1), (None, 0)])
-def test_one_fault_is_enough(tiny, tmp_path, fault, status):
-    """The status is that of one edition, which is enough for the whole to fail."""
-    write_book(tmp_path, FAULTS[fault][0] if fault else GOOD)
-    static, edition = editions.static_folder(tiny), editions.EDITIONS[0]
-    config = editions.sphinx_config(tmp_path, static, assets.ensure(), edition)
-    assert editions.run(one_edition.PAGES, tmp_path, edition, config) == status
+@pytest.mark.parametrize("fault", ["math", "reference"])
+def test_one_fault_is_enough(tmp_path, fault):
+    write_book(tmp_path, FAULTS[fault][0])
+    assert site.build(tmp_path) == 1
+
+
+def test_a_failed_build_leaves_the_last_site(tmp_path, capfd):
+    write_book(tmp_path, r"Good, with $\frac{1}{2}$ in it.")
+    assert site.build(tmp_path) == 0, capfd.readouterr().err
+    good = (tmp_path / "_build/html/en/index.html").read_text()
+    assert "katex" in good
+    write_book(tmp_path, "{ref}`nowhere`")
+    assert site.build(tmp_path) == 1
+    assert (tmp_path / "_build/html/en/index.html").read_text() == good
 
 
 # -- the parts -----------------------------------------------------------------------------------
