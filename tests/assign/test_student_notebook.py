@@ -169,7 +169,7 @@ def test_nothing_done_says_what_is_to_be_done(printed):
 
 
 def test_otter_grades_the_notebook_with_the_zip(tmp_path):
-    """One answer right, one wrong, one not begun, one overwritten later on."""
+    """One answer right, one wrong, one not begun, one overwritten; all hidden on Gradescope."""
     drawn = draw("attention:2,1,3,6")
     notebook = notebooks.student(drawn)
     cells = {cell.id: cell for cell in notebook.cells}
@@ -187,6 +187,8 @@ def test_otter_grades_the_notebook_with_the_zip(tmp_path):
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     scores = {t["name"]: t["score"] for t in results["tests"] if t["name"].startswith("q")}
     assert scores == pytest.approx({"q1": 3, "q2": 0.5, "q3": 0, "q4": 0})
+    seen = {t["name"]: t["visibility"] for t in results["tests"]}
+    assert seen == {"Public Tests": "visible", **dict.fromkeys(scores, "hidden")}
 
 
 def test_the_set_up_cell_is_the_books_own(drawn):
