@@ -15,6 +15,9 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 JOBS ?= 2
 PORT ?= 8000
+# Images of containers often forbid Python to keep what it has compiled. Hundreds of processes
+# would then each compile PyTorch anew, which takes longer than most of what they are there for.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests that run side by side share the cores; threads of their own would only be in the way.
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
   $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 5

@@ -16,6 +16,7 @@ means the opposite), or additive, with 0 and minus infinity in their place.
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -304,9 +305,9 @@ def _check_shapes(
 
 
 def _common_batch(q: Tensor, k: Tensor, v: Tensor) -> tuple[int, ...]:
-    try:
-        return tuple(torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2]))
-    except RuntimeError as error:
+    try:  # NumPy's function: that of PyTorch would first import 500 modules
+        return np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    except ValueError as error:
         raise ValueError(
             "q, k and v must agree in the dimensions before the last two, or have 1 there; "
             f"got shapes {tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}"
@@ -317,8 +318,8 @@ def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
     if mask.dtype != torch.bool and not mask.is_floating_point():
         raise TypeError(f"mask must be boolean or floating, got {mask.dtype}")
     try:
-        fits = mask.ndim > 0 and torch.broadcast_shapes(mask.shape, shape) == shape
-    except RuntimeError:
+        fits = mask.ndim > 0 and np.broadcast_shapes(mask.shape, shape) == shape
+    except ValueError:
         fits = False
     if not fits:
         raise ValueError(

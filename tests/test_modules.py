@@ -108,7 +108,9 @@ def test_what_speaks_of_a_chapter(value, concerned):
 
 
 def test_a_chapter_that_is_not_there_stops_the_run():
-    command = [sys.executable, "-m", "pytest", "--chapter", "nothing", "tests/test_modules.py"]
+    """Said by the plugin alone, without what the other tests share and import."""
+    command = [sys.executable, "-m", "pytest", "--noconftest", "-p", plugin.__name__]
+    command += ["--chapter", "nothing", "tests/test_modules.py"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "no chapter 'nothing'; there are neural-networks, losses" in done.stderr

@@ -8,7 +8,9 @@ other pages, the appendices among them, belong to no chapter.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +93,17 @@ def product_name(page: str) -> str:
 
 
 def _table(root: Path) -> dict[str, Any]:
-    return yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    return _read(root / "_toc.yml")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a file of settings says; hundreds ask, so each text is parsed once."""
+    return deepcopy(_parsed(path.read_text(encoding="utf-8")))
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    return yaml.safe_load(text)
 
 
 def _page(file: str) -> str:
@@ -194,7 +206,7 @@ def find(name: str, root: Path = ROOT) -> list[Path]:
 
 def settings(root: Path = ROOT) -> dict[str, Any]:
     """Return ``_config.yml`` as it stands."""
-    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    return _read(root / "_config.yml")
 
 
 def repository(root: Path = ROOT) -> str:

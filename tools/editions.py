@@ -44,7 +44,6 @@ OURS = [
         "pages",
         "pictures",
         "printed",
-        "quick",
         "search",
         "slides",
         "sources",
@@ -53,6 +52,10 @@ OURS = [
         "widgets",
     )
 ]
+
+
+# It changes other extensions, so it comes before them.
+QUICK = "tools.extensions.quick"
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def sphinx_config(root: Path, static: Path, modules: Path, edition: Edition) -> 
     address = contents.site(root)
     extensions = [name for name in config["extensions"] if name not in UNUSED]
     config |= {
-        "extensions": extensions + OURS,
+        "extensions": [QUICK, *extensions, *OURS],
         "external_toc_path": str(root / "_toc.yml"),
         "language": edition.language,
         "locale_dirs": [str(catalogs.stage(root, edition.language))],

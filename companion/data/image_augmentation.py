@@ -10,6 +10,7 @@ Which changes keep the label is for the data to say: a 6 turned upside down is a
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -106,8 +107,8 @@ def _pixels(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     index = (row * width + column).where(inside, 0).long()  # in the image as one row
     try:
-        batch = torch.broadcast_shapes(images.shape[:-2], index.shape[:-2])
-    except RuntimeError:
+        batch = np.broadcast_shapes(images.shape[:-2], index.shape[:-2])
+    except ValueError:
         shapes = f"{tuple(images.shape)} and {(*index.shape, 2)}"
         raise ValueError(f"grid must be for each image or for all, got shapes {shapes}") from None
     flat = images.flatten(-2).expand(*batch, height * width)

@@ -80,10 +80,17 @@ def _differs(one: np.ndarray, ground: np.ndarray) -> np.ndarray:
 
     Without that seam the ground would shine through along edges when a browser scales both.
     """
-    from PIL import Image, ImageFilter
+    marked = (one != ground).any(axis=2)
+    return _spread(_spread(marked).T).T
 
-    differs = Image.fromarray((one != ground).any(axis=2).astype(np.uint8) * 255)
-    return np.asarray(differs.filter(ImageFilter.MaxFilter(5))) > 0
+
+def _spread(marked: np.ndarray) -> np.ndarray:
+    """Mark the two rows above and below of what is marked, too."""
+    spread = marked.copy()
+    for rows in (1, 2):
+        spread[rows:] |= marked[:-rows]
+        spread[:-rows] |= marked[rows:]
+    return spread
 
 
 def address(picture: np.ndarray, visible: np.ndarray | None = None) -> str:

@@ -121,6 +121,7 @@ def test_feedback_keeps_the_tests_data_to_itself(walked, drawn):
         assert "Error at line" not in text
 
 
+@pytest.mark.release  # test_student_notebook runs otter on a part of this
 def test_otter_itself_gives_the_right_one_full_points(walked, drawn, tmp_path):
     """The archive is a plain otter autograder, and hides what is hidden on Gradescope."""
     paper = tmp_path / "homework-2.ipynb"

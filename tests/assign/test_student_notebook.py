@@ -84,21 +84,35 @@ def test_a_message_without_translation_stays_english(monkeypatch, drawn):
 # -- as it runs ----------------------------------------------------------------------------------
 
 
-def ran(drawn, answers, folder):
-    """Run the student's notebook with these answers in it; return what each check cell printed."""
-    notebook = notebooks.student(drawn)
-    for cell in notebook.cells:
-        name = cell.id.removesuffix("-answer")
-        if name != cell.id and name in answers:
-            cell.source = answers[name]
+def ran(drawn, attempts, folder):
+    """Run the student's notebook with each attempt's answers; return what its checks printed.
+
+    The attempts follow one another in one kernel, which forgets all names in between.
+    """
+    begun = {how: notebooks.student(drawn).cells for how in attempts}
+    for how, cells in begun.items():
+        for cell in cells:
+            name = cell.id.removesuffix("-answer")
+            if name != cell.id and name in attempts[how]:
+                cell.source = attempts[how][name]
+            cell.id = f"{how}-{cell.id}"
+    forget = nbformat.v4.new_code_cell("%reset -f")
+    whole = notebooks.student(drawn)
+    whole.cells = [cell for cells in begun.values() for cell in [forget, *cells]]
     client = NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        whole, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
     client.execute()
+    return {how: said(how, cells) for how, cells in begun.items()}
+
+
+def said(how, cells):
+    """Return what each check cell of an attempt printed."""
+    names = {cell.id.removeprefix(f"{how}-"): cell for cell in cells}
     return {
-        cell.id.removesuffix("-check"): "".join(o.get("text", "") for o in cell.outputs)
-        for cell in notebook.cells
-        if cell.id.endswith("-check")
+        name.removesuffix("-check"): "".join(o.get("text", "") for o in cell.outputs)
+        for name, cell in names.items()
+        if name.endswith("-check")
     }
 
 
@@ -114,9 +128,8 @@ def printed(drawn, tmp_path_factory):
         "q6": drawn.questions[5].exercise.wrong_answers["the future in sight"],
     }
     right = {q.name: q.exercise.solution for q in drawn.questions}
-    answers = {"nothing": {}, "mistakes": dedented(mistakes), "right": right}
-    folder = tmp_path_factory.mktemp("student")
-    return {how: ran(drawn, given, folder) for how, given in answers.items()}
+    attempts = {"nothing": {}, "mistakes": dedented(mistakes), "right": right}
+    return ran(drawn, attempts, tmp_path_factory.mktemp("student"))
 
 
 def dedented(answers):
@@ -156,7 +169,7 @@ def test_nothing_done_says_what_is_to_be_done(printed):
 
 
 def test_otter_grades_the_notebook_with_the_zip(tmp_path):
-    """One answer right, one wrong, one not begun, one overwritten later on."""
+    """One answer right, one wrong, one not begun, one overwritten; all hidden on Gradescope."""
     drawn = draw("attention:2,1,3,6")
     notebook = notebooks.student(drawn)
     cells = {cell.id: cell for cell in notebook.cells}
@@ -174,6 +187,8 @@ def test_otter_grades_the_notebook_with_the_zip(tmp_path):
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     scores = {t["name"]: t["score"] for t in results["tests"] if t["name"].startswith("q")}
     assert scores == pytest.approx({"q1": 3, "q2": 0.5, "q3": 0, "q4": 0})
+    seen = {t["name"]: t["visibility"] for t in results["tests"]}
+    assert seen == {"Public Tests": "visible", **dict.fromkeys(scores, "hidden")}
 
 
 def test_the_set_up_cell_is_the_books_own(drawn):

@@ -48,39 +48,23 @@ def outputs(path):
     ]
 
 
+TIMING = "import time\nprint(time.perf_counter())"
+
+
 def test_a_second_run_changes_no_byte(make):
     path = make(
         cell(WIDGET),
-        cell("import time\nprint(time.perf_counter())", "nbval-ignore-output"),
+        cell(TIMING, "nbval-ignore-output"),
         cell('print("one", flush=True)\nprint("two")\n1 + 1'),
     )
     assert execute.main([str(path)]) == 0
     first = path.read_bytes()
     assert execute.main([str(path)]) == 0
     assert path.read_bytes() == first
-    assert execute.main([str(path), "--check"]) == 0
-    widget, timing, text = outputs(path)
+    widget, _, text = outputs(path)
     assert [o.output_type for o in text] == ["stream", "execute_result"]
     assert text[0].text == "one\ntwo\n"
     assert widget[0].data[widget_state.VIEW]["model_id"] == f"{1:032x}"
-
-    assert execute.main([str(path), "--fresh"]) == 0
-    assert outputs(path)[1] != timing
-    assert (outputs(path)[0], outputs(path)[2]) == (widget, text)
-
-
-def test_timings_are_renewed_when_other_code_changes(make):
-    ignored = cell("import time\nprint(time.perf_counter())", "nbval-ignore-output")
-    path = make(cell("x = 1"), ignored)
-    execute.main([str(path)])
-    before = outputs(path)[1]
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells[2].source = "x = 2"
-    nbformat.write(notebook, path)
-    assert execute.main([str(path), "--check"]) == 1
-    assert outputs(path)[1] == before
-    execute.main([str(path)])
-    assert outputs(path)[1] != before
 
 
 CHECKED = """\
@@ -89,41 +73,51 @@ from companion.notebook import check
 check("the clock runs", time.perf_counter() % 1e3, at_least=0)"""
 
 
-def test_what_a_check_measured_stays_while_all_code_and_all_else_is_the_same(make):
+def test_what_may_differ_stays_as_long_as_it_should(make):
+    """A timing while the code up to it is the same, what a check measured while all code is."""
     beside = "print(open('beside.txt').read())"
-    path = make(cell("x = 1"), cell(CHECKED), cell(beside))
+    timing = cell(TIMING, "nbval-ignore-output")
+    path = make(cell("x = 1"), timing, cell(CHECKED), cell(beside), cell("y = 1"))
     (path.parent / "beside.txt").write_text("before")
-    assert execute.main([str(path)]) == 0
-    first = path.read_bytes()
-    line = outputs(path)[1][0].text
-    assert re.fullmatch(r"✓ the clock runs: [\d.]+, at least 0\n", line)
-    assert execute.main([str(path)]) == 0
-    assert path.read_bytes() == first
 
-    def renewed():
-        execute.main([str(path)])
-        return outputs(path)[1][0].text
+    def run(*options):
+        assert execute.main([str(path), *options]) == 0
+        return [made[0].text for made in outputs(path) if made]
+
+    def change(old, new):
+        notebook = nbformat.read(path, as_version=4)
+        (changed,) = (cell for cell in notebook.cells if cell.source == old)
+        changed.source = new
+        nbformat.write(notebook, path)
+
+    first = run()
+    assert re.fullmatch(r"✓ the clock runs: [\d.]+, at least 0\n", first[1])
+    assert first[2] == "before\n"
+    assert run() == first
 
     (path.parent / "beside.txt").write_text("after")
-    second = renewed()
-    assert second != line
-    assert outputs(path)[2][0].text == "after\n"
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells[2].source = "x = 2"
-    nbformat.write(notebook, path)
-    third = renewed()
-    assert third not in {line, second}
-    assert execute.main([str(path), "--fresh"]) == 0
-    assert outputs(path)[1][0].text != third
+    assert which_differ(first, second := run()) == ["timing", "measured", "read"]
+    change("y = 1", "y = 2")
+    assert which_differ(second, third := run()) == ["measured"]
+    change("x = 1", "x = 2")
+    assert which_differ(third, fourth := run()) == ["timing", "measured"]
+    assert which_differ(fourth, run("--fresh")) == ["timing", "measured"]
 
 
-def test_another_bound_is_another_output(make):
+def which_differ(before, after):
+    names = ("timing", "measured", "read")
+    return [name for name, a, b in zip(names, before, after, strict=True) if a != b]
+
+
+def test_a_check_tells_of_another_bound_and_leaves_it(make):
     path = make(cell(CHECKED))
     execute.main([str(path)])
     text = path.read_text(encoding="utf-8")
     assert execute.main([str(path), "--check"]) == 0
-    path.write_text(text.replace(", at least 0", ", at least 1"), encoding="utf-8")
+    changed = text.replace(", at least 0", ", at least 1")
+    path.write_text(changed, encoding="utf-8")
     assert execute.main([str(path), "--check"]) == 1
+    assert path.read_text(encoding="utf-8") == changed
 
 
 def test_links_to_the_source_are_not_stored(make):

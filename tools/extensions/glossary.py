@@ -13,7 +13,6 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from docutils import nodes
-from pypinyin import lazy_pinyin
 from sphinx.util.docutils import SphinxDirective
 
 from tools.extensions import tables
@@ -56,6 +55,10 @@ def sort_key(name: str) -> str:
     >>> sort_key("KV cache"), sort_key("注意力")
     ('kv cache', 'zhu yi li')
     """
+    if name.isascii():
+        return name.lower()
+    from pypinyin import lazy_pinyin  # reads large dictionaries, which only Chinese needs
+
     return " ".join(lazy_pinyin(name)).lower()
 
 

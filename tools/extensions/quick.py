@@ -3,7 +3,8 @@
 Each of these functions gives what the one it replaces gives, in the versions that the book is
 built with: Sphinx's parser of translated messages, which is asked twice for each message and sets
 up all of MyST every time; MyST's settings of a document, made anew even where they are not used;
-and the search for a plugin among all installed packages, which comes with each citation.
+the search for a plugin among all installed packages, which comes with each citation; and the
+search for one of Sphinx's collectors among all objects in memory.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from myst_parser.mdit_to_docutils import base
 from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
 from myst_parser.parsers.mdit import create_md_parser
 from myst_parser.parsers.sphinx_ import MystParser
+from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.io import SphinxI18nReader
 from sphinx.transforms import i18n
+from sphinx_external_toc import collectors
 
 
 class MessageParser(MystParser):
@@ -94,9 +97,19 @@ def document_once(make: Callable[..., nodes.document]) -> Callable[..., nodes.do
     return made
 
 
+def disable_collector(app) -> None:
+    """Disable Sphinx's own collector of tables of contents, found by what it listens to."""
+    listeners = [one for event in app.events.listeners.values() for one in event]
+    owners = {getattr(one.handler, "__self__", None) for one in listeners}
+    for owner in owners:
+        if isinstance(owner, TocTreeCollector):
+            owner.disable(app)
+
+
 MESSAGES = Messages()
 i18n.publish_msgstr = MESSAGES
 base.make_document = document_once(base.make_document)
+collectors.disable_builtin_toctree_collector = disable_collector
 pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)
 
 
