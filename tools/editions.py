@@ -36,6 +36,7 @@ OURS = [
         "ebook",
         "forms",
         "glossary",
+        "heights",
         "indexes",
         "katex",
         "margin",
