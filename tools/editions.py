@@ -37,6 +37,7 @@ OURS = [
         "ebook",
         "forms",
         "glossary",
+        "heights",
         "indexes",
         "katex",
         "margin",

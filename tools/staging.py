@@ -10,6 +10,8 @@ import re
 import shutil
 from pathlib import Path
 
+from tools import standins
+
 STYLES = [
     *("fonts", "tokens", "base", "layout", "code", "boxes", "widgets", "landing", "chinese"),
     *("reference", "print"),
@@ -71,11 +73,11 @@ def stage_widget_manager(modules: Path, out: Path) -> None:
         shutil.copy(font, out)
 
 
-def stage_own(root: Path, out: Path) -> None:
+def stage_own(root: Path, modules: Path, out: Path) -> None:
     """Write the book's one style sheet and copy its scripts."""
     sheets = [root / "web" / "css" / f"{name}.css" for name in STYLES]
-    css = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
-    (out / "book.css").write_text(css, encoding="utf-8")
+    css = [sheet.read_text(encoding="utf-8") for sheet in sheets]
+    (out / "book.css").write_text("\n".join([standins.sheet(modules), *css]), encoding="utf-8")
     for name in ("book.js", "widgets.js", "search.js"):
         shutil.copy(root / "web" / "js" / name, out)
 
@@ -87,7 +89,7 @@ def stage_static(root: Path, modules: Path, out: Path) -> Path:
     shutil.rmtree(out, ignore_errors=True)
     book = out / "book"
     book.mkdir(parents=True)
-    stage_own(root, book)
+    stage_own(root, modules, book)
     stage_fonts(modules, book / "fonts")
     stage_katex(modules, book / "katex")
     stage_widget_manager(modules, book / "widgets")

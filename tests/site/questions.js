@@ -17,10 +17,12 @@ window.questions = (() => {
     }
   }).observe({ type: "layout-shift", buffered: true });
 
-  // The page is drawn with all letters that it waits for, those of one family left out.
+  // The page is drawn with all letters that it waits for, those of one family left out, which is
+  // called as in the names of its files.
   async function drawn(late = null) {
     await frame();
-    const faces = [...document.fonts].filter((face) => face.status === "loading" && face.family !== late);
+    const isLate = (face) => face.family.replaceAll(" ", "-").toLowerCase() === late?.toLowerCase();
+    const faces = [...document.fonts].filter((face) => face.status === "loading" && !isLate(face));
     await Promise.allSettled(faces.map((face) => face.loaded));
     await frame();
   }
@@ -112,6 +114,7 @@ window.questions = (() => {
 
   // How high the browser takes boxes to be before it lays them out, and how high they are.
   function rooms() {
+    all(".laid-out").forEach((section) => section.classList.remove("laid-out"));
     const boxes = all(".cell_input, .cell_output, .math-body")
       .filter((box) => getComputedStyle(box).contentVisibility === "auto" && seen(box));
     const expected = boxes.map((box) => getComputedStyle(box).containIntrinsicBlockSize);

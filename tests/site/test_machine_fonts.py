@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.site.conftest import EVERY
@@ -9,6 +11,7 @@ from tests.site.machine_fonts import MACHINES
 from tests.site.visits import SIZES, Visit
 
 pytestmark = pytest.mark.browser
+PRELOADED = re.compile('rel="preload" href="[^"]*/KaTeX_')
 LETTERS = ["KaTeX_Main", "KaTeX_Math"]
 
 
@@ -25,7 +28,7 @@ def begin(request, browsers, address):
 @pytest.fixture(scope="module")
 def early(html) -> list[str]:
     """Return the pages with formulas above their first section, which ask early for letters."""
-    return [name for name in EVERY if 'rel="preload"' in (html / f"{name}.html").read_text()]
+    return [name for name in EVERY if PRELOADED.search((html / f"{name}.html").read_text())]
 
 
 def hold(page, late: str) -> list:

@@ -102,6 +102,7 @@ class BookGlossary(SphinxDirective):
         sections = [tables.section(letter, self.table(terms)) for letter, terms in groups]
         for section, own in zip(sections, ids, strict=True):
             section["ids"] = own
+            section["classes"] = ["letter"]
         return [self.letters(), *sections]
 
     def letters(self) -> nodes.paragraph:

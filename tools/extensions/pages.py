@@ -6,8 +6,10 @@ of the addresses stand here and nowhere else.
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
+from unicodedata import east_asian_width
 from urllib.parse import quote, urlencode
 
 from docutils import nodes
@@ -46,6 +48,22 @@ LINES = re.compile(
     r"(.*?)(?=</pre>)",
     re.DOTALL,
 )
+CODE = re.compile(
+    r'(<div class="[^"]*\bhighlight-([\w-]+)[^"]*"><div class="highlight"><pre>(?:<span></span>)?)'
+    r"(.*?)(?=</pre>)",
+    re.DOTALL,
+)
+OUTPUT = "myst-ansi"  # the language that myst-nb gives to what a cell has printed
+TAG = re.compile(r"<[^>]+>")
+COLUMNS = re.compile(r"\S {2,}\S")
+FITS = 40  # characters that fit into a line of code on any phone
+TEXT_FONT = "fonts/source-serif-4-latin-wght-normal"
+# Further fonts, by what needs them: emphasis, unless it is Chinese, and formulas.
+FIRST_FONTS = {
+    f'<em( lang="en")?>(?!{HAN.pattern})': "fonts/source-serif-4-latin-wght-italic",
+    'class="katex"': "katex/fonts/KaTeX_Main-Regular",
+    "mathnormal": "katex/fonts/KaTeX_Math-Italic",
+}
 
 
 def source_path(app, pagename: str) -> str:
@@ -124,9 +142,44 @@ def with_room(match: re.Match) -> str:
     return f'{before} style="--lines:{lines}"{between}{text}'
 
 
+def columns_of(text: str) -> int:
+    """Return how wide a line is: a Chinese character takes two columns.
+
+    >>> columns_of("词元 = 2")
+    8
+    """
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def with_hanging_indent(line: str, is_output: bool) -> str:
+    """Return a long line in a box that is broken where the page is narrow, and goes on indented.
+
+    Code may be broken after a bracket, too.
+
+    Printed lines that are set in columns are left alone: they would be torn apart.
+
+    >>> with_hanging_indent("  answer = ask(a, thousand, times, or, more)", is_output=False)
+    '<span class="line" style="--indent:2">  answer = ask(<wbr>a, thousand, times, or, more)</span>'
+    """
+    text = html.unescape(TAG.sub("", line))
+    in_columns = is_output and COLUMNS.search(text)
+    if columns_of(text) <= FITS or in_columns:
+        return line
+    indent = len(text) - len(text.lstrip(" "))
+    line = line if is_output else line.replace("(", "(<wbr>")
+    return f'<span class="line" style="--indent:{indent}">{line}</span>'
+
+
+def with_wrapping_lines(match: re.Match) -> str:
+    """Return code or what it printed, long lines in boxes of their own."""
+    start, language, text = match.groups()
+    lines = text.split("\n")
+    return start + "\n".join(with_hanging_indent(line, language == OUTPUT) for line in lines)
+
+
 def mended(body: str) -> str:
     """Return a page's body with tables in scrolling boxes, and the markup of others put right."""
-    body = LINES.sub(with_room, body)
+    body = CODE.sub(with_wrapping_lines, LINES.sub(with_room, body))
     prompts = {
         f'admonition-title">{each}</p>': f'admonition-title">{_(each)}</p>' for each in PROMPTS
     }
@@ -163,16 +216,16 @@ def is_in_english(context: dict, pagename: str, doctree) -> bool:
 
 
 def first_fonts(body: str) -> list[str]:
-    """Return the fonts that formulas before a page's first section are set in.
+    """Return the fonts that a page needs before its first section, as paths of its files.
 
     They are asked for together with the page: if they came later, the text would move.
 
     >>> first_fonts('<section><p><span class="katex">1</span></p><section></section></section>')
-    ['KaTeX_Main-Regular']
+    ['fonts/source-serif-4-latin-wght-normal', 'katex/fonts/KaTeX_Main-Regular']
     """
     lead = "".join(body.split("<section", 2)[:2])
-    faces = {'class="katex"': "KaTeX_Main-Regular", "mathnormal": "KaTeX_Math-Italic"}
-    return [font for mark, font in faces.items() if mark in lead]
+    found = [font for mark, font in FIRST_FONTS.items() if re.search(mark, lead)]
+    return [TEXT_FONT, *found]
 
 
 def describe_page(app, pagename, _template, context, doctree) -> None:
@@ -186,6 +239,7 @@ def describe_page(app, pagename, _template, context, doctree) -> None:
     stated = meta.get("words", {}).get(stated, stated)
     context["description"] = stated or (first_words(doctree) if doctree else "")
     context["links"] = {"repository": app.config.repository["url"].rstrip("/")}
+    context["first_fonts"] = first_fonts(context.get("body", ""))
     if doctree is not None:
         title = app.env.titles[pagename].astext()
         context["plain_title"] = title
@@ -195,7 +249,6 @@ def describe_page(app, pagename, _template, context, doctree) -> None:
         context["has_math"] = bool(list(doctree.findall(nodes.math))) or bool(
             list(doctree.findall(nodes.math_block))
         )
-        context["first_fonts"] = first_fonts(context["body"])
         context["body"] = mended(context["body"])
         if context["edition"].folder == "zh" and not context["in_english"]:
             context["body"] = EMPHASIS.sub(emphasised, context["body"]).replace(

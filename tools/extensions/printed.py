@@ -242,9 +242,10 @@ def one_level_down(markup: str) -> str:
 
 
 def sections(doctree: nodes.document) -> list[nodes.section]:
-    """Return a page's sections of the second level."""
+    """Return a page's sections of the second level, without those of a glossary's letters."""
     chapter = next(iter(doctree.findall(nodes.section)))
-    return [node for node in chapter.children if isinstance(node, nodes.section)]
+    found = [node for node in chapter.children if isinstance(node, nodes.section)]
+    return [node for node in found if "letter" not in node["classes"]]
 
 
 def dotted(number: tuple[int, ...]) -> str:

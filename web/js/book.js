@@ -34,23 +34,11 @@ function setUpLanguageSwitch() {
   }
 }
 
+// Where the page's own contents are a drawer, following a link closes it: the text is behind it.
 function setUpDrawer() {
-  const button = document.querySelector(".menu");
-  const drawer = document.getElementById("contents");
-  const set = (open) => {
-    button.setAttribute("aria-expanded", String(open));
-    root.classList.toggle("drawer-open", open);
-    if (open) drawer.querySelector("a")?.focus();
-  };
-  button.addEventListener("click", () => set(button.getAttribute("aria-expanded") !== "true"));
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && root.classList.contains("drawer-open")) {
-      set(false);
-      button.focus();
-    }
-  });
-  document.querySelector(".frame").addEventListener("click", (event) => {
-    if (root.classList.contains("drawer-open") && !drawer.contains(event.target)) set(false);
+  const drawer = document.getElementById("on-this-page");
+  drawer?.addEventListener("click", (event) => {
+    if (event.target.closest("a") && drawer.matches(":popover-open")) drawer.hidePopover();
   });
 }
 
@@ -104,31 +92,60 @@ function setUpCopyButtons() {
   }
 }
 
+// Scrolls a list, and nothing else, until a link in it can be seen.
+function bringIntoView(list, link) {
+  const { top, bottom } = list.getBoundingClientRect();
+  const { top: above, bottom: below } = link.getBoundingClientRect();
+  if (above < top + 40 || below > bottom - 40) list.scrollTop += above - (top + bottom) / 2;
+}
+
 // Marks the section being read in the list "On this page". What is not laid out is far from the
 // window, and measuring it would lay it out.
 function setUpPlace() {
-  if (!matchMedia("(min-width: 84rem)").matches) return; // the list is not shown
+  const list = document.getElementById("on-this-page");
+  if (!list) return;
   const near = (section) => section.checkVisibility?.({ contentVisibilityAuto: true }) ?? true;
   const links = new Map();
-  for (const link of document.querySelectorAll(".on-this-page.wide a")) {
+  for (const link of list.querySelectorAll("a")) {
     const target = document.getElementById(decodeURIComponent(link.hash.slice(1)));
     if (target) links.set(target, link);
   }
+  const sections = [...links.keys()];
+  const atTheEnd = () => scrollY + innerHeight > root.scrollHeight - 4;
   let current;
-  const observer = new IntersectionObserver(
-    () => {
-      const passed = [...links.keys()].filter((s) => near(s) && s.getBoundingClientRect().top < innerHeight / 3);
-      const link = links.get(passed.at(-1));
-      if (link === current) return;
-      current?.removeAttribute("aria-current");
-      link?.setAttribute("aria-current", "location");
-      current = link;
-    },
-    { rootMargin: "0px 0px -66% 0px", threshold: [0, 1] },
-  );
-  for (const section of links.keys()) {
+  const mark = () => {
+    const passed = sections.filter((s) => near(s) && s.getBoundingClientRect().top < innerHeight / 3);
+    const link = links.get((atTheEnd() ? sections : passed).at(-1));
+    if (link === current) return;
+    current?.removeAttribute("aria-current");
+    link?.setAttribute("aria-current", "location");
+    if (link) bringIntoView(list, link);
+    current = link;
+  };
+  const observer = new IntersectionObserver(mark, { rootMargin: "0px 0px -66% 0px", threshold: [0, 1] });
+  for (const section of sections) {
     observer.observe(section.querySelector("h1, h2, h3") ?? section);
   }
+  addEventListener("scrollend", mark);
+}
+
+// How high a section is can only be guessed until it is laid out. When a reader begins to move,
+// all of them are, one after another between two pictures, so that the page keeps its height.
+function layOutSections() {
+  const sections = [...document.querySelectorAll("article > section > section")];
+  const idle = window.requestIdleCallback ?? ((call) => setTimeout(call, 20));
+  const next = () => {
+    const section = sections.shift();
+    if (!section) return;
+    section.classList.add("laid-out");
+    idle(next);
+  };
+  const begin = () => {
+    for (const kind of SIGNS) removeEventListener(kind, begin);
+    idle(next);
+  };
+  const SIGNS = ["scroll", "pointerdown", "keydown"];
+  for (const kind of SIGNS) addEventListener(kind, begin, { passive: true });
 }
 
 // Follows a link into a folded box.
@@ -165,6 +182,7 @@ setUpDrawer();
 setUpScrollBoxes();
 setUpCopyButtons();
 setUpPlace();
+layOutSections();
 fillSearchField();
 openTarget();
 addEventListener("hashchange", openTarget);

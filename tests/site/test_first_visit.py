@@ -1,0 +1,277 @@
+"""What readers meet on a first visit: letters, widths, heights, and where they are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pytest
+from docutils import nodes
+
+from tests.site.conftest import EDITIONS, ROOT
+from tests.site.machine_fonts import MACHINES
+from tests.site.visits import CHAPTERS, THEMES, Visit
+from tools import contents
+from tools.extensions import pages, printed
+
+ENGLISH = [f"en/{page}" for page in CHAPTERS]
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+TEXT_FACE = "source-serif-4"
+PLAIN = "article > section > p:not(:has(.math, code))"
+HEIGHTS = "[...document.querySelectorAll('article p')].map(p => p.offsetHeight)"
+SETTLED = "document.querySelector('article > section > section:not(.laid-out)') === null"
+
+
+# -- letters -------------------------------------------------------------------------------------
+
+
+def faces(visit: Visit, selector: str, late: str | None = None) -> dict[str, bool]:
+    """Return the fonts that drew the first such element, and whether the page brought them."""
+    visit.page.locator(selector).first.scroll_into_view_if_needed()
+    visit.wait(late)
+    protocol = visit.page.context.new_cdp_session(visit.page)
+    protocol.send("DOM.enable")
+    protocol.send("CSS.enable")
+    root = protocol.send("DOM.getDocument")["root"]["nodeId"]
+    asked = {"nodeId": root, "selector": selector}
+    node = protocol.send("DOM.querySelector", asked)["nodeId"]
+    found = protocol.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
+    return {each["familyName"]: each["isCustomFont"] for each in found}
+
+
+def own_and_others(found: dict[str, bool]) -> tuple[int, set[str]]:
+    """Return how many faces the page brought, and the names of the machine's."""
+    return sum(found.values()), {name for name, ours in found.items() if not ours}
+
+
+@pytest.fixture(scope="module", params=MACHINES)
+def machine(request, browsers):
+    """Return a browser on a machine with some fonts."""
+    return browsers(request.param)
+
+
+LOADED = """[...document.fonts]
+  .filter((face) => face.family === "Source Serif 4" && face.status === "loaded")
+  .map((face) => face.style)"""
+
+
+@pytest.mark.browser
+def test_english_is_drawn_in_the_text_face_on_the_first_visit_and_the_second(machine, address):
+    visit = Visit.begin(machine, address, **PHONE)
+    for _ in range(2):
+        visit.open(f"{ENGLISH[0]}.html")
+        assert own_and_others(faces(visit, PLAIN)) == (1, set())
+        assert own_and_others(faces(visit, "article em")) == (1, set())
+        assert {"normal", "italic"} <= set(visit.page.evaluate(LOADED))
+    visit.close()
+
+
+@pytest.mark.browser
+def test_chinese_is_drawn_in_a_chinese_face_and_its_latin_in_the_text_face(machine, address):
+    visit = Visit.begin(machine, address, **PHONE).open("zh/index.html")
+    ours, others = own_and_others(faces(visit, "article p"))
+    assert ours == 1
+    assert all("CJK" in name or "Han" in name for name in others)
+    visit.close()
+
+
+@pytest.mark.browser
+def test_what_stands_in_is_latin_and_as_wide(machine, address):
+    """The text face comes late: until then a Latin face is seen, and hardly a line moves."""
+    visit = Visit.begin(machine, address, **PHONE)
+    held = []
+    visit.page.route(f"**/{TEXT_FACE}*", lambda route: held.append(route))
+    visit.page.goto(f"{address}{ENGLISH[1]}.html", wait_until="domcontentloaded")
+    visit.wait(TEXT_FACE)
+    waiting = [faces(visit, each, TEXT_FACE) for each in (PLAIN, "article em")]
+    assert all(own_and_others(found)[0] == 0 for found in waiting)
+    assert not any("CJK" in name for found in waiting for name in found)
+    visit.page.evaluate("scrollTo(0, 0)")
+    before = visit.page.evaluate(HEIGHTS)
+    assert held
+    for route in held:
+        route.continue_()
+    after = visit.wait().page.evaluate(HEIGHTS)
+    changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
+    assert len(changed) < 0.1 * len(before), changed
+    assert sum(value for value, _ in visit.page.evaluate("questions.atTheEnd().shifts")) < 0.05
+    visit.close()
+
+
+# -- widths and heights --------------------------------------------------------------------------
+
+LOOK = """() => {
+  const all = (selector) => [...document.querySelectorAll(selector)].filter((e) => e.offsetParent);
+  const beyond = (selector) => all(selector).filter((e) => e.scrollWidth > e.clientWidth + 1);
+  return {
+    code: all("article pre").length,
+    wide: beyond("article pre").map((e) => e.textContent),
+    unmarked: beyond("article pre, .math-body, .scroll")
+      .filter((e) => !e.classList.contains("scrolls") || e.tabIndex !== 0).length,
+    text: Math.max(...all("article > section > section > p").map((e) => e.clientWidth)),
+    page: document.documentElement.scrollWidth,
+  };
+}"""
+
+
+@dataclass
+class Looked:
+    """What was found in a window of one size."""
+
+    found: dict
+    heights: list[int]  # on arrival, when everything is laid out, and after reading
+    marked: dict[str, str]
+    outline: bool
+
+
+def height(visit: Visit) -> int:
+    return visit.page.evaluate("document.documentElement.scrollHeight")
+
+
+def mark_at(visit: Visit, place: str) -> str:
+    """Go to a section and return which one the outline marks."""
+    visit.page.evaluate("place => document.getElementById(place).scrollIntoView()", place)
+    visit.wait()
+    link = visit.page.locator("#on-this-page [aria-current]")
+    return link.get_attribute("href").removeprefix("#") if link.count() == 1 else ""
+
+
+@pytest.fixture(scope="module")
+def looked(browser, address):
+    """Return a function that looks at a chapter once in a window of one size."""
+    kept: dict[tuple, Looked] = {}
+
+    def look(name: str, size: dict) -> Looked:
+        visit = Visit.begin(browser, address, **size).open(f"{name}.html")
+        heights = [height(visit)]
+        visit.page.keyboard.press("Shift")  # a sign that somebody is there
+        visit.page.wait_for_function(SETTLED, timeout=20_000)
+        heights.append(height(visit))
+        visit.page.evaluate("questions.readThrough()")
+        heights.append(height(visit.wait()))
+        sections = visit.page.evaluate(
+            "[...document.querySelectorAll('article > section > section')].map(s => s.id)"
+        )
+        marked = {place: mark_at(visit, place) for place in (sections[1], sections[-1])}
+        outline = visit.page.locator("#on-this-page").is_visible()
+        found = visit.page.evaluate(LOOK)
+        visit.close()
+        return Looked(found, heights, marked, outline)
+
+    def get(name: str, size: dict) -> Looked:
+        key = (name, size["width"])
+        if key not in kept:
+            kept[key] = look(name, size)
+        return kept[key]
+
+    return get
+
+
+def is_in_columns(text: str) -> bool:
+    return any(pages.COLUMNS.search(line) for line in text.split("\n"))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ENGLISH)
+def test_on_a_phone_only_columns_of_numbers_are_wider_than_the_page(looked, name):
+    found = looked(name, PHONE).found
+    assert found["page"] == PHONE["width"]
+    assert len(found["wide"]) < 0.1 * found["code"]
+    assert all(map(is_in_columns, found["wide"])), found["wide"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ENGLISH)
+def test_on_a_phone_what_scrolls_shows_that_it_does(looked, name):
+    assert looked(name, PHONE).found["unmarked"] == 0
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ENGLISH)
+def test_on_a_desk_no_line_of_code_is_cut_and_the_text_keeps_its_measure(looked, name):
+    found = looked(name, DESK).found
+    assert found["wide"] == []
+    assert found["text"] <= 38.5 * 16
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("name", ENGLISH)
+def test_the_page_is_as_high_before_it_is_read_as_after(looked, name, size):
+    guessed, laid_out, read = looked(name, size).heights
+    assert guessed == pytest.approx(read, rel=0.04)
+    assert laid_out == pytest.approx(read, abs=2)
+
+
+# -- where am I ----------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ENGLISH)
+def test_the_outline_stands_beside_the_text_and_marks_the_section(looked, name):
+    desk, phone = looked(name, DESK), looked(name, PHONE)
+    assert desk.outline
+    assert not phone.outline
+    assert desk.marked == {place: place for place in desk.marked}
+
+
+@pytest.mark.browser
+def test_on_a_phone_the_outline_opens_from_the_bar(new_visit, axe):
+    visit = new_visit("zh/chapters/appendix/running-without-google.html", **PHONE)
+    button, outline = (visit.page.locator(each) for each in (".outline", "#on-this-page"))
+    button.press("Enter")
+    assert outline.is_visible()
+    for theme in THEMES:
+        visit.wear(theme)
+        assert visit.accessibility(axe) == []
+    visit.page.keyboard.press("Escape")
+    assert not outline.is_visible()
+    assert button.evaluate("button => button === document.activeElement")
+    button.click()
+    link = outline.locator("a").nth(3)
+    place = link.get_attribute("href")
+    link.click()
+    assert not outline.is_visible()
+    assert visit.page.evaluate("decodeURIComponent(location.hash)") == place
+    assert visit.messages == []
+
+
+# -- what the site says of itself ----------------------------------------------------------------
+
+NUMBER = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+ty|\d+)"
+COUNTED = rf"\b{NUMBER}(?: of \w+)? (?:chapters|exercises)\b|[二三四五六七八九十\d]+ ?[章道]"
+
+
+@pytest.mark.parametrize("file", ["README.md", "index.md", "locale/zh_CN/LC_MESSAGES/index.po"])
+def test_no_sentence_counts_what_will_grow(file):
+    text = " ".join((ROOT / file).read_text(encoding="utf-8").split())
+    assert re.findall(COUNTED, text.replace('" "', ""), re.IGNORECASE) == []
+
+
+@pytest.mark.parametrize("edition", [each.folder for each in EDITIONS])
+def test_the_landing_page_lists_the_chapters_that_stand(html, edition):
+    page = (html / edition / "index.html").read_text(encoding="utf-8")
+    listed = re.search(r'<ol class="[^"]*chapters-so-far.*?</ol>', page, re.DOTALL)[0]
+    chapters = [f"{chapter.pages[0]}.html" for chapter in contents.chapters()]
+    assert re.findall(r'href="([^"]+)"', listed) == chapters
+
+
+def test_every_variable_that_helps_without_google_is_one_that_the_code_reads():
+    page = ROOT / "chapters" / "appendix" / "running-without-google.md"
+    named = set(re.findall(r"\b(?:COMPANION|HF)_[A-Z]+\b", page.read_text(encoding="utf-8")))
+    files = [*(ROOT / "companion").rglob("*.py"), ROOT / "tools" / "setup_cell.py"]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    assert named
+    assert named == {
+        name for name in named if f'environ.get("{name}"' in code or f'"{name}" in' in code
+    }
+
+
+def test_the_printed_contents_leave_the_letters_of_the_glossary_out():
+    letter = nodes.section("", nodes.title("A", "A"), ids=["letter-a"], classes=["letter"])
+    other = nodes.section("", nodes.title("Use", "Use"), ids=["use"])
+    page = nodes.section("", nodes.title("Glossary", "Glossary"), other, letter, ids=["glossary"])
+    document = nodes.document(None, None)
+    document += page
+    assert printed.sections(document) == [other]
