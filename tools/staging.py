@@ -1,4 +1,4 @@
-"""Gather what the built pages load: the book's own style and scripts, fonts, KaTeX, widgets, art.
+"""Gather what the built pages load: the book's own style and scripts, fonts, KaTeX, art.
 
 Everything goes into one folder, ``book/``, under names that pages refer to with a digest.
 """
@@ -29,7 +29,6 @@ FONTS = {
 
 
 COMMENT = re.compile(r"/\*.*?\*/\s*", re.DOTALL)
-SCHEMA_TALK = re.compile(r'(strictTypes:[^,"]*?)"log"')
 
 
 def stage_fonts(modules: Path, out: Path) -> None:
@@ -53,26 +52,6 @@ def stage_katex(modules: Path, out: Path) -> None:
         shutil.copy(font, out / "fonts")
 
 
-def without_schema_talk(script: str) -> str:
-    """Return the widget manager without its console warning about its own state schema."""
-    quiet, count = SCHEMA_TALK.subn(r"\1!1", script)
-    if count != 1:
-        raise RuntimeError(f"the widget manager has changed: expected one setting, found {count}")
-    return quiet
-
-
-def stage_widget_manager(modules: Path, out: Path) -> None:
-    """Copy the widget manager, whole in one file, without the address of its source map."""
-    dist = modules / "@jupyter-widgets" / "html-manager" / "dist"
-    out.mkdir(parents=True)
-    script = (dist / "embed.js").read_text(encoding="utf-8")
-    script = script.replace("//# sourceMappingURL=embed.js.map", "")
-    (out / "embed.js").write_text(without_schema_talk(script), encoding="utf-8")
-    shutil.copy(dist / "embed.js.LICENSE.txt", out)
-    for font in dist.glob("*.woff2"):
-        shutil.copy(font, out)
-
-
 def stage_own(root: Path, modules: Path, out: Path) -> None:
     """Write the book's one style sheet and copy its scripts."""
     sheets = [root / "web" / "css" / f"{name}.css" for name in STYLES]
@@ -92,7 +71,6 @@ def stage_static(root: Path, modules: Path, out: Path) -> Path:
     stage_own(root, modules, book)
     stage_fonts(modules, book / "fonts")
     stage_katex(modules, book / "katex")
-    stage_widget_manager(modules, book / "widgets")
     artwork.write_all(book)
     return out
 

@@ -18,7 +18,7 @@ from companion.notebook.style import PIXELS_PER_INCH
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["address", "layers", "pixels"]
+__all__ = ["address", "layers", "of_one_size", "pixels"]
 
 SHARPNESS = 1.5
 COLOURS = 48
@@ -54,6 +54,24 @@ def pixels(figure: Figure) -> np.ndarray:
     canvas.draw()
     plt.close(figure)
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def of_one_size(drawn: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Add white at the right and below, so that nothing moves when one replaces another.
+
+    Parameters
+    ----------
+    drawn : sequence of numpy.ndarray
+        Pictures, each of shape (height, width, 3).
+
+    Returns
+    -------
+    list of numpy.ndarray
+        The pictures, as high as the highest and as wide as the widest.
+    """
+    height, width, _ = np.max([one.shape for one in drawn], axis=0)
+    rooms = [((0, height - h), (0, width - w), (0, 0)) for h, w, _ in (one.shape for one in drawn)]
+    return [np.pad(one, room, constant_values=255) for one, room in zip(drawn, rooms, strict=True)]
 
 
 def layers(drawn: Sequence[np.ndarray]) -> tuple[str, list[str]]:

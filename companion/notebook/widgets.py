@@ -1,8 +1,9 @@
-"""Widgets that move without a kernel: every state is drawn ahead, sliders choose in the browser.
+"""Widgets that move without a kernel: every state is drawn ahead, controls choose in the browser.
 
 For axes a, b, c the pictures stand in stacks within stacks: a stack over the values of a, each
-of its entries a stack over b, each of those a stack over c. A slider's index is linked, in the
-browser, to the index of each stack of its level.
+of its entries a stack over b, each of those a stack over c. The index of a control (a slider over
+quantities, buttons for kinds) is linked, in the browser, to the index of each stack of its level.
+The built site makes plain controls and pictures of what is stored (tools/extensions/widgets.py).
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import hashlib
 import html
 import itertools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from companion.notebook.pictures import SHARPNESS, address, layers, pixels
+from companion.notebook.pictures import SHARPNESS, address, layers, of_one_size, pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,10 +35,11 @@ def explore(
     alt: str | Callable[..., str],
     **axes: Sequence[Any] | Mapping[str, Any],
 ) -> None:
-    r"""Show a figure with sliders that move in the built page, where no kernel runs.
+    r"""Show a figure with controls that work in the built page, where no kernel runs.
 
+    An axis whose labels are all numbers gets a slider, any other axis a button for each label.
     `function` is called once for every combination of values. Where the widgets library has
-    no `Stack` (version 7, as on Colab), figures are drawn when a slider moves instead.
+    no `Stack` (version 7, as on Colab), figures are drawn when a control moves instead.
 
     Parameters
     ----------
@@ -98,10 +101,7 @@ def _image(text: str, source: str, size: tuple[int, ...], ground: str = "") -> s
 def _images(function: Callable[..., Figure], alt: Any, axes: Axes) -> tuple[str, list[str]]:
     """Draw all states; return a style sheet with what they share, and their images."""
     texts = [_describe(alt, state) for state in _states(axes)]
-    drawn = [pixels(function(**state)) for state in _states(axes)]
-    if len({one.shape for one in drawn}) > 1:
-        pairs = zip(texts, drawn, strict=True)
-        return "", [_image(text, address(one), one.shape) for text, one in pairs]
+    drawn = of_one_size([pixels(function(**state)) for state in _states(axes)])
     ground, parts = layers(drawn)
     name = f"companion-{hashlib.sha256(ground.encode()).hexdigest()[:12]}"
     images = [
@@ -110,13 +110,14 @@ def _images(function: Callable[..., Figure], alt: Any, axes: Axes) -> tuple[str,
     return f"<style>.{name} {{ background: url({ground}) 0 0 / 100% 100% }}</style>", images
 
 
-def _sliders(axes: Axes) -> dict[str, Any]:
-    from ipywidgets import Layout, SelectionSlider
+def _controls(axes: Axes) -> dict[str, Any]:
+    """Return a control for each axis."""
+    from ipywidgets import Layout, SelectionSlider, ToggleButtons
 
     return {
-        name: SelectionSlider(
+        name: (SelectionSlider if all(map(_is_number, labels)) else ToggleButtons)(
             options=list(labels),
-            description=name.replace("_", " "),
+            description=_title(name),
             style={"description_width": "9em"},
             layout=Layout(width="auto", max_width="34em"),
         )
@@ -124,8 +125,17 @@ def _sliders(axes: Axes) -> dict[str, Any]:
     }
 
 
+def _is_number(label: str) -> bool:
+    return re.fullmatch(r"[-−+]?\d+(\.\d+)?(e[-+]?\d+)?", label) is not None
+
+
+def _title(name: str) -> str:
+    """Return an axis's name with spaces between its words; a symbol such as d_k stays whole."""
+    return re.sub(r"(?<=\w\w)_", " ", name)
+
+
 def _stacked(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
-    """Draw every state, stack the pictures, and link the sliders in the browser."""
+    """Draw every state, stack the pictures, and link the controls in the browser."""
     from ipywidgets import HTML, Layout, VBox
 
     sheet, images = _images(function, alt, axes)
@@ -133,12 +143,12 @@ def _stacked(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
     # One layout and one style serve all pictures: each of its own would add 3 kB.
     frames: list[Any] = [first]
     frames += [HTML(image, layout=first.layout, style=first.style) for image in images[1:]]
-    sliders = _sliders(axes)
+    controls = _controls(axes)
     shared = Layout(width="100%")
-    for slider, labels in reversed(list(zip(sliders.values(), axes.values(), strict=True))):
-        frames = _stack_level(frames, slider, len(labels), shared)
+    for control, labels in reversed(list(zip(controls.values(), axes.values(), strict=True))):
+        frames = _stack_level(frames, control, len(labels), shared)
     ground = HTML(sheet, layout=Layout(display="none"))
-    box = VBox([ground, *sliders.values(), *frames])
+    box = VBox([ground, *controls.values(), *frames])
     _check_size(box, len(images), axes)
     return box
 
@@ -148,14 +158,14 @@ def _states(axes: Axes) -> list[dict[str, Any]]:
     return [dict(zip(axes, values, strict=True)) for values in combinations]
 
 
-def _stack_level(frames: list[Any], slider: Any, size: int, layout: Any) -> list[Any]:
-    """Put each run of `size` frames into a stack that follows the slider."""
+def _stack_level(frames: list[Any], control: Any, size: int, layout: Any) -> list[Any]:
+    """Put each run of `size` frames into a stack that follows the control."""
     from ipywidgets import Stack, jslink
 
     stacks = []
     for start in range(0, len(frames), size):
         stack = Stack(frames[start : start + size], selected_index=0, layout=layout)
-        jslink((slider, "index"), (stack, "selected_index"))
+        jslink((control, "index"), (stack, "selected_index"))
         stacks.append(stack)
     return stacks
 
@@ -175,7 +185,7 @@ def _check_size(box: Any, pictures: int, axes: Axes) -> None:
 
 
 def _live(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
-    """Draw the state the sliders point at, in the running kernel."""
+    """Draw the state that the controls point at, in the running kernel."""
     from IPython.display import HTML, display
     from ipywidgets import VBox, interactive_output
 
@@ -184,5 +194,5 @@ def _live(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
         drawn = pixels(function(**state))
         display(HTML(_image(_describe(alt, state), address(drawn), drawn.shape)))
 
-    sliders = _sliders(axes)
-    return VBox([*sliders.values(), interactive_output(draw, sliders)])
+    controls = _controls(axes)
+    return VBox([*controls.values(), interactive_output(draw, controls)])

@@ -93,6 +93,21 @@ def test_one_axis_and_a_function_for_the_text(displayed):
     assert box.children[1].description == "a"
 
 
+def test_quantities_have_sliders_and_kinds_have_buttons(displayed):
+    explore(draw, alt="", a=[-1, 1e-3, 2.5], b={"none": 0, "4": 4}, c={"−2": -2, "3": 3})
+    kinds = [type(control).__name__ for control in displayed[0].children[1:-1]]
+    assert kinds == ["SelectionSlider", "ToggleButtons", "SelectionSlider"]
+
+
+def test_a_control_is_called_by_words_or_by_its_symbol(displayed):
+    def three(warm_up, d_k, n_heads):
+        return draw(warm_up, d_k, n_heads)
+
+    explore(three, alt="", warm_up=[1, 2], d_k=[1, 2], n_heads=[1, 2])
+    names = [control.description for control in displayed[0].children[1:-1]]
+    assert names == ["warm up", "d_k", "n_heads"]
+
+
 def decoded(text):
     kind, data = re.search(r"data:image/(\w+);base64,([^\")]+)", text).groups()
     image = Image.open(io.BytesIO(base64.b64decode(data)))
@@ -119,12 +134,24 @@ def test_ground_and_picture_together_are_the_figure(displayed):
         assert np.asarray(seen)[..., 3].min() == 255
 
 
-def test_figures_of_different_sizes_are_kept_whole(displayed):
-    explore(lambda a: plt.figure(figsize=(a, 1)), alt="", a=[1, 2])
+def test_figures_of_different_sizes_take_the_same_room(displayed):
+    """Nothing may move when one replaces another."""
+
+    def black(a):
+        figure = plt.figure(figsize=(a, 3 - a))
+        figure.add_axes((0, 0, 1, 1), facecolor="black", xticks=[], yticks=[])
+        return figure
+
+    explore(black, alt="", a=[1, 2])
     sheet, stack = displayed[0].children[0], displayed[0].children[-1]
-    assert sheet.value == ""
-    assert [decoded(html.value).size for html in stack.children] == [(150, 150), (300, 150)]
-    assert [decoded(html.value).mode for html in stack.children] == ["RGB", "RGB"]
+    for html, (width, height) in zip(stack.children, [(150, 300), (300, 150)], strict=True):
+        assert 'width="200" height="200"' in html.value
+        seen = decoded(sheet.value).convert("RGBA")
+        seen.alpha_composite(decoded(html.value).convert("RGBA"))
+        assert seen.size == (300, 300)
+        dark = np.asarray(seen.convert("L")) < 128
+        assert dark[:height, :width].mean() > 0.95
+        assert dark.sum() == dark[:height, :width].sum()
 
 
 def test_maps_of_attention_are_small(displayed):

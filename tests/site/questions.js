@@ -42,8 +42,9 @@ window.questions = (() => {
       .map((entry) => [entry.name, entry.transferSize]);
 
   function onArrival() {
-    const picture = document.querySelector(".widget-still img");
-    return { bytes: bytes(), asleep: widgetHeights(), still: picture?.getBoundingClientRect().height > 0 };
+    const pictures = all(".widget img").filter((picture) => picture.getBoundingClientRect().height > 0);
+    const controls = all(".widget").map((widget) => [...widget.querySelectorAll(".choice")].filter(seen).length);
+    return { bytes: bytes(), widgets: widgetHeights(), pictures: pictures.length, controls };
   }
 
   // What a reader sees, code and the hidden half of the math left out.
@@ -88,17 +89,17 @@ window.questions = (() => {
   // The names and values that sliders have for those who listen, and what stands beside them.
   const sliders = () =>
     all(".widget").map((widget) => {
-      const handles = [...widget.querySelectorAll('[role="slider"]')];
-      const beside = (part) =>
-        [...widget.querySelectorAll(`.widget-slider .widget-${part}`)].map((node) => node.textContent);
-      const said = (name) => handles.map((handle) => handle.getAttribute(name));
-      return [[said("aria-label"), beside("label")], [said("aria-valuetext"), beside("readout")]];
+      const handles = [...widget.querySelectorAll('[type="range"]')];
+      const beside = (part) => handles.map((handle) => handle.parentElement.querySelector(part).textContent);
+      const named = handles.map((handle) => handle.labels[0]?.textContent);
+      const said = handles.map((handle) => handle.getAttribute("aria-valuetext"));
+      return [[named, beside("label")], [said, beside(".chosen")]];
     });
 
   function atTheEnd() {
     return {
       shifts,
-      awake: widgetHeights(),
+      widgets: widgetHeights(),
       loaded: bytes().map(([name]) => name),
       text: text(),
       interface: interfaceText(),
@@ -108,7 +109,7 @@ window.questions = (() => {
       pictures: pictures(),
       lines: lineLengths(),
       sliders: sliders(),
-      managers: all("script[src*='widgets']").length,
+      widget_scripts: all("script[src*='widgets']").length,
     };
   }
 
@@ -194,21 +195,29 @@ window.questions = (() => {
     all("article *").filter((node) => !kept.has(node)).forEach((node) => node.remove());
   }
 
-  // The pictures that a slider's widget shows now, what the slider says, and whether it is at its end.
-  const slider = (handle) => ({
-    pictures: [...handle.closest(".widget").querySelectorAll(".widget-live img")].filter(seen).map((p) => p.src),
-    said: handle.getAttribute("aria-valuetext"),
-    full: handle.getAttribute("aria-valuenow") === handle.getAttribute("aria-valuemax"),
-  });
+  // What a control's widget shows now, and says of it; and what the control stands at.
+  function control(input) {
+    const widget = input.closest(".widget");
+    const picture = widget.querySelector("img");
+    const set = [...widget.querySelectorAll("input")].filter((each) => each.type === "range" || each.checked);
+    return {
+      called: `${input.parentElement.textContent} ${input.name}`,
+      picture: picture.src,
+      drawn: picture.complete && picture.naturalWidth > 0,
+      alt: picture.alt,
+      chosen: set.map((each) => each.value).join(),
+      said: set.map((each) => each.getAttribute("aria-valuetext") ?? each.value).join(),
+    };
+  }
 
-  function moved([handle, before]) {
-    const now = slider(handle);
-    return now.said !== before.said && now.pictures.join() !== before.pictures.join();
+  function moved([input, before]) {
+    const now = control(input);
+    return now.drawn && ["picture", "alt", "chosen", "said"].every((part) => now[part] !== before[part]);
   }
 
   // Where the parts of formulas stand above the first section.
   const lead = () =>
     all("article > section > p .katex-base").map((part) => Math.round(part.getBoundingClientRect().top));
 
-  return { drawn, readThrough, onArrival, atTheEnd, rooms, unfold, width, colours, contrast, keepOneOfEachLook, slider, moved, lead };
+  return { drawn, readThrough, onArrival, atTheEnd, rooms, unfold, width, colours, contrast, keepOneOfEachLook, control, moved, lead };
 })();

@@ -57,10 +57,9 @@ def test_a_landing_page_is_light(seen, name):
 
 
 @pytest.mark.parametrize("name", TOLD)
-def test_a_chapter_is_light_before_its_widgets_are_touched(seen, name):
+def test_a_chapter_is_light(seen, name):
     sizes = dict(seen(name, smallest(name)).arrival["bytes"])
     assert sum(sizes.values()) < 1000 * KB, sizes
-    assert not any("_widgets/" in address for address in sizes)
 
 
 @pytest.mark.parametrize("name", TAUGHT)
@@ -75,17 +74,17 @@ def test_what_is_weighed_is_compressed(seen, html, name):
 
 
 @pytest.mark.parametrize("name", TAUGHT)
-def test_the_widget_manager_waits_for_a_reader(seen, name):
-    visit = seen(name)
-    assert not any("widgets/embed.js" in address for address, _ in visit.arrival["bytes"])
-    assert visit.arrival["still"]
-    assert any("widgets/embed.js" in address for address in visit.end["loaded"])
+def test_widgets_are_there_from_the_first_moment(seen, name):
+    arrival = seen(name).arrival
+    assert arrival["widgets"]
+    assert arrival["pictures"] == len(arrival["widgets"])
+    assert all(arrival["controls"])
 
 
 @pytest.mark.parametrize("name", [name for name in ENGLISH if name not in TAUGHT])
-def test_pages_without_widgets_load_no_manager(seen, name):
+def test_pages_without_widgets_load_no_script_for_them(seen, name):
     visit = seen(name)
-    assert visit.arrival["asleep"] or visit.end["managers"] == 0
+    assert visit.arrival["widgets"] or visit.end["widget_scripts"] == 0
 
 
 # -- what it says --------------------------------------------------------------------------------
@@ -223,10 +222,10 @@ def test_theme_switch(open_visit, name):
 
 @each_size
 @pytest.mark.parametrize("name", TAUGHT)
-def test_a_widget_wakes_without_growing(seen, name, size):
+def test_a_widget_keeps_its_height(seen, name, size):
     visit = seen(name, size)
-    assert visit.arrival["asleep"]
-    assert visit.end["awake"] == pytest.approx(visit.arrival["asleep"], abs=2)
+    assert visit.arrival["widgets"]
+    assert visit.end["widgets"] == pytest.approx(visit.arrival["widgets"], abs=2)
 
 
 @pytest.mark.parametrize("name", TAUGHT)
@@ -238,8 +237,7 @@ def test_every_slider_is_called_what_stands_beside_it(seen, name):
 
 
 @pytest.mark.parametrize("name", TAUGHT)
-def test_every_slider_moves_with_the_keyboard(seen, name):
+def test_every_control_moves_with_the_keyboard(seen, name):
     visit = seen(name)
-    assert visit.end["sliders"], "a chapter has at least one widget"
-    assert all(said for widget in visit.end["sliders"] for said, _ in widget)
-    assert visit.stuck_sliders == []
+    assert visit.arrival["widgets"], "a chapter has at least one widget"
+    assert visit.stuck_controls == []

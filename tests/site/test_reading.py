@@ -136,5 +136,5 @@ def test_a_page_reads_without_javascript(browser, address):
     page.goto(f"{address}{CHAPTER}.html")
     assert page.locator("h1").is_visible()
     assert page.locator("article .katex").first.is_visible()
-    assert page.locator(".widget-still img").first.is_visible()
+    assert page.locator(".widget img").first.is_visible()
     context.close()

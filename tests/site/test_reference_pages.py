@@ -308,7 +308,7 @@ def page_named(address: str) -> str:
     return posixpath.normpath(path).removesuffix(".html")
 
 
-def test_a_widget_is_named_by_its_function_and_tells_its_sliders(html):
+def test_a_widget_is_named_by_its_function_and_tells_its_settings(html):
     page = soup(html / "en" / APPENDIX / "indexes.html")
     found = {row.a["href"].partition("#")[2]: row for row in rows(page, "index-widgets")}
     assert "widget-head-map" in found

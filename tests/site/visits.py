@@ -23,7 +23,6 @@ RUN_AXE = (
 COLOURS = ["color-contrast", "link-in-text-block"]
 OF_COLOURS = {"runOnly": COLOURS}
 NOT_OF_COLOURS = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
-ALL_AWAKE = "document.querySelectorAll('.widget:not(.awake)').length === 0"
 
 
 @dataclass
@@ -82,9 +81,8 @@ class Visit:
         return self
 
     def read_through(self) -> Visit:
-        """Scroll to the end as a reader does, and wait for the widgets and the pictures."""
+        """Scroll to the end as a reader does, and wait for the pictures."""
         self.page.evaluate("questions.readThrough()")
-        self.page.wait_for_function(ALL_AWAKE, timeout=20_000)
         return self.wait()
 
     def close(self) -> None:
@@ -116,7 +114,7 @@ class Seen:
     width: dict = field(default_factory=dict)
     contrast: dict[str, float] = field(default_factory=dict)
     broken_rules: dict[str, list] = field(default_factory=dict)
-    stuck_sliders: list[str] = field(default_factory=list)
+    stuck_controls: list[str] = field(default_factory=list)
 
 
 def look(visit: Visit, name: str, size: str, axe: str) -> Seen:
@@ -130,7 +128,7 @@ def look(visit: Visit, name: str, size: str, axe: str) -> Seen:
     if chapter and english:
         seen.rooms = page.evaluate("questions.rooms()")
     if chapter and english and size == "desk":
-        seen.stuck_sliders = stuck_sliders(page)
+        seen.stuck_controls = stuck_controls(page)
     page.evaluate("questions.unfold()")
     if size == "phone" or not english:
         seen.width = width_on_a_phone(visit)
@@ -175,20 +173,22 @@ def switched_colours(page) -> list:
     return [*colours, page.evaluate("questions.colours()")]
 
 
-def stuck_sliders(page) -> list[str]:
-    """Return the names of the sliders that do not move with the arrow keys."""
-    handles = page.locator(".widget").get_by_role("slider").element_handles()
-    return [handle.get_attribute("aria-label") for handle in handles if not moves(page, handle)]
+def stuck_controls(page) -> list[str]:
+    """Return the names of the sliders and buttons that do not move with the arrow keys."""
+    controls = page.locator(".widget").locator("[type=range], :checked").element_handles()
+    return [
+        control.evaluate("questions.control")["called"]
+        for control in controls
+        if not moves(page, control)
+    ]
 
 
-def moves(page, handle) -> bool:
-    """Press an arrow key on a slider; tell whether its one picture and its value change."""
-    before = handle.evaluate("questions.slider")
-    if len(before["pictures"]) != 1:
-        return False
-    handle.press("ArrowLeft" if before["full"] else "ArrowRight")
+def moves(page, control) -> bool:
+    """Press an arrow key on a control; tell whether its value, the picture and its words change."""
+    before = control.evaluate("questions.control")
+    control.press("ArrowRight")
     try:
-        page.wait_for_function("questions.moved", arg=[handle, before], timeout=5_000)
+        page.wait_for_function("questions.moved", arg=[control, before], timeout=5_000)
     except sync_api.TimeoutError:
         return False
     return True

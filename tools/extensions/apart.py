@@ -26,9 +26,6 @@ MIME = {  # what of a cell's output is taken, as for the site's pages
 BUILDERS = ("slides", "printed", "ebook")
 TAG = re.compile(r"<[a-zA-Z][^>]*>")
 IDENTITY = re.compile(r'\s(?:id|name)="[^"]*"')
-SCRIPT = r'<script type="application/vnd\.jupyter.*?</script>'
-LIVE = re.compile(rf'<div class="widget-live">.*?</script></div>|{SCRIPT}', re.DOTALL)
-ROOM = re.compile(r'<div class="widget-room"></div>')
 
 
 def without_identities(markup: str) -> str:
@@ -38,11 +35,6 @@ def without_identities(markup: str) -> str:
     '<p>id="a"</p>'
     """
     return TAG.sub(lambda tag: IDENTITY.sub("", tag[0]), markup)
-
-
-def stilled(markup: str) -> str:
-    """Return HTML whose widgets are their first pictures, and nothing that would wake them."""
-    return ROOM.sub("", LIVE.sub("", markup))
 
 
 class BodiesBuilder(StandaloneHTMLBuilder):
@@ -65,11 +57,11 @@ class BodiesBuilder(StandaloneHTMLBuilder):
             self.keep(pagename, body, event_arg)
 
     def finished(self, pagename: str, body: str, doctree, more: dict | None = None) -> str:
-        """Return a page's body as the site's extensions leave it, its widgets still."""
+        """Return a page's body as the site's extensions leave it."""
         context = {**self.globalcontext, **(more or {}), "body": body, "pagename": pagename}
         context["pathto"] = lambda address, *_args, **_options: address
         self.app.emit("html-page-context", pagename, "page.html", context, doctree)
-        return stilled(context["body"])
+        return context["body"]
 
     def keep(self, pagename: str, body: str, doctree) -> None:
         """Take a finished body; builders say what they do with it."""
@@ -98,8 +90,7 @@ def take_outputs(_app, config) -> None:
 def tidy(app, _exception) -> None:
     """Remove what extensions put there for pages that are not."""
     if isinstance(app.builder, BodiesBuilder):
-        for name in ("_static", "_widgets"):
-            shutil.rmtree(Path(app.outdir) / name, ignore_errors=True)
+        shutil.rmtree(Path(app.outdir) / "_static", ignore_errors=True)
 
 
 def setup(app) -> dict:

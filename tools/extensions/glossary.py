@@ -1,7 +1,7 @@
 """The directive ``book-glossary``: the book's terms in both languages, from the one table.
 
-The table, ``locale/zh_CN/terms.csv``, is also what translators go by. Each term can be linked to
-with Sphinx's own role ``term``, by its English name or by its Chinese one.
+The table, ``locale/zh_CN/terms.csv``, is also what translators go by, and what the search finds
+terms with. Each term can be linked to with Sphinx's own role ``term``, by any of its names.
 """
 
 from __future__ import annotations
@@ -19,16 +19,23 @@ from tools.extensions import tables
 
 TERMS = Path("locale") / "zh_CN" / "terms.csv"
 COLUMNS = ["term", "chinese", "definition", "target"]
+OTHER_NAMES = ["abbreviation", "synonyms", "chinese_synonyms"]
 
 
 @dataclass(frozen=True)
 class Term:
-    """A term in both languages, what it means, and where it is taught (places, by spaces)."""
+    """A term in both languages, what it means, and where it is taught (places, by spaces).
+
+    Synonyms are separated by semicolons.
+    """
 
     term: str
     chinese: str
     definition: str
     target: str
+    abbreviation: str = ""
+    synonyms: str = ""
+    chinese_synonyms: str = ""
 
     @property
     def identity(self) -> str:
@@ -39,13 +46,22 @@ class Term:
         """Return the term in a language."""
         return self.chinese if language.startswith("zh") else self.term
 
+    def other_names(self) -> list[str]:
+        """Return the abbreviation and the synonyms in both languages."""
+        listed = "; ".join([self.abbreviation, self.synonyms, self.chinese_synonyms])
+        return [name for name in listed.split("; ") if name]
+
+    def names(self) -> list[str]:
+        """Return all that the term is called, each once."""
+        return list(dict.fromkeys([self.term, self.chinese, *self.other_names()]))
+
 
 def read_terms(path: Path) -> list[Term]:
     """Return the terms of the table."""
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        if reader.fieldnames != COLUMNS:
-            raise ValueError(f"{path.name} must have the columns {COLUMNS}")
+        if reader.fieldnames not in (COLUMNS, COLUMNS + OTHER_NAMES):
+            raise ValueError(f"{path.name} must have the columns {COLUMNS + OTHER_NAMES}")
         return [Term(**line) for line in reader]
 
 
@@ -130,12 +146,20 @@ class BookGlossary(SphinxDirective):
         """Return a term's row, and make it known to the role ``term``."""
         where = self.state.document.current_source, self.lineno
         domain = self.env.get_domain("std")
-        for name in dict.fromkeys((term.term, term.term.lower(), term.chinese)):
+        for name in dict.fromkeys(each for n in term.names() for each in (n, n.lower())):
             domain.note_object("term", name, term.identity, location=where)
         names = [tables.fixed(nodes.strong("", term.name(self.config.language)))]
         names.append(tables.fixed(term.term if self.chinese else term.chinese))
-        meaning = tables.text_of(self, term.definition)
+        meaning = [tables.text_of(self, term.definition), *self.also(term)]
         return tables.row(*names, meaning, self.places(term), identity=term.identity)
+
+    def also(self, term: Term) -> list[nodes.paragraph]:
+        """Return what else a term is called, if it is."""
+        if not (others := term.other_names()):
+            return []
+        line = tables.fixed(nodes.inline("", ", ".join(others)))
+        line["classes"].append("also")
+        return [line]
 
     def places(self, term: Term) -> nodes.paragraph:
         """Return the links to where a term is taught."""

@@ -26,7 +26,7 @@ from tools.extensions import tables, widgets
 MARK = "book-index"
 HEADERS = {
     "worked-examples": (("Worked example", "Section", "Names in the code"), (36, 26, 38)),
-    "widgets": (("Widget", "Sliders", "At first it shows"), (30, 34, 36)),
+    "widgets": (("Widget", "Settings", "At first it shows"), (30, 34, 36)),
     "figures": (("Figure", "What it shows", "Section"), (14, 56, 30)),
     "exercises": (("Exercise", "Kind and time", "Difficulty, 1 to 3"), (50, 32, 18)),
 }
@@ -173,40 +173,24 @@ def some(labels: list[str]) -> str:
     return ", ".join(shown)
 
 
-def translated_models(env, page: str) -> dict:
-    """Return the models of a page's widgets, in the words of its language."""
-    models = widgets.page_state(env, page).get("state", {})
-    for model in models.values():
-        widgets.translate(model, env.metadata[page].get("words", {}))
-    return models
-
-
-def sliders(models: dict, identity: str) -> list[str]:
-    """Return the sliders of a widget, each with its settings, as lines."""
-    shown = widgets.shown(models, identity)
-    states = [m["state"] for m in shown if m["model_name"] == "SelectionSliderModel"]
-    return [f"{state['description']}: {some(state['_options_labels'])}" for state in states]
-
-
-def first_words(models: dict, identity: str) -> str:
-    """Return what stands for the first picture of a widget, for those who do not see it."""
-    texts = [alt for model in widgets.shown(models, identity) for alt in widgets.alts(model)]
-    return texts[0] if texts else ""
+def settings(choice: widgets.Choice) -> nodes.paragraph:
+    """Return what a control is called and offers, as a line."""
+    return tables.fixed(f"{choice.name}: {some(choice.labels)}")
 
 
 def explored(app, page: str, doctree: nodes.document) -> Iterator[nodes.row]:
     """Yield a row for each widget of a page."""
-    models = translated_models(app.env, page)
+    models = widgets.translated_models(app.env, page)
     for cell in code_cells(doctree):
         view = widgets.VIEW.search("\n".join(raw.astext() for raw in cell.findall(nodes.raw)))
         if not view or not cell["ids"]:
             continue
-        widget = json.loads(view[1])["model_id"]
-        lines = [tables.fixed(line) for line in sliders(models, widget)]
+        widget = widgets.read_widget(models, json.loads(view[1])["model_id"])
+        lines = [settings(choice) for choice in widget.choices]
         section = section_of(page, cell).partition("#")[2]
         title = tables.title_at(app.env, page, section) or [nodes.Text(widget_name(cell))]
         link = tables.place(f"{page}#{cell['ids'][0]}", *title)
-        yield tables.row(tables.fixed(link), lines, tables.fixed(first_words(models, widget)))
+        yield tables.row(tables.fixed(link), lines, tables.fixed(widget.alts()[0]))
 
 
 def figures(_app, page: str, doctree: nodes.document) -> Iterator[nodes.row]:

@@ -27,8 +27,8 @@ LINK = re.compile(r'(\shref=")(book:[^"#]*|)(#[^"]*)?(")')
 OWN = re.compile(r'(\s(?:id|for|aria-labelledby|aria-describedby)=")([^"]+)(")')
 FOLDED = re.compile(r'<details class="[^"]*\bhide\b.*?</details>', re.DOTALL)
 HEADING = re.compile(r"(</?h)([1-5])\b")
-STILL = re.compile(r'<div class="widget-still">(<img[^>]*>)</div>')
-MOVES = N_("The sliders of this figure move on the site:")
+WIDGET = re.compile(r'(<div class="widget"><img[^>]*>)</div>')
+MOVES = N_("This figure can be changed on the site:")
 
 
 def slug(name: str) -> str:
@@ -173,7 +173,7 @@ class PrintedBuilder(BodiesBuilder):
             f'<p class="moves">{html.escape(self.say(MOVES))} <a href="{address}">{address}</a></p>'
         )
         body = re.sub(r'(src=")(?:\.\./)*_images/', r"\g<1>_images/", FOLDED.sub("", body))
-        body = STILL.sub(rf'<div class="widget-still">\g<1></div>{moves}', body)
+        body = WIDGET.sub(rf"\g<1>{moves}</div>", body)
         numbers = self.env.toc_secnumbers.get(pagename, {})
         self.pages[pagename] = Page(
             pagename,

@@ -1,18 +1,27 @@
-"""Search in Chinese without a dictionary: every two neighbouring characters are a word.
+"""Search by the names of terms, and in Chinese without a dictionary.
 
-Chinese puts no spaces between words. Whoever looks for 注意力 asks for pages on which both 注意 and
-意力 occur; that needs no word list of 19 MB, neither at build time nor in the browser, finds terms
-that no dictionary has, and cannot cut the page one way and the question another.
+What a term of the glossary is called, abbreviations and synonyms in both languages included, is
+an entry of the search index, which leads to where the term is taught.
+
+Chinese puts no spaces between words, so every two neighbouring characters are taken for a word.
+Whoever looks for 注意力 asks for pages on which both 注意 and 意力 occur; that needs no word list
+of 19 MB, neither at build time nor in the browser, finds terms that no dictionary has, and cannot
+cut the page one way and the question another.
 ``web/js/search.js`` shows and marks what was asked for as it was asked.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 from sphinx.search import languages
 from sphinx.search.zh import SearchChinese
 
+from tools.extensions import glossary
+
+GLOSSARY = "chapters/appendix/glossary"
 HAN = re.compile("[\u3400-\u9fff]+")
 LATIN = re.compile(r"[^\W_\u3400-\u9fff]+(?:_[^\W_\u3400-\u9fff]+)*")
 SPLITTER = r"""
@@ -49,7 +58,30 @@ class Chinese(SearchChinese):
         return bool(HAN.match(stemmed_word)) or super().word_filter(stemmed_word)
 
 
+def places_of(term: glossary.Term) -> Iterator[tuple[str, str]]:
+    """Yield the pages and anchors where a term is taught, and where it is defined."""
+    for place in (*term.target.split(), f"{GLOSSARY}#{term.identity}"):
+        page, _, anchor = place.partition("#")
+        yield page, anchor
+
+
+def index_terms(app) -> list:
+    """Put the names of all terms into the search index, before it is written; add no page."""
+    path = Path(app.srcdir) / glossary.TERMS
+    if not app.builder.search or not path.exists():
+        return []
+    entries = app.builder.indexer._index_entries
+    for term in glossary.read_terms(path):
+        known = (place for place in places_of(term) if place[0] in app.env.found_docs)
+        page, anchor = next(known, (None, ""))
+        if page:
+            new = {(name, anchor, "main") for name in term.names()}
+            entries[page] = sorted({*entries.get(page, []), *new})
+    return []
+
+
 def setup(app) -> dict:
-    """Register the language in place of Sphinx's own."""
+    """Register the language in place of Sphinx's own, and the terms."""
     languages["zh"] = Chinese
+    app.connect("html-collect-pages", index_terms)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

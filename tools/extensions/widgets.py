@@ -1,9 +1,10 @@
-"""Widgets that cost a page nothing until a reader comes near them.
+"""Widgets as plain controls over prepared pictures.
 
-A notebook stores its widgets' state, every picture of every setting included. That state is
-written to a file of its own, which the page loads together with the widget manager when a
-widget comes near the window. Until then the page shows the first picture, at its final size,
-with room for the controls, so that nothing moves when the widget takes over.
+A notebook stores its widgets' state, every picture of every setting included. Here the pictures
+become files, and the widget becomes a picture below controls that every browser has: a slider for
+quantities, buttons for kinds. So a page shows the first state at once, at its final size, and
+``web/js/widgets.js`` only has to change the picture's address. What is printed, and slides, show
+the first picture.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import itertools
 import json
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from html import escape, unescape
 from pathlib import Path
 
 from PIL import Image
 from sphinx.util import logging
 
-from .pictures import size_on_page
+from .apart import BodiesBuilder
 
 LOGGER = logging.getLogger(__name__)
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -27,16 +31,15 @@ VIEW = re.compile(
     r'<script type="application/vnd\.jupyter\.widget-view\+json">\s*(\{.*?\})\s*</script>',
     re.DOTALL,
 )
-DATA_PICTURE = re.compile(r'<img\b[^>]*\bsrc="data:image/([\w+]+);base64,([^"]+)"[^>]*>')
+DATA_PICTURE = re.compile(r'<img\b[^>]*\bsrc="data:image/webp;base64,([^"]+)"[^>]*>')
 # What all states of a widget share is stored once, as the background of a class.
-GROUND = re.compile(r"\.([\w-]+) \{ background: url\(data:image/\w+;base64,([^)]+)\)")
+GROUND = re.compile(r"\bbackground: url\(data:image/webp;base64,([^)]+)\)")
 ALT = re.compile(r'\balt="([^"]*)"')
-CLASSES = re.compile(r'\bclass="([^"]*)"')
+SIZE = re.compile(r'\b(width|height)="(\d+)"')
 # With its sign, which follows neither a letter (GPT-2) nor another number (3-5).
 NUMBER = re.compile(r"(?:(?<![\w.)\]])[-−])?\d+(?:\.\d+)?")
 LETTERS = re.compile(r"[A-Za-z]{2}")
-CONTROLS = ("Slider", "Dropdown", "ToggleButtons", "Checkbox", "RadioButtons", "Select")
-SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "svg+xml": "svg"}
+SUBSCRIPT = re.compile(r"\b([A-Za-z])_(\w+)")
 
 
 def page_state(env, pagename: str) -> dict:
@@ -98,114 +101,196 @@ def said(alt: str, words: dict[str, str]) -> str:
     return escape(words[text].format(*numbers)) if text in words else alt
 
 
-def children(model: dict) -> list[str]:
-    """Return the ids of the models that `model` shows: of a stack, only the selected one."""
-    state = model["state"]
-    ids = [child.removeprefix("IPY_MODEL_") for child in state.get("children", [])]
-    if model["model_name"] == "StackModel":
-        index = state.get("selected_index") or 0
-        return ids[index : index + 1]
-    return ids
+def translated_models(env, page: str) -> dict:
+    """Return the models of a page's widgets, in the words of its language."""
+    models = page_state(env, page).get("state", {})
+    for model in models.values():
+        translate(model, env.metadata[page].get("words", {}))
+    return models
 
 
-def shown(models: dict, identity: str):
-    """Yield the models that a reader sees first, from the outside in."""
-    model = models.get(identity)
-    if model is not None:
-        yield model
-        for child in children(model):
-            yield from shown(models, child)
+# -- what a widget holds -------------------------------------------------------------------------
 
 
-def first_picture(models: dict, identity: str):
-    """Return the match of the first picture shown, or None."""
-    for model in shown(models, identity):
-        found = DATA_PICTURE.search(str(model["state"].get("value", "")))
-        if found:
-            return found
-    return None
+def descendants(models: Mapping, identity: str) -> Iterator[dict]:
+    """Yield a model and all that it shows in any state, from the outside in and in order."""
+    if identity in models:
+        yield models[identity]
+        for child in models[identity]["state"].get("children", []):
+            yield from descendants(models, child.removeprefix("IPY_MODEL_"))
 
 
-def count_controls(models: dict, identity: str) -> int:
-    """Return how many controls the widget shows."""
-    names = [model["model_name"].removesuffix("Model") for model in shown(models, identity)]
-    return sum(name.endswith(CONTROLS) for name in names)
+@dataclass(frozen=True)
+class Choice:
+    """One control of a widget: what it is called, and the settings to choose from."""
+
+    name: str
+    labels: list[str]
+    kinds: bool  # and no quantities
 
 
-def on_its_ground(models: dict, found) -> bytes:
-    """Return the bytes of a picture, laid on what the widget's states share."""
-    data = base64.b64decode(found[2])
-    classes = (CLASSES.search(found[0]) or ["", ""])[1].split()
-    sheets = " ".join(str(model["state"].get("value", "")) for model in models.values())
-    grounds = [base64.b64decode(code) for name, code in GROUND.findall(sheets) if name in classes]
-    if not grounds:
-        return data
-    ground, part = (Image.open(io.BytesIO(each)).convert("RGBA") for each in (grounds[0], data))
-    whole = io.BytesIO()
-    Image.alpha_composite(ground.resize(part.size), part).save(whole, "webp", lossless=True)
-    return whole.getvalue()
+@dataclass(frozen=True)
+class Widget:
+    """What a widget's state holds: the choices, and a picture for each combination of them."""
+
+    choices: list[Choice]
+    pictures: list[re.Match]  # in order, the last choice changing fastest
+    ground: bytes  # what all pictures share
+
+    def still(self) -> bytes:
+        """Return the first picture, laid on the ground."""
+        ground, part = (
+            Image.open(io.BytesIO(each)).convert("RGBA")
+            for each in (self.ground, data_of(self.pictures[0]))
+        )
+        ground.alpha_composite(part)
+        whole = io.BytesIO()
+        ground.save(whole, "webp", lossless=True)
+        return whole.getvalue()
+
+    def alts(self) -> list[str]:
+        """Return what stands for each picture, for those who do not see it."""
+        return [unescape(alt[1]) if (alt := ALT.search(p[0])) else "" for p in self.pictures]
+
+    def size(self) -> list[tuple[str, str]]:
+        """Return the width and height of all pictures on the page."""
+        return SIZE.findall(self.pictures[0][0])
 
 
-def write_picture(app, models: dict, found) -> tuple[str, int, int]:
-    """Write an embedded picture as a file; return its name and its size on the page."""
-    data = on_its_ground(models, found)
-    name = f"widget-{hashlib.sha256(data).hexdigest()[:16]}.{SUFFIXES[found[1]]}"
-    folder = Path(app.outdir) / "_images"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(data)
-    attributes = dict(re.findall(r'(width|height)="(\d+)"', found[0]))
-    size = (attributes.get("width"), attributes.get("height"))
-    width, height = map(int, size) if all(size) else size_on_page(data, name)
-    return name, width, height
+def data_of(picture: re.Match) -> bytes:
+    """Return the bytes of an embedded picture."""
+    return base64.b64decode(picture[1])
 
 
-def still_picture(app, models: dict, identity: str, root: str) -> str:
-    """Return the ``img`` tag that stands for the widget until the manager has loaded."""
-    found = first_picture(models, identity)
-    if not found:
-        return ""
-    name, width, height = write_picture(app, models, found)
-    alt = escape(unescape((ALT.search(found[0]) or ["", ""])[1]))
-    return f'<img src="{root}_images/{name}" alt="{alt}" width="{width}" height="{height}">'
-
-
-def placeholder(app, models: dict, script: re.Match, root: str) -> str:
-    """Return the HTML of one widget on the page, before the manager has loaded."""
-    identity = json.loads(script[1])["model_id"]
-    rows = count_controls(models, identity)
-    still = still_picture(app, models, identity, root)
-    return (
-        f'<div class="widget" style="--controls: {rows}">'
-        f'<div class="widget-still"><div class="widget-room"></div>{still}</div>'
-        f'<div class="widget-live">{script[0]}</div></div>'
+def read_widget(models: Mapping, identity: str) -> Widget:
+    """Return what the state of a widget holds: nothing, if `explore` has not stored it."""
+    shown = list(descendants(models, identity))
+    texts = [str(model["state"].get("value", "")) for model in shown]
+    return Widget(
+        [
+            Choice(
+                model["state"]["description"],
+                model["state"]["_options_labels"],
+                kinds=model["model_name"] == "ToggleButtonsModel",
+            )
+            for model in shown
+            if "_options_labels" in model["state"]
+        ],
+        [found for text in texts if (found := DATA_PICTURE.search(text))],
+        next((base64.b64decode(m[1]) for text in texts if (m := GROUND.search(text))), b""),
     )
 
 
-def write_state(app, pagename: str, state: dict) -> str:
-    """Write a page's widget state as a script; return its address from the site's root."""
-    text = f"window.bookWidgetState = {json.dumps(state, separators=(',', ':'))};\n"
-    name = f"_widgets/{pagename}.js"
-    path = Path(app.outdir) / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return f"{name}?v={hashlib.sha256(text.encode()).hexdigest()[:8]}"
+# -- on a page -----------------------------------------------------------------------------------
+
+
+def written(name: str) -> str:
+    """Return the name of a choice as HTML, what follows a single letter as its index.
+
+    >>> written("d_k"), written("first weight")
+    ('d<sub>k</sub>', 'first weight')
+    """
+    return SUBSCRIPT.sub(r"\1<sub>\2</sub>", escape(name))
+
+
+def slider(choice: Choice, identity: str, step: int) -> str:
+    """Return a slider, whose value is its share of the picture's number."""
+    labels = escape(json.dumps(choice.labels, ensure_ascii=False))
+    first = escape(choice.labels[0])
+    last = step * (len(choice.labels) - 1)
+    return (
+        f'<div class="choice"><label for="{identity}">{written(choice.name)}</label>'
+        f'<input type="range" id="{identity}" max="{last}" step="{step}" value="0" '
+        f'autocomplete="off" aria-valuetext="{first}" data-labels="{labels}">'
+        f'<span class="chosen" aria-hidden="true">{first}</span></div>'
+    )
+
+
+def buttons(choice: Choice, identity: str, step: int) -> str:
+    """Return a button for each kind; the value of each is its share of the picture's number."""
+    made = "".join(
+        f'<label><input type="radio" name="{identity}" value="{place * step}" autocomplete="off"'
+        f"{'' if place else ' checked'}><span>{escape(label)}</span></label>"
+        for place, label in enumerate(choice.labels)
+    )
+    return (
+        f'<div class="choice" role="radiogroup" aria-labelledby="{identity}">'
+        f'<span id="{identity}">{written(choice.name)}</span><div class="kinds">{made}</div></div>'
+    )
+
+
+def controls(widget: Widget, identity: str) -> str:
+    """Return the controls of a widget."""
+    sizes = [len(choice.labels) for choice in widget.choices]
+    steps = [*itertools.accumulate(reversed(sizes[1:]), int.__mul__, initial=1)][::-1]
+    return "".join(
+        (buttons if choice.kinds else slider)(choice, f"choice-{int(identity, 16)}-{place}", step)
+        for place, (choice, step) in enumerate(zip(widget.choices, steps, strict=True), start=1)
+    )
+
+
+def write_pictures(app, widget: Widget) -> str:
+    """Write the ground and all pictures as files, and return what their names begin with."""
+    drawn = [widget.ground, *map(data_of, widget.pictures)]
+    start = f"widget-{hashlib.sha256(b''.join(drawn)).hexdigest()[:16]}"
+    numbers = [f"-{number}" for number in range(len(widget.pictures))]
+    for number, data in zip(["", *numbers], drawn, strict=True):
+        store(app, f"{start}{number}.webp", data)
+    return start
+
+
+def store(app, name: str, data: bytes) -> None:
+    """Write a picture to where pages find theirs."""
+    folder = Path(app.outdir) / "_images"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def picture(widget: Widget, address: str, more: str = "") -> str:
+    """Return the ``img`` tag of a widget's first picture."""
+    size = " ".join(f'{side}="{pixels}"' for side, pixels in widget.size())
+    return f'<img src="{address}" alt="{escape(widget.alts()[0])}" {size}{more}>'
+
+
+def moving(app, widget: Widget, identity: str, root: str) -> str:
+    """Return the HTML of a widget with its controls."""
+    start = f"{root}_images/{write_pictures(app, widget)}"
+    alts = escape(json.dumps(widget.alts(), ensure_ascii=False))
+    more = f' decoding="sync" style="background-image: url({start}.webp)"'
+    return (
+        f'<div class="widget" data-pictures="{start}" data-alts="{alts}">'
+        f"{controls(widget, identity)}{picture(widget, f'{start}-0.webp', more)}</div>"
+    )
+
+
+def standing(app, widget: Widget, root: str) -> str:
+    """Return the HTML of a widget that cannot move: its first picture."""
+    data = widget.still()
+    name = f"widget-{hashlib.sha256(data).hexdigest()[:16]}.webp"
+    store(app, name, data)
+    return f'<div class="widget">{picture(widget, f"{root}_images/{name}")}</div>'
 
 
 def prepare_widgets(app, pagename, _template, context, _doctree) -> None:
-    """Replace the widgets of a page by their first pictures and tell the template."""
+    """Replace the widgets of a page by what every browser can show, and tell the template."""
     body = context.get("body", "")
     if not VIEW.search(body):
         return
-    state = page_state(app.env, pagename)
-    models = state.get("state", {})
-    for model in models.values():
-        translate(model, app.env.metadata[pagename].get("words", {}))
-    lost = [m[1] for m in VIEW.finditer(body) if json.loads(m[1])["model_id"] not in models]
-    if lost:
-        LOGGER.warning("%s: a widget's state is not stored in the notebook: %s", pagename, lost)
+    models = translated_models(app.env, pagename)
     root = "../" * pagename.count("/")
-    context["body"] = VIEW.sub(lambda script: placeholder(app, models, script, root), body)
-    context["widget_state"] = write_state(app, pagename, state)
+
+    def placed(view: re.Match) -> str:
+        identity = json.loads(view[1])["model_id"]
+        widget = read_widget(models, identity)
+        if not widget.ground:
+            LOGGER.warning("%s: a widget is not stored in the notebook: %s", pagename, view[1])
+            return ""
+        if isinstance(app.builder, BodiesBuilder):
+            return standing(app, widget, root)
+        return moving(app, widget, identity, root)
+
+    context["body"] = VIEW.sub(placed, body)
+    context["has_widgets"] = True
 
 
 def setup(app) -> dict:

@@ -1,6 +1,7 @@
-// What Sphinx's search shows of a page: its text without the page's tools and with each formula
-// once; and what was searched for marked as it was written. (Chinese is looked up in pairs of
-// characters, see tools/extensions/search.py.)
+// What Sphinx's search finds: terms by every name that the glossary has for them, however they are
+// spelt. And what it shows of a page: its text without the page's tools and with each formula once,
+// and what was searched for marked as it was written. (Chinese is looked up in pairs of characters,
+// see tools/extensions/search.py.)
 "use strict";
 
 (() => {
@@ -17,14 +18,33 @@
     return [text, terms, excluded, new Set(asked), objects];
   };
 
-  // A notebook of a chapter that has several is named after the chapter.
+  // The same for all spellings of a name: hyphens, plurals, British or American, spaces in Chinese.
+  const stemmer = new Stemmer();
+  const american = (word) => word.replace(/is(?=e|i|a)/g, "iz").replaceAll("ll", "l");
+  const key = (name) => splitQuery(name.toLowerCase()).map((word) => stemmer.stemWord(american(word))).join(" ");
+  const indexed = (query) => {
+    const names = Object.keys(Search._index.indexentries);
+    return names.find((name) => name === query.toLowerCase()) ?? names.find((name) => key(name) === key(query));
+  };
+
+  // The title of a section by its place.
+  function sections() {
+    const named = Object.entries(Search._index.alltitles);
+    return new Map(named.flatMap(([title, places]) => places.map(([page, id]) => [`${page}#${id}`, title])));
+  }
+
+  // A place is called by its page and section; a notebook of several, also by its chapter.
   const perform = Search._performSearch;
-  Search._performSearch = (...query) => {
+  Search._performSearch = (query, ...more) => {
     const { docnames, titles } = Search._index;
-    return perform(...query).map(([page, title, ...rest]) => {
+    const known = sections();
+    return perform(indexed(query) ?? query, ...more).map(([page, title, anchor, ...rest]) => {
+      const number = docnames.indexOf(page);
       const opening = docnames.indexOf(page.replace(/\/[^/]+$/, "/index"));
-      const apart = opening < 0 || docnames[opening] === page;
-      return [page, apart ? title : `${titles[opening]} > ${title}`, ...rest];
+      const section = known.get(number + anchor);
+      const whole = section && title === titles[number] ? `${title} > ${section}` : title;
+      const apart = opening < 0 || opening === number;
+      return [page, apart ? whole : `${titles[opening]} > ${whole}`, anchor, ...rest];
     });
   };
 
