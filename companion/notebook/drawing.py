@@ -3,12 +3,6 @@ r"""Schematic drawings: boxes, circles and grids, and arrows with shapes on them
 A drawing is measured in units of which a phone shows each as one pixel, so it is at most `WIDEST`
 of them wide and its letters stay readable there. Wide screens show it `SCALE` times as large. It
 is written as SVG, in which text remains text: the Chinese edition translates it (`translated`).
-
->>> d = Drawing(340, 60)
->>> x, f = d.box(30, 30, "$x$"), d.box(150, 30, "linear", kind="operation")
->>> d.arrow(x, f, "(2)")
->>> d
-Drawing of 340 by 60
 """
 
 from __future__ import annotations
@@ -37,6 +31,8 @@ KINDS = {  # what a shape stands for: its fill, and its edge
 }
 SANS = "system-ui,'Segoe UI','Noto Sans','DejaVu Sans',sans-serif"
 MONO = "ui-monospace,'DejaVu Sans Mono',monospace"
+HALO = ' stroke="#FFFFFF" stroke-width="3" paint-order="stroke"'  # keeps lines off the letters
+ANCHORS = {"left": "start", "center": "middle", "right": "end"}
 HEAD = 8  # how long the head of an arrow is
 GAP = 9  # from an arrow to the middle of its label
 
@@ -96,7 +92,15 @@ class Drawing:
     Raises
     ------
     ValueError
-        If it is too wide, or something is drawn that does not fit on it.
+        If it is too wide, or something is drawn that does not fit on it, a text among them.
+
+    Examples
+    --------
+    >>> d = Drawing(340, 60)
+    >>> x, f = d.box(30, 30, "$x$"), d.box(150, 30, "linear", kind="operation")
+    >>> d.arrow(x, f, "(2)")
+    >>> d
+    Drawing of 340 by 60
     """
 
     def __init__(self, width: float = WIDEST, height: float = 200) -> None:
@@ -148,7 +152,7 @@ class Drawing:
             f'<rect x="{box.x - box.width / 2:g}" y="{box.y - height / 2:g}" width="{box.width:g}" '
             f'height="{height:g}" rx="{corner}" fill="{fill}" stroke="{edge}" stroke-width="1.4"/>'
         )
-        self.text(x, y, text)
+        self._write(x, y, text)
         if shape:
             self.text(x, y + height / 2 + GAP, shape, size=11, mono=True)
         return box
@@ -163,7 +167,7 @@ class Drawing:
             f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" fill="{fill}" stroke="{edge}" '
             'stroke-width="1.4"/>'
         )
-        self.text(x, y, text)
+        self._write(x, y, text)
         return circle
 
     def grid(
@@ -195,7 +199,7 @@ class Drawing:
                 f'<rect x="{left:g}" y="{top:g}" width="{cell:g}" height="{cell:g}" '
                 f'fill="{fill}" stroke="{edge}"/>'
             )
-            self.text(left + cell / 2, top + cell / 2, rows[i][j], size=size)
+            self._write(left + cell / 2, top + cell / 2, rows[i][j], size)
         return grid
 
     def frame(self, left: float, top: float, right: float, bottom: float, title: str = "") -> Shape:
@@ -264,19 +268,42 @@ class Drawing:
         colour: str = INK,
     ) -> None:
         """Write a text, centred on a point or beginning (``align="left"``) or ending there."""
+        self._write(x, y, text, size, align, mono, bold, colour, halo=True)
+
+    def _write(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float = LETTERS,
+        align: str = "center",
+        mono: bool = False,
+        bold: bool = False,
+        colour: str = INK,
+        halo: bool = False,
+    ) -> None:
         if not text:
             return
-        anchors = {"left": "start", "center": "middle", "right": "end"}
-        if align not in anchors:
-            raise ValueError(f"align must be one of {', '.join(anchors)}, got {align!r}")
+        if align not in ANCHORS:
+            raise ValueError(f"align must be one of {', '.join(ANCHORS)}, got {align!r}")
+        self._check_room(x, y, text, size, align)
         style = f' font-family="{MONO}"' * mono + ' font-weight="bold"' * bold
-        style += f' fill="{colour}"' * (colour != INK)
-        plain = MATH.sub("", text)
-        words = f' data-words="{escape(text)}"' if WORD.search(plain) else ""
+        style += f' fill="{colour}"' * (colour != INK) + HALO * halo
+        words = f' data-words="{escape(text)}"' if WORD.search(MATH.sub("", text)) else ""
         self._parts.append(
-            f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{anchors[align]}"'
+            f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{ANCHORS[align]}"'
             f"{style}{words}>{_lines(text, x, size)}</text>"
         )
+
+    def _check_room(self, x: float, y: float, text: str, size: float, align: str) -> None:
+        """Refuse a text that is longer than the place it has, by what letters need on average."""
+        length = max(_length(line, size) for line in text.split("\n"))
+        room = {"left": self.width - x, "right": x, "center": 2 * min(x, self.width - x)}[align]
+        if length > room + size or not 0 <= y <= self.height:
+            raise ValueError(
+                f"the text {text!r} at ({x:g}, {y:g}) reaches beyond the drawing of "
+                f"{self.width:g} by {self.height:g}: it is about {length:.0f} long"
+            )
 
     def _fitting(self, shape: Shape, what: str) -> Shape:
         """Return a shape that lies on the drawing; refuse one that does not."""
