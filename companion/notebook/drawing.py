@@ -2,23 +2,23 @@ r"""Schematic drawings: boxes, circles and grids, and arrows with shapes on them
 
 A drawing is measured in units of which a phone shows each as one pixel, so it is at most `WIDEST`
 of them wide and its letters stay readable there. Wide screens show it `SCALE` times as large. It
-is written as SVG, in which text remains text: the Chinese edition translates it (`translated`).
+is written as SVG, in which text remains text, so that the Chinese edition can translate it.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape, unescape
+from html import escape
 from itertools import pairwise
 from typing import Any
 
 from companion.notebook.formatting import as_array, format_number
+from companion.notebook.lettering import has_words, length, lines
 from companion.notebook.style import COLOURS
 
-__all__ = ["Drawing", "Shape", "translated", "words_of"]
+__all__ = ["Drawing", "Shape"]
 
 WIDEST = 340
 SCALE = 1.3
@@ -35,20 +35,6 @@ HALO = ' stroke="#FFFFFF" stroke-width="3" paint-order="stroke"'  # keeps lines 
 ANCHORS = {"left": "start", "center": "middle", "right": "end"}
 HEAD = 8  # how long the head of an arrow is
 GAP = 9  # from an arrow to the middle of its label
-
-NAMES = """
-    alpha beta gamma delta epsilon eta theta lambda mu pi sigma phi Phi Sigma ell partial
-    nabla top cdot times odot oplus to sum dots
-"""
-SIGNS = dict(zip(NAMES.split(), "αβγδεηθλμπσφΦΣℓ∂∇⊤·×⊙⊕→∑…", strict=True))
-ACCENTS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
-MATH = re.compile(r"\$([^$]+)\$")
-PIECE = re.compile(
-    r"(?P<level>[_^])?(?:\{(?P<group>[^{}]*)\}|\\(?P<name>[A-Za-z]+)|(?P<sign>.))", re.DOTALL
-)
-WORD = re.compile(r"[^\W\d_]{2}")
-ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
-TEXT = re.compile(r'(<text\b[^>]*\bdata-words="([^"]*)"[^>]*>).*?(</text>)', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -144,7 +130,7 @@ class Drawing:
 
         `kind` is ``"data"``, ``"operation"`` or ``"accent"`` (what the picture is about).
         """
-        needed = 16 + max(_length(line, LETTERS) for line in text.split("\n"))
+        needed = 16 + max(length(line, LETTERS) for line in text.split("\n"))
         box = self._fitting(Shape(x, y, needed if width is None else width, height), "box")
         fill, edge = _colours(kind)
         corner = 3 if kind == "data" else 8
@@ -188,7 +174,7 @@ class Drawing:
         rows = _rows(values, decimals)
         sides = (cell * len(rows[0]), cell * len(rows))
         grid = self._fitting(Shape(x, y, *sides), "grid")
-        longest = max(_length(text, 1) for row in rows for text in row)
+        longest = max(length(text, 1) for row in rows for text in row)
         size = min(LETTERS, 0.54 * cell, (cell - 4) / max(longest, 1))
         marks = {(i, j) for i, j in marked}
         plain = [(i, j) for i, row in enumerate(rows) for j in range(len(row))]
@@ -289,20 +275,20 @@ class Drawing:
         self._check_room(x, y, text, size, align)
         style = f' font-family="{MONO}"' * mono + ' font-weight="bold"' * bold
         style += f' fill="{colour}"' * (colour != INK) + HALO * halo
-        words = f' data-words="{escape(text)}"' if WORD.search(MATH.sub("", text)) else ""
+        words = f' data-words="{escape(text)}"' if has_words(text) else ""
         self._parts.append(
             f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{ANCHORS[align]}"'
-            f"{style}{words}>{_lines(text, x, size)}</text>"
+            f"{style}{words}>{lines(text, x, size)}</text>"
         )
 
     def _check_room(self, x: float, y: float, text: str, size: float, align: str) -> None:
         """Refuse a text that is longer than the place it has, by what letters need on average."""
-        length = max(_length(line, size) for line in text.split("\n"))
+        needed = max(length(line, size) for line in text.split("\n"))
         room = {"left": self.width - x, "right": x, "center": 2 * min(x, self.width - x)}[align]
-        if length > room + size or not 0 <= y <= self.height:
+        if needed > room + size or not 0 <= y <= self.height:
             raise ValueError(
                 f"the text {text!r} at ({x:g}, {y:g}) reaches beyond the drawing of "
-                f"{self.width:g} by {self.height:g}: it is about {length:.0f} long"
+                f"{self.width:g} by {self.height:g}: it is about {needed:.0f} long"
             )
 
     def _fitting(self, shape: Shape, what: str) -> Shape:
@@ -353,7 +339,7 @@ def _head(path: list[tuple[float, float]]) -> str:
     return " ".join(f"{x:.4g},{y:.4g}" for x, y in places)
 
 
-# -- text ----------------------------------------------------------------------------------------
+# -- colours and numbers -------------------------------------------------------------------------
 
 
 def _colours(kind: str) -> tuple[str, str]:
@@ -377,84 +363,3 @@ def _cell(value: Any, decimals: int | None) -> str:
         return value
     places = decimals if decimals is not None else (0 if float(value).is_integer() else 2)
     return format_number(value, places).replace("-", "−")
-
-
-def _length(text: str, size: float) -> float:
-    """Return about how wide a text is, in units."""
-    pieces = [piece for piece, _, _ in _pieces(text)]
-    return size * sum(1.0 if ord(sign) > 0x2E80 else 0.58 for piece in pieces for sign in piece)
-
-
-def _lines(text: str, x: float, size: float) -> str:
-    """Return the lines of a text as SVG, centred upright on the text's point."""
-    lines = text.split("\n")
-    first = 0.35 * size - (len(lines) - 1) * 0.6 * size
-    return "".join(
-        f'<tspan x="{x:g}" dy="{first if i == 0 else 1.2 * size:.4g}">{_markup(line, size)}</tspan>'
-        for i, line in enumerate(lines)
-    )
-
-
-def _markup(line: str, size: float) -> str:
-    """Return one line as SVG: letters of formulas slanted, indices small and lower or higher."""
-    out, level = [], 0.0
-    for piece, formula, script in _pieces(line):
-        wanted = {"_": 0.25, "^": -0.4, "": 0.0}[script] * size
-        style = f' dy="{wanted - level:.3g}"' if wanted != level else ""
-        style += f' font-size="{0.75 * size:.3g}"' if script else ""
-        style += ' font-style="italic"' if formula and piece[0].isalpha() else ""
-        out.append(f"<tspan{style}>{escape(piece)}</tspan>" if style else escape(piece))
-        level = wanted
-    return "".join(out)
-
-
-def _pieces(line: str) -> list[tuple[str, bool, str]]:
-    """Split a line: each piece, whether it belongs to a formula, and ``_`` or ``^`` if raised."""
-    found: list[tuple[str, bool, str]] = []
-    for index, part in enumerate(MATH.split(line)):
-        found += [(part, False, "")] * (index % 2 == 0 and bool(part))
-        found += _formula(part) if index % 2 else []
-    return found
-
-
-def _formula(formula: str, script: str = "") -> list[tuple[str, bool, str]]:
-    found: list[tuple[str, bool, str]] = []
-    mark = ""  # a hat for the next letter
-    for match in PIECE.finditer(formula):
-        level = match["level"] or script
-        if match["group"] is not None:
-            found += _formula(match["group"], level)
-        elif (name := match["name"]) in ACCENTS:
-            mark = ACCENTS[name]
-        elif name and name not in SIGNS:
-            raise ValueError(f"\\{name} is not known in a drawing's formulas")
-        elif name or not match["sign"].isspace():
-            sign = SIGNS[name] if name else match["sign"].replace("-", "−").replace("'", "′")
-            found.append((sign + mark, True, level))
-            mark = ""
-        elif not mark:
-            found.append((" ", True, level))
-    return found
-
-
-# -- translation ---------------------------------------------------------------------------------
-
-
-def words_of(svg: str) -> list[str]:
-    """Return the texts of a drawing that have words in them, line breaks made spaces."""
-    return [" ".join(unescape(words).split()) for _, words, _ in TEXT.findall(svg)]
-
-
-def translated(svg: str, translate: Callable[[str], str]) -> str:
-    """Return a drawing with its words translated; what `translate` returns unchanged stays."""
-
-    def replace(match: re.Match[str]) -> str:
-        words = " ".join(unescape(match[2]).split())
-        said = translate(words)
-        if said == words:
-            return match[0]
-        given = dict(ATTRIBUTE.findall(match[1]))
-        x, size = float(given["x"]), float(given["font-size"])
-        return f"{match[1]}{_lines(said, x, size)}{match[3]}"
-
-    return TEXT.sub(replace, svg)
