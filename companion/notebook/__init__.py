@@ -4,6 +4,7 @@ Nothing heavy is imported here; each function imports what it needs when it is c
 """
 
 from companion.notebook.checks import CheckFailed, check
+from companion.notebook.drawing import Drawing
 from companion.notebook.formatting import latex, report
 from companion.notebook.graph import draw_graph
 from companion.notebook.hardware import hardware
@@ -16,6 +17,7 @@ from companion.notebook.widgets import explore
 
 __all__ = [
     "CheckFailed",
+    "Drawing",
     "Progress",
     "Stoppable",
     "attention_map",

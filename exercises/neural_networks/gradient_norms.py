@@ -52,10 +52,22 @@ A network has {{depth}} layers of $n = {{width}}$ neurons, normal weights and no
 
 {cases}
 
-Predict first, and say why; then run.
+Write down your predictions, with a reason for each. Then measure: `gradient_ratio` below builds such a network and returns the first norm divided by the second. Call it once for each case, with the activation and the standard deviation.
 """
 STARTER = """
 depth_predictions = {"a": ..., "b": ..., "c": ..., "d": ..., "e": ...}
+
+def gradient_ratio(activation, std, depth=DEPTH, n=WIDTH):
+    torch.manual_seed(0)
+    h = x = torch.randn(32, n, requires_grad=True)
+    for _ in range(depth):
+        h = activation(h @ (std * torch.randn(n, n)))
+    at_output = torch.randn(32, n)  # what a loss might send back
+    (at_input,) = torch.autograd.grad((h * at_output).sum(), x)
+    return (at_input.norm() / at_output.norm()).item()
+
+# For example gradient_ratio(torch.relu, 1 / WIDTH**0.5). The others are
+# torch.sigmoid, torch.tanh, and for no activation torch.clone.
 """
 HINT = "On its way back the gradient passes each layer's transposed weights and the derivative of each activation. By what factor does one layer change its mean square?"
 PAGE = ("relu", "sigmoid", "linear twice", "relu he", "linear half")
@@ -81,7 +93,7 @@ def exercise(
         minutes=15,
         points=2,
         question=QUESTION.replace("{cases}", ";\n".join(listed) + "."),
-        starter=STARTER,
+        starter=STARTER.replace("DEPTH", str(depth)).replace("WIDTH", str(width)),
         hint=HINT,
         solution=f"depth_predictions = {truth}",
         explanation="\n".join(reasons),

@@ -13,7 +13,9 @@ import numpy as np
 from exercises import Check, Exercise
 
 QUESTION = r"""
-Between linear maps without biases stands $f(z) = z$ above 0 and ${{slope}}\,z$ below. Write `bent_weights`, which draws normal weights so that the mean square of the signal stays what it is from layer to layer. Then measure: how large is the mean square at the depths {{depths}}, in layers of {{width}} neurons, relative to that of a normal input, in the mean of 30 networks? How far apart are the 30?
+A layer is a linear map without a bias, $z = x W^\top$, followed by the activation function $f$, where $f(z)$ is $z$ if $z > 0$ and ${{slope}}\,z$ otherwise. Write `bent_weights`, which draws normally distributed weights such that $f(z)$, the output of a layer, has on average the same mean square as its input $x$. (Between the two, at $z$, the mean square may be another.)
+
+Then measure. Send standard normal inputs through networks with {{width}} neurons in each layer. `signal_at[depth]` is the mean square of what comes out of the layer number `depth`, after $f$, divided by the mean square of the network's input, and averaged over 30 networks with other random weights. Do so for the depths {{depths}}. How far apart are the 30 networks?
 """
 STARTER = '''
 depths = {depths}
@@ -44,7 +46,7 @@ rng = np.random.default_rng(0)
 signal_at = {n: np.mean([mean_square(n, rng) for _ in range(30)]) for n in depths}
 """
 EXPLANATION = r"""
-A layer's sum has the mean square $n_\text{in}\,\sigma^2$ times that of its input, and $f$ keeps the share $\tfrac12 (1 + s^2)$ of it, with $s = {{slope}}$. So $\sigma^2 = 2 / \big((1 + s^2)\, n_\text{in}\big)$, which is He's for $s = 0$. Measured, the mean stays near 1 at every depth; single networks wander the further from it the deeper they are, because each layer multiplies by a number near 1 that is drawn once.
+A layer's sum has the mean square $n_\text{in}\,\sigma^2$ times that of its input, and $f$ keeps the share $\tfrac12 (1 + s^2)$ of it, with $s = {{slope}}$. So $\sigma^2 = 2 / \big((1 + s^2)\, n_\text{in}\big)$, which is He's for $s = 0$. Measured after $f$, the mean over the networks stays near 1 at every depth. (Measured at $z$, before $f$, it would be $2 / (1 + s^2)$.) Single networks are the further from 1 the deeper they are, because each layer multiplies the mean square by a number near 1 that depends on its random weights.
 
 To grade by hand, besides the checks: is it said how far apart the networks are, and that it grows with depth (1 point)?
 """

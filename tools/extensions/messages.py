@@ -22,6 +22,7 @@ from sphinx_exercise.nodes import exercise_subtitle
 
 from tools import slides
 
+from . import drawings
 from .widgets import page_state, words_of_widgets
 
 
@@ -58,9 +59,10 @@ class Collect(SphinxTransform):
     default_priority = 5
 
     def apply(self, **_kwargs: Any) -> None:
-        """Gather descriptions, and the words of pictures, widgets and slides."""
+        """Gather descriptions, and the words of pictures, drawings, widgets and slides."""
         messages = list(self._descriptions())
         messages += [picture.get("alt") for picture in self.document.findall(nodes.image)]
+        messages += drawings.words(self.document, self.env)
         messages += words_of_widgets(page_state(self.env, self.env.docname))
         messages += slides.words(Path(self.env.doc2path(self.env.docname)))
         for line, message in enumerate(dict.fromkeys(filter(None, messages)), start=1):
@@ -85,6 +87,7 @@ class Spread(SphinxTransform):
         found = list(self.document.findall(Words))
         said = {node["words"]: node["said"] for node in found if "said" in node}
         page["words"] = said
+        drawings.translate(self.document, self.env, said)
         if self.app.builder.name != "gettext":
             for node in found:
                 node.parent.remove(node)
