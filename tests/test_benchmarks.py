@@ -1,5 +1,6 @@
 """What chapters quote from recorded runs is what the records say, for the settings in the text."""
 
+import ast
 import json
 
 import nbformat
@@ -88,12 +89,15 @@ def test_the_trained_networks_in_the_chapter_are_the_recorded_ones():
     seconds = [round(run["cpu_seconds"]["mean"]) for run in record["runs"].values()]
     assert (
         f"Over {NUMBERS[len(record['seeds'])]} seeds the perceptron read "
-        f"{percent_of(accuracies['mlp'], 2)} of the test pictures rightly and the CNN "
+        f"{percent_of(accuracies['mlp'], 2)} of the test pictures correctly and the CNN "
         f"{percent_of(accuracies['cnn'], 2)}; the LSTM judged "
         f"{percent_of(accuracies['lstm'], 1)} of the "
-        f"test sentences rightly, after {seconds[0]}, {seconds[1]} and {seconds[2]} seconds of "
+        f"test sentences correctly, after {seconds[0]}, {seconds[1]} and {seconds[2]} seconds of "
         f"work for one CPU core"
-    ) in quoted(neural_networks_trained.CHAPTER)
+    ) in quoted(neural_networks_trained.notebook("lstm"))
+    training = quoted(neural_networks_trained.notebook("mlp"))
+    assert f"{percent_of(accuracies['mlp'], 2)} of the test pictures" in training
+    assert f"{seconds[0]} seconds of work for one CPU core" in training
     assert min(accuracies["mlp"]["values"]) > 0.98
     assert accuracies["cnn"]["mean"] > 0.99
     assert record["machine"].startswith("CPU, 1 threads")
@@ -103,8 +107,32 @@ def test_the_trained_networks_in_the_chapter_are_the_recorded_ones():
 @pytest.mark.chapter("neural-networks")
 def test_the_networks_were_trained_with_the_settings_in_the_chapter():
     record = json.loads(neural_networks_trained.RESULT.read_text(encoding="utf-8"))
-    code = neural_networks_trained.chapter_code()
-    assert record["settings"] == vars(code["Settings"]())
+    codes = map(neural_networks_trained.notebook_code, neural_networks_trained.NOTEBOOKS)
+    settings = {name: value for code in codes for name, value in vars(code["Settings"]()).items()}
+    assert record["settings"] == settings
+
+
+@pytest.mark.chapter("neural-networks")
+def test_the_networks_share_one_training_loop():
+    """The perceptron's notebook and the CNN's each define it, so that each runs alone."""
+    shared = ("fit", "load_pictures", "read_digits")
+    mlp, cnn = (
+        {name: functions_of(neural_networks_trained.notebook(network))[name] for name in shared}
+        for network in ("mlp", "cnn")
+    )
+    assert mlp == cnn
+
+
+def functions_of(notebook):
+    """Return the code of each function that a notebook defines, without comments."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    trees = [ast.parse(cell.source) for cell in cells if cell.cell_type == "code"]
+    return {
+        node.name: ast.unparse(node)
+        for tree in trees
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+    }
 
 
 # -- what the measurements share -----------------------------------------------------------------
