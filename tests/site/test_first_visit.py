@@ -17,6 +17,7 @@ from tools.extensions import pages, printed
 ENGLISH = [f"en/{page}" for page in CHAPTERS]
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
+WORDS = "en/chapters/appendix/for-instructors.html"  # a page without formulas, soon open
 TEXT_FACE = "source-serif-4"
 PLAIN = "article > section > p:not(:has(.math, code))"
 HEIGHTS = "[...document.querySelectorAll('article p')].map(p => p.offsetHeight)"
@@ -60,7 +61,7 @@ LOADED = """[...document.fonts]
 def test_english_is_drawn_in_the_text_face_on_the_first_visit_and_the_second(machine, address):
     visit = Visit.begin(machine, address, **PHONE)
     for _ in range(2):
-        visit.open(f"{ENGLISH[0]}.html")
+        visit.open(WORDS)
         assert own_and_others(faces(visit, PLAIN)) == (1, set())
         assert own_and_others(faces(visit, "article em")) == (1, set())
         assert {"normal", "italic"} <= set(visit.page.evaluate(LOADED))
@@ -120,7 +121,7 @@ class Looked:
     """What was found in a window of one size."""
 
     found: dict
-    heights: list[int]  # on arrival, when everything is laid out, and after reading
+    heights: list[int]  # on arrival, when everything is laid out, and at the end
     marked: dict[str, str]
     outline: bool
 
@@ -148,7 +149,9 @@ def looked(browser, address):
         visit.page.keyboard.press("Shift")  # a sign that somebody is there
         visit.page.wait_for_function(SETTLED, timeout=20_000)
         heights.append(height(visit))
-        visit.page.evaluate("questions.readThrough()")
+        if size is PHONE:  # boxes that scroll are marked when a reader meets them
+            visit.page.evaluate("questions.readThrough()")
+        visit.page.keyboard.press("End")
         heights.append(height(visit.wait()))
         sections = visit.page.evaluate(
             "[...document.querySelectorAll('article > section > section')].map(s => s.id)"
@@ -199,9 +202,9 @@ def test_on_a_desk_no_line_of_code_is_cut_and_the_text_keeps_its_measure(looked,
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize("name", ENGLISH)
 def test_the_page_is_as_high_before_it_is_read_as_after(looked, name, size):
-    guessed, laid_out, read = looked(name, size).heights
-    assert guessed == pytest.approx(read, rel=0.04)
-    assert laid_out == pytest.approx(read, abs=2)
+    guessed, laid_out, at_the_end = looked(name, size).heights
+    assert guessed == pytest.approx(at_the_end, rel=0.04)
+    assert laid_out == pytest.approx(at_the_end, abs=2)
 
 
 # -- where am I ----------------------------------------------------------------------------------
