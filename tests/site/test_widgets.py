@@ -20,6 +20,7 @@ from tests.site.visits import CHAPTERS
 from tools import catalogs, notebooks, widget_state
 
 HAN = re.compile("[\u4e00-\u9fff]")
+WORD = re.compile("[a-z]{3}")
 TRANSLATED = [page for page in CHAPTERS if page in catalogs.translated(ROOT, "zh_CN")]
 
 
@@ -43,11 +44,15 @@ def below(models: dict, model: dict, place: int) -> dict:
     return models[model["state"]["children"][place].removeprefix("IPY_MODEL_")]
 
 
+def controls_of(models: dict, box: dict) -> list[dict]:
+    """Return the controls of a widget: what stands between the common ground and the pictures."""
+    return [below(models, box, place) for place in range(1, len(box["state"]["children"]) - 1)]
+
+
 def drawn(models: dict, identity: str) -> dict[tuple[int, ...], str]:
     """Return what the notebook shows for each setting of the controls."""
     box = models[identity]
-    controls = [below(models, box, place) for place in range(1, len(box["state"]["children"]) - 1)]
-    sizes = [len(control["state"]["_options_labels"]) for control in controls]
+    sizes = [len(control["state"]["_options_labels"]) for control in controls_of(models, box)]
     found = {}
     for setting in itertools.product(*map(range, sizes)):
         model = below(models, box, -1)
@@ -88,11 +93,7 @@ def test_each_setting_shows_its_own_picture(html, page):
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_controls_offer_what_the_notebook_offers(html, page):
     for widget, (models, identity) in zip(on_page(html, f"en/{page}"), stored(page), strict=True):
-        controls = (
-            model["state"]
-            for model in (below(models, models[identity], i) for i in range(1, 4))
-            if "_options_labels" in model["state"]
-        )
+        controls = [model["state"] for model in controls_of(models, models[identity])]
         for choice, control in zip(widget.select(".choice"), controls, strict=True):
             name = choice.select_one("label, span")
             assert name.get_text() == control["description"].replace("d_k", "dk")
@@ -139,7 +140,6 @@ def test_widgets_speak_chinese(html, page):
         for said, meant in zip(*(json.loads(w["data-alts"]) for w in (one, other)), strict=True):
             assert HAN.search(meant), said
         assert other.img["alt"] == json.loads(other["data-alts"])[0]
-        words = [
-            n for n in other.select(".choice > :first-child") if re.search(r"[a-z]{3}", n.text)
-        ]
-        assert words == []
+        names = zip(*(w.select(".choice > :first-child") for w in (one, other)), strict=True)
+        words = [(said.text, meant.text) for said, meant in names if WORD.search(said.text)]
+        assert [said for said, meant in words if not HAN.search(meant)] == []
