@@ -25,7 +25,7 @@ from tools.extensions import glossary
 from tools.notebooks import tags
 
 #: Chapters that were written before these rules. One leaves the list when it is redone; none joins.
-EARLIER = ("neural-networks", "losses", "optimisation", "data-and-tokens", "attention")
+EARLIER = ("losses", "optimisation", "data-and-tokens", "attention")
 
 LINES_IN_A_CELL = 25
 LINES_IN_THE_MEDIAN_CELL = 8
