@@ -228,11 +228,12 @@ def test_exercises_carry_their_numbers_and_open_on_a_click(notebook, page, chapt
 
 
 def test_no_picture_is_lost_and_each_says_what_it_shows(notebook, page):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    kinds = ("image/png", "image/svg+xml", widget_state.VIEW)
     stored = [
-        output.metadata.get("image/png", {}).get("alt", "")
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if {"image/png", widget_state.VIEW} & output.get("data", {}).keys()
+        next((o.metadata[kind]["alt"] for kind in kinds if "alt" in o.metadata.get(kind, {})), "")
+        for o in outputs
+        if set(kinds) & o.get("data", {}).keys()
     ]
     assert len(stored) == page.count("<img")
     assert all(len(alt) >= 10 for alt in stored)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from docutils import nodes
 from docutils.utils import new_document
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from companion.notebook import Drawing
 from tools.extensions import drawings
@@ -45,3 +46,15 @@ def test_a_drawing_that_nobody_translated_stays(page, tmp_path):
     drawings.translate(document, env, {"outputs": "输出"})
     assert next(iter(document.findall(nodes.image)))["uri"] == "made.svg"
     assert [path.name for path in tmp_path.iterdir()] == ["made.svg"]
+
+
+def test_the_drawings_of_a_notebook_are_translated_where_they_stand():
+    d = Drawing(200, 60)
+    d.text(100, 30, "inputs")
+    shown = new_output("execute_result", data={"image/svg+xml": d._repr_svg_()})
+    other = new_output("stream", text="inputs")
+    notebook = new_notebook(cells=[new_code_cell("d", outputs=[shown, other])])
+    drawings.translate_outputs(notebook, {"inputs": "输入"})
+    outputs = notebook.cells[0].outputs
+    assert ">输入<" in outputs[0].data["image/svg+xml"]
+    assert outputs[1].text == "inputs"

@@ -56,8 +56,11 @@ def formulas(page: BeautifulSoup) -> Counter:
 
 
 def pictures(page: BeautifulSoup) -> list[str]:
-    """Return the pictures' files, whose names are made from their content."""
-    return [picture["src"] for picture in page.select("img")]
+    """Return the pictures' files, whose names are made from their content.
+
+    A drawing on which words were translated bears the name of the one that it was made from.
+    """
+    return [re.sub(r"\.zh_CN(?=\.svg$)", "", image["src"]) for image in page.select("img")]
 
 
 def widgets(page: BeautifulSoup) -> list[list[str]]:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from docutils import nodes
+from nbformat import NotebookNode
 from sphinx.environment import BuildEnvironment
 
 from companion.notebook import lettering
+
+SVG = "image/svg+xml"
 
 
 def words(document: nodes.document, env: BuildEnvironment) -> list[str]:
@@ -34,6 +37,14 @@ def translate(document: nodes.document, env: BuildEnvironment, said: dict[str, s
             name = f"{path.stem}.{env.config.language}{path.suffix}"
             path.with_name(name).write_text(translated, encoding="utf-8")
             image["uri"] = image["uri"].removesuffix(path.name) + name
+
+
+def translate_outputs(notebook: NotebookNode, said: dict[str, str]) -> None:
+    """Translate the drawings among the outputs of a notebook, for where it is opened itself."""
+    for output in (o for cell in notebook.cells for o in cell.get("outputs", [])):
+        svg = output.get("data", {}).get(SVG)
+        if svg:
+            output.data[SVG] = lettering.translated(svg, lambda word: said.get(word, word))
 
 
 def _drawings(
