@@ -66,7 +66,21 @@ COMMON = {
     *("ln", "log", "exp", "sin", "cos", "tan", "max", "min", "arg"),
     *("cdot", "times", "odot", "approx", "le", "ge", "ne", "in", "to", "sim", "mid", "cap", "cup"),
     *("hat", "tilde", "overline", "lVert", "rVert", "leftarrow"),
-    *("left", "right", "big", "Big", "bigl", "bigr", "quad", "qquad", "dots", "ldots", "cdots"),
+    *(
+        "lfloor",
+        "rfloor",
+        "left",
+        "right",
+        "big",
+        "Big",
+        "bigl",
+        "bigr",
+        "quad",
+        "qquad",
+        "dots",
+        "ldots",
+        "cdots",
+    ),
 }
 DISPLAY = re.compile(r"\$\$(.*?)\$\$", re.DOTALL)
 NAME = re.compile(r"\\(?:mathrm|operatorname)\{(\w+)\}")
