@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from companion.notebook.formatting import as_array, format_number
-from companion.notebook.lettering import has_words, length, lines
+from companion.notebook.lettering import as_svg, has_words, length
 from companion.notebook.style import COLOURS
 
 __all__ = ["Drawing", "Shape"]
@@ -278,7 +278,7 @@ class Drawing:
         words = f' data-words="{escape(text)}"' if has_words(text) else ""
         self._parts.append(
             f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{ANCHORS[align]}"'
-            f"{style}{words}>{lines(text, x, size)}</text>"
+            f"{style}{words}>{as_svg(text, x, size)}</text>"
         )
 
     def _check_room(self, x: float, y: float, text: str, size: float, align: str) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from html import escape, unescape
 
-__all__ = ["has_words", "length", "lines", "translated", "words_of"]
+__all__ = ["as_svg", "has_words", "length", "translated", "words_of"]
 
 NAMES = """
     alpha beta gamma delta epsilon eta theta lambda mu pi sigma phi Phi Sigma ell partial
@@ -28,13 +28,38 @@ TEXT = re.compile(r'(<text\b[^>]*\bdata-words="([^"]*)"[^>]*>).*?(</text>)', re.
 
 
 def length(text: str, size: float) -> float:
-    """Return about how wide a text is, in units."""
+    """Return about how wide a text is, in units.
+
+    Parameters
+    ----------
+    text : str
+        One line, perhaps with formulas.
+    size : float
+        Of its letters, in units.
+
+    Returns
+    -------
+    float
+    """
     pieces = [piece for piece, _, _ in _pieces(text)]
     return size * sum(1.0 if ord(sign) > 0x2E80 else 0.58 for piece in pieces for sign in piece)
 
 
-def lines(text: str, x: float, size: float) -> str:
-    """Return the lines of a text as SVG, centred upright on the text's point."""
+def as_svg(text: str, x: float, size: float) -> str:
+    """Return the lines of a text as SVG, centred upright on the text's point.
+
+    Parameters
+    ----------
+    text : str
+    x : float
+        Where its lines are centred, begin or end, in units.
+    size : float
+        Of its letters, in units.
+
+    Returns
+    -------
+    str
+    """
     split = text.split("\n")
     first = 0.35 * size - (len(split) - 1) * 0.6 * size
     return "".join(
@@ -89,17 +114,46 @@ def _formula(formula: str, script: str = "") -> list[tuple[str, bool, str]]:
 
 
 def has_words(text: str) -> bool:
-    """Tell whether a text holds more than numbers, signs and single letters."""
+    """Tell whether a text holds more than numbers, signs and single letters.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    bool
+    """
     return bool(WORD.search(MATH.sub("", text)))
 
 
 def words_of(svg: str) -> list[str]:
-    """Return the texts of a drawing that have words in them, line breaks made spaces."""
+    """Return the texts of a drawing that have words in them, line breaks made spaces.
+
+    Parameters
+    ----------
+    svg : str
+
+    Returns
+    -------
+    list of str
+    """
     return [" ".join(unescape(words).split()) for _, words, _ in TEXT.findall(svg)]
 
 
 def translated(svg: str, translate: Callable[[str], str]) -> str:
-    """Return a drawing with its words translated; what `translate` returns unchanged stays."""
+    """Return a drawing with its words translated; what `translate` returns unchanged stays.
+
+    Parameters
+    ----------
+    svg : str
+    translate : callable
+        Takes one of `words_of` and returns what to write instead.
+
+    Returns
+    -------
+    str
+    """
 
     def replace(match: re.Match[str]) -> str:
         words = " ".join(unescape(match[2]).split())
@@ -108,6 +162,6 @@ def translated(svg: str, translate: Callable[[str], str]) -> str:
             return match[0]
         given = dict(ATTRIBUTE.findall(match[1]))
         x, size = float(given["x"]), float(given["font-size"])
-        return f"{match[1]}{lines(said, x, size)}{match[3]}"
+        return f"{match[1]}{as_svg(said, x, size)}{match[3]}"
 
     return TEXT.sub(replace, svg)

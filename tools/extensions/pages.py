@@ -64,6 +64,7 @@ FIRST_FONTS = {
     'class="katex"': "katex/fonts/KaTeX_Main-Regular",
     "mathnormal": "katex/fonts/KaTeX_Math-Italic",
 }
+FURTHER_FACES = {"<em": "italic 1em 'Source Serif 4'", "<code": "1em 'JetBrains Mono'"}
 
 
 def source_path(app, pagename: str) -> str:
@@ -228,6 +229,17 @@ def first_fonts(body: str) -> list[str]:
     return [TEXT_FONT, *found]
 
 
+def further_faces(body: str) -> list[str]:
+    """Return the faces that a page needs further down, as style sheets name them.
+
+    They are asked for at once, too, so that no line moves where they are met first.
+
+    >>> further_faces("<p>Its <code>name</code></p>")
+    ["1em 'JetBrains Mono'"]
+    """
+    return [face for mark, face in FURTHER_FACES.items() if mark in body]
+
+
 def describe_page(app, pagename, _template, context, doctree) -> None:
     """Add to a page's context what the templates need."""
     meta = app.env.metadata.get(pagename, {})
@@ -240,6 +252,7 @@ def describe_page(app, pagename, _template, context, doctree) -> None:
     context["description"] = stated or (first_words(doctree) if doctree else "")
     context["links"] = {"repository": app.config.repository["url"].rstrip("/")}
     context["first_fonts"] = first_fonts(context.get("body", ""))
+    context["further_faces"] = further_faces(context.get("body", ""))
     if doctree is not None:
         title = app.env.titles[pagename].astext()
         context["plain_title"] = title

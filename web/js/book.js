@@ -129,14 +129,6 @@ function setUpPlace() {
   addEventListener("scrollend", mark);
 }
 
-// Faces that are first used further down are asked for at once: no line moves when they are met.
-function askForFaces() {
-  const faces = { em: "italic 1em 'Source Serif 4'", code: "1em 'JetBrains Mono'" };
-  for (const [name, face] of Object.entries(faces)) {
-    if (document.querySelector(`article ${name}`)) document.fonts.load(face);
-  }
-}
-
 // How high a section is can only be guessed until it is laid out. When a reader begins to move,
 // all of them are, one after another between two pictures, so that the page keeps its height.
 function layOutSections() {
@@ -190,7 +182,6 @@ setUpDrawer();
 setUpScrollBoxes();
 setUpCopyButtons();
 setUpPlace();
-askForFaces();
 layOutSections();
 fillSearchField();
 openTarget();
