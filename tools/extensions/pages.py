@@ -64,7 +64,12 @@ FIRST_FONTS = {
     'class="katex"': "katex/fonts/KaTeX_Main-Regular",
     "mathnormal": "katex/fonts/KaTeX_Math-Italic",
 }
-FURTHER_FACES = {"<em": "italic 1em 'Source Serif 4'", "<code": "1em 'JetBrains Mono'"}
+FURTHER_FACES = {
+    "<em": "italic 1em 'Source Serif 4'",
+    "<code": "1em 'JetBrains Mono'",
+    'class="katex"': "1em KaTeX_Main",
+    "mathnormal": "italic 1em KaTeX_Math",
+}
 
 
 def source_path(app, pagename: str) -> str:
