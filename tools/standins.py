@@ -9,6 +9,7 @@ for Georgia and Times, which nobody may copy, from free fonts with the same widt
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -135,9 +136,11 @@ def face(name: str, local: tuple[str, ...], style: Style, own: TTFont, other: TT
 def sheet(modules: Path) -> str:
     """Return the style sheet of all stand-ins, computed from the fonts in npm's packages."""
 
+    @cache
     def own(style: Style) -> TTFont:
         return TTFont(modules / TEXT.format(weight=style.weight, slant=style.slant))
 
+    @cache
     def other(name: str) -> TTFont:
         return TTFont(modules / name if name.startswith("@") else DEJAVU / name)
 

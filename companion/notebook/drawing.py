@@ -138,7 +138,7 @@ class Drawing:
             f'<rect x="{box.x - box.width / 2:g}" y="{box.y - height / 2:g}" width="{box.width:g}" '
             f'height="{height:g}" rx="{corner}" fill="{fill}" stroke="{edge}" stroke-width="1.4"/>'
         )
-        self._write(x, y, text)
+        self.text(x, y, text, halo=False)
         if shape:
             self.text(x, y + height / 2 + GAP, shape, size=11, mono=True)
         return box
@@ -153,7 +153,7 @@ class Drawing:
             f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" fill="{fill}" stroke="{edge}" '
             'stroke-width="1.4"/>'
         )
-        self._write(x, y, text)
+        self.text(x, y, text, halo=False)
         return circle
 
     def grid(
@@ -185,7 +185,7 @@ class Drawing:
                 f'<rect x="{left:g}" y="{top:g}" width="{cell:g}" height="{cell:g}" '
                 f'fill="{fill}" stroke="{edge}"/>'
             )
-            self._write(left + cell / 2, top + cell / 2, rows[i][j], size)
+            self.text(left + cell / 2, top + cell / 2, rows[i][j], size=size, halo=False)
         return grid
 
     def frame(self, left: float, top: float, right: float, bottom: float, title: str = "") -> Shape:
@@ -252,22 +252,12 @@ class Drawing:
         mono: bool = False,
         bold: bool = False,
         colour: str = INK,
+        halo: bool = True,
     ) -> None:
-        """Write a text, centred on a point or beginning (``align="left"``) or ending there."""
-        self._write(x, y, text, size, align, mono, bold, colour, halo=True)
+        """Write a text, centred on a point or beginning (``align="left"``) or ending there.
 
-    def _write(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        size: float = LETTERS,
-        align: str = "center",
-        mono: bool = False,
-        bold: bool = False,
-        colour: str = INK,
-        halo: bool = False,
-    ) -> None:
+        Its letters have a white border, `halo`, which keeps lines off them.
+        """
         if not text:
             return
         if align not in ANCHORS:

@@ -10,7 +10,7 @@ import pytest
 from playwright import sync_api
 
 from tests.site import machine_fonts
-from tests.site.visits import NO_NETWORK, SIZES, Seen, Visit, look
+from tests.site.visits import NO_NETWORK, SIZES, Seen, Visit, look, once
 from tools import assets, chromium, contents, editions, site, staging
 
 ROOT = contents.ROOT
@@ -126,19 +126,9 @@ def seen(browser, address, axe):
 
     Each page is visited once at each size; a visit that failed fails for everyone who asks.
     """
-    kept: dict[tuple[str, str], Seen | Exception] = {}
 
-    def get(name: str, size: str = "desk") -> Seen:
-        if (name, size) not in kept:
-            try:
-                kept[name, size] = look(
-                    Visit.begin(browser, address, **SIZES[size]), name, size, axe
-                )
-            except Exception as error:
-                kept[name, size] = error
-        found = kept[name, size]
-        if isinstance(found, Exception):
-            raise found
-        return found
+    @once
+    def at(name: str, size: str) -> Seen:
+        return look(Visit.begin(browser, address, **SIZES[size]), name, size, axe)
 
-    return get
+    return lambda name, size="desk": at(name, size)

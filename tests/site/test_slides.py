@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pypdf import PdfReader
 
 from tests.site import decks
-from tests.site.visits import THEMES, Visit
+from tests.site.visits import THEMES, Visit, once
 from tools import catalogs, contents, editions, notebooks, slides, translation_checks
 
 pytestmark = pytest.mark.browser
@@ -30,21 +30,13 @@ def shown(browser, address, axe):
 
     A deck that could not be shown fails for everyone who asks.
     """
-    kept: dict[tuple[str, str], decks.Shown | Exception] = {}
 
-    def get(folder: str, name: str) -> decks.Shown:
-        if (folder, name) not in kept:
-            visit = Visit.begin(browser, address, **decks.SIZE)
-            try:
-                kept[folder, name] = decks.show(visit, deck_of(folder, name), axe)
-            except Exception as error:
-                kept[folder, name] = error
-        found = kept[folder, name]
-        if isinstance(found, Exception):
-            raise found
-        return found
+    @once
+    def deck(folder: str, name: str) -> decks.Shown:
+        visit = Visit.begin(browser, address, **decks.SIZE)
+        return decks.show(visit, deck_of(folder, name), axe)
 
-    return get
+    return deck
 
 
 def deck_of(folder: str, name: str) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 from playwright import sync_api
 
@@ -23,6 +26,24 @@ RUN_AXE = (
 COLOURS = ["color-contrast", "link-in-text-block"]
 OF_COLOURS = {"runOnly": COLOURS}
 NOT_OF_COLOURS = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
+
+
+def once(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `ask` so that each question is asked once; one that failed fails for all who ask."""
+    kept: dict[tuple, Any] = {}
+
+    @wraps(ask)
+    def get(*question: Hashable) -> Any:
+        if question not in kept:
+            try:
+                kept[question] = ask(*question)
+            except Exception as error:
+                kept[question] = error
+        if isinstance(kept[question], Exception):
+            raise kept[question]
+        return kept[question]
+
+    return get
 
 
 @dataclass

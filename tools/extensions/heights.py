@@ -4,6 +4,8 @@ Browsers lay out a section only when a reader comes near it. Without a guess of 
 page would grow and shrink while it is read. The guess adds up what stands in the section: lines
 of text and of code, pictures, formulas, rows of tables. It is made twice, for a phone and for a
 desk, and is within a few percent for a page; `book.js` replaces it once a reader begins to move.
+
+Pages without code say nothing: tables of formulas are hard to guess, and they are laid out at once.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from math import ceil
 
 from .pages import TAG, columns_of
 
+CODE_CELL = '<div class="cell '
 SECTION = re.compile(r"<section\b|</section>")
 FOLDED = re.compile(r"<details\b.*?</details>", re.DOTALL)
 PICTURE = re.compile(r'<img\b[^>]*\bwidth="(\d+)" height="(\d+)"')
@@ -130,8 +133,8 @@ def with_heights(body: str, chinese: bool) -> str:
 
 
 def say_heights(app, _pagename, _template, context, _doctree) -> None:
-    """Rewrite a page whose pictures have their sizes by now."""
-    if context.get("body"):
+    """Rewrite a page with code, whose pictures have their sizes by now."""
+    if CODE_CELL in context.get("body", ""):
         chinese = (app.config.language or "").startswith("zh") and not context.get("in_english")
         context["body"] = with_heights(context["body"], chinese)
 

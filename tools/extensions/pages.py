@@ -58,17 +58,16 @@ TAG = re.compile(r"<[^>]+>")
 COLUMNS = re.compile(r"\S {2,}\S")
 FITS = 40  # characters that fit into a line of code on any phone
 TEXT_FONT = "fonts/source-serif-4-latin-wght-normal"
-# Further fonts, by what needs them: emphasis, unless it is Chinese, and formulas.
-FIRST_FONTS = {
-    f'<em( lang="en")?>(?!{HAN.pattern})': "fonts/source-serif-4-latin-wght-italic",
-    'class="katex"': "katex/fonts/KaTeX_Main-Regular",
-    "mathnormal": "katex/fonts/KaTeX_Math-Italic",
-}
-FURTHER_FACES = {
-    "<em": "italic 1em 'Source Serif 4'",
-    "<code": "1em 'JetBrains Mono'",
-    'class="katex"': "1em KaTeX_Main",
-    "mathnormal": "italic 1em KaTeX_Math",
+# Further faces, by what needs them (emphasis, unless it is Chinese, formulas, code), as style
+# sheets name them; and their files, which are asked for with the page where its lead needs them.
+FACES = {
+    f'<em( lang="en")?>(?!{HAN.pattern})': (
+        "italic 1em 'Source Serif 4'",
+        "fonts/source-serif-4-latin-wght-italic",
+    ),
+    'class="katex"': ("1em KaTeX_Main", "katex/fonts/KaTeX_Main-Regular"),
+    "mathnormal": ("italic 1em KaTeX_Math", "katex/fonts/KaTeX_Math-Italic"),
+    "<code": ("1em 'JetBrains Mono'", None),
 }
 
 
@@ -230,7 +229,7 @@ def first_fonts(body: str) -> list[str]:
     ['fonts/source-serif-4-latin-wght-normal', 'katex/fonts/KaTeX_Main-Regular']
     """
     lead = "".join(body.split("<section", 2)[:2])
-    found = [font for mark, font in FIRST_FONTS.items() if re.search(mark, lead)]
+    found = [file for mark, (_, file) in FACES.items() if file and re.search(mark, lead)]
     return [TEXT_FONT, *found]
 
 
@@ -242,7 +241,7 @@ def further_faces(body: str) -> list[str]:
     >>> further_faces("<p>Its <code>name</code></p>")
     ["1em 'JetBrains Mono'"]
     """
-    return [face for mark, face in FURTHER_FACES.items() if mark in body]
+    return [face for mark, (face, _) in FACES.items() if re.search(mark, body)]
 
 
 def describe_page(app, pagename, _template, context, doctree) -> None:
