@@ -261,7 +261,7 @@ def test_widgets_keep_their_state(notebook, chapter):
 def test_links_lead_to_places_on_the_published_site(notebook, site_folder):
     links = [m for text in texts(notebook) for m in re.findall(r"\]\((\S+?)\)", without_code(text))]
     ours = [urlsplit(link.removeprefix(SITE)) for link in links if link.startswith(SITE)]
-    assert len(ours) >= 10
+    assert ours
     assert all(urlsplit(link).scheme == "https" for link in links)
     lost = [link.geturl() for link in ours if not leads_somewhere(site_folder, link)]
     assert lost == []

@@ -203,7 +203,8 @@ def test_on_a_desk_no_line_of_code_is_cut_and_the_text_keeps_its_measure(looked,
 @pytest.mark.parametrize("name", ENGLISH)
 def test_the_page_is_as_high_before_it_is_read_as_after(looked, name, size):
     guessed, laid_out, at_the_end = looked(name, size).heights
-    assert guessed == pytest.approx(at_the_end, rel=0.04)
+    # A few percent of a long page; on a short one, less than what a reader sees at once.
+    assert guessed == pytest.approx(at_the_end, rel=0.04, abs=0.6 * size["height"])
     assert laid_out == pytest.approx(at_the_end, abs=2)
 
 

@@ -3,8 +3,9 @@
 Each of these functions gives what the one it replaces gives, in the versions that the book is
 built with: Sphinx's parser of translated messages, which is asked twice for each message and sets
 up all of MyST every time; MyST's settings of a document, made anew even where they are not used;
-the search for a plugin among all installed packages, which comes with each citation; and the
-search for one of Sphinx's collectors among all objects in memory.
+the page that a numbered reference leads to, read from the disk for each reference; the search for
+a plugin among all installed packages, which comes with each citation; and the search for one of
+Sphinx's collectors among all objects in memory.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from myst_parser.mdit_to_docutils import base
 from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
 from myst_parser.parsers.mdit import create_md_parser
 from myst_parser.parsers.sphinx_ import MystParser
+from sphinx.domains.std import StandardDomain
 from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.io import SphinxI18nReader
 from sphinx.transforms import i18n
@@ -97,6 +99,37 @@ def document_once(make: Callable[..., nodes.document]) -> Callable[..., nodes.do
     return made
 
 
+class Pages:
+    """Sphinx's environment for who only looks at other pages: each is read from the disk once."""
+
+    def __init__(self) -> None:
+        self.environment: Any = None
+        self.known: dict[str, nodes.document] = {}
+
+    def start(self, app, *_) -> None:
+        """Forget the pages as they were before."""
+        self.environment, self.known = app.env, {}
+
+    def get_doctree(self, page: str) -> nodes.document:
+        """Return a page as it was read; it must not be changed."""
+        if page not in self.known:
+            self.known[page] = self.environment.get_doctree(page)
+        return self.known[page]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.environment, name)
+
+
+def looking_only(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    """Return Sphinx's function for numbered references, which then looks at pages in memory."""
+
+    @functools.wraps(resolve)
+    def resolved(domain: StandardDomain, _environment: Any, *rest: Any) -> Any:
+        return resolve(domain, PAGES, *rest)
+
+    return resolved
+
+
 def disable_collector(app) -> None:
     """Disable Sphinx's own collector of tables of contents, found by what it listens to."""
     listeners = [one for event in app.events.listeners.values() for one in event]
@@ -107,13 +140,17 @@ def disable_collector(app) -> None:
 
 
 MESSAGES = Messages()
+PAGES = Pages()
 i18n.publish_msgstr = MESSAGES
 base.make_document = document_once(base.make_document)
+StandardDomain._resolve_numref_xref = looking_only(StandardDomain._resolve_numref_xref)
 collectors.disable_builtin_toctree_collector = disable_collector
 pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)
 
 
 def setup(app) -> dict:
-    """Set the parser of messages up before anything is read."""
+    """Set the parser of messages up before anything is read, and the pages once all has been."""
     app.connect("builder-inited", MESSAGES.start, priority=900)
+    for event in ("builder-inited", "env-check-consistency"):
+        app.connect(event, PAGES.start)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
