@@ -149,7 +149,7 @@ WRONG = [
     ("x must be at least 3 high and wide", lambda: models.conv2d(X[..., :2], W)),
     ("size must be from 1 to 4, got 5", lambda: models.max_pool2d(X, 5)),
     ("size must be from 1 to 4, got 0", lambda: models.max_pool2d(X, 0)),
-    ("c_in, c_out, size must be at least 1", lambda: models.Conv2d(0, 1, 3)),
+    ("c_in must be at least 1, got 0", lambda: models.Conv2d(0, 1, 3)),
     ("image must be at least 4 high and wide", lambda: models.CNN((1, 3, 8))),
 ]
 
