@@ -207,6 +207,19 @@ def test_gradients_of_rows(name):
 
 
 @pytest.mark.parametrize("name", ROWS)
+def test_gradients_of_rows_at_ties_and_zeros(name):
+    rows = [[0.0, 0.0, 0.0], [2.0, 2.0, -1.0], [-3.0, 0.0, -3.0]]
+    x, slopes = torch.tensor(rows, dtype=torch.float64).requires_grad_(), normal(3, 3)
+    assert gradcheck(getattr(activations, name), x)
+    assert gradgradcheck(getattr(activations, name), x)
+    gradients = [
+        torch.autograd.grad((function(x, dim=-1) * slopes).sum(), x)[0]
+        for function in (getattr(activations, name), ROWS[name])
+    ]
+    agree(f"{name}, gradient at ties", "torch", *gradients)
+
+
+@pytest.mark.parametrize("name", ROWS)
 def test_jacobian_is_that_of_autograd(name):
     x = normal(2, 3, 4)
     jacobian = getattr(activations, f"{name}_derivative")(x)

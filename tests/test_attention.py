@@ -415,6 +415,25 @@ def test_gradients(path, options):
 
 
 @every_path
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 300.0])
+def test_gradients_against_torch(path, is_causal, scale):
+    """At zeros all scores are tied; at 300 the weights are 0 and 1."""
+    q, k, v = qkv(2, n_queries=4, n_keys=4, d_v=4, scale=scale)
+    k[:, 1] = k[:, 0]
+    slopes = normal(2, 4, 4, seed=7)
+    gradients = []
+    for call in (PATHS[path], F.scaled_dot_product_attention):
+        inputs = [x.clone().requires_grad_() for x in (q, k, v)]
+        (call(*inputs, is_causal=is_causal) * slopes).sum().backward()
+        gradients.append(torch.stack([x.grad for x in inputs]))
+    agree(f"{path}, gradient", "torch", *gradients)
+    if scale == 0.0:
+        inputs = [x.requires_grad_() for x in (q, k, v)]
+        assert gradcheck(lambda q, k, v: PATHS[path](q, k, v, is_causal=is_causal), inputs)
+
+
+@every_path
 def test_gradient_of_an_additive_mask(path):
     q, k, v = qkv(2)
     mask = normal(5, 6, seed=8).requires_grad_()
@@ -602,9 +621,17 @@ def test_rotary_makes_order_matter():
 
 
 @pytest.mark.verifies("MultiHeadAttention, gradients", "finite differences")
-@pytest.mark.parametrize(("rotary", "n_kv_heads"), [(False, 2), (True, 1)])
-def test_gradients_of_the_parameters(rotary, n_kv_heads):
-    layer = fill(MultiHeadAttention(4, 2, n_kv_heads=n_kv_heads, rotary=rotary))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_kv_heads": 2},
+        {"n_kv_heads": 1, "rotary": True},
+        {"d_head": 4, "bias": "qv", "scale": 0.7, "rotary": Rotary(pairs="halves")},
+        {"qk_norm": RMSNorm, "rotary": Rotary(base=5.0)},
+    ],
+)
+def test_gradients_of_the_parameters(options):
+    layer = fill(MultiHeadAttention(4, 2, **options))
     names, values = zip(*layer.named_parameters(), strict=True)
     mask = torch.tensor([[1, 0, 0], [0, 0, 0], [1, 1, 1]]) > 0
 

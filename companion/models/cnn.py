@@ -58,6 +58,7 @@ def conv2d(
     [[[[8.0, 12.0], [20.0, 24.0]]]]
     """
     _require_images(x)
+    _require_kernels(weight)
     k = weight.shape[-1]
     height, width = (_output_size(side, k, stride, padding) for side in x.shape[-2:])
     if x.shape[1] != weight.shape[1]:
@@ -102,7 +103,9 @@ def max_pool2d(
     rows, columns = height // size, width // size
     squares = x[..., : rows * size, : columns * size]
     squares = squares.unflatten(-1, (columns, size)).unflatten(-3, (rows, size))
-    return squares.amax(dim=(-3, -1))  # of (B, C, rows, size, columns, size)
+    squares = squares.transpose(-3, -2).flatten(-2)  # (B, C, rows, columns, size * size)
+    # Of equal numbers one gets the whole gradient, as in PyTorch; `amax` would share it out.
+    return squares.max(dim=-1).values
 
 
 class Conv2d(nn.Module):
@@ -204,6 +207,12 @@ def _require_images(x: Tensor) -> None:
     _require_floats(x=x)
     if x.ndim != 4:
         raise ValueError(f"x must be (batch, channels, height, width), got {tuple(x.shape)}")
+
+
+def _require_kernels(weight: Tensor) -> None:
+    _require_floats(weight=weight)
+    if weight.ndim != 4 or weight.shape[-2] != weight.shape[-1]:
+        raise ValueError(f"weight must be (c_out, c_in, k, k), got shape {tuple(weight.shape)}")
 
 
 def _output_size(side: int, k: int, stride: int, padding: int) -> int:
