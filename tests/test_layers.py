@@ -233,6 +233,7 @@ WRONG = [
     ("d_model", lambda: layers.RMSNorm(0)),
     ("eps", lambda: layers.LayerNorm(2, eps=-1e-5)),
     ("eps", lambda: layers.RMSNorm(2, eps=-1e-5)),
+    ("eps must not be negative, got nan", lambda: layers.RMSNorm(2, eps=math.nan)),
     ("length", lambda: layers.sinusoidal_positions(0, 2)),
     ("d_model", lambda: layers.sinusoidal_positions(2, 0)),
     ("d_model must be even", lambda: layers.sinusoidal_positions(2, 3)),

@@ -14,7 +14,7 @@ def _require_even(name: str, size: int) -> None:
 
 def _require_eps(eps: float) -> None:
     """Refuse a negative epsilon."""
-    if eps < 0:
+    if not eps >= 0:
         raise ValueError(f"eps must not be negative, got {eps}")
 
 
