@@ -639,7 +639,7 @@ class MultiHeadAttention(nn.Module):
         Rotate queries and keys by position; self-attention only. A `Rotary` says how.
     qk_norm : function, optional
         Makes from ``d_head`` a layer that normalises each query, and another for each key,
-        before they are rotated; for example ``RMSNorm`` (Henry et al. 2020).
+        before they are rotated; for example ``RMSNorm`` (after Henry et al. 2020).
 
     Raises
     ------

@@ -181,15 +181,15 @@ def cross_entropy(
     counts = targets.long() != ignore_index
     _require_classes(logits, targets, counts)
     log_p = log_softmax(_wide(logits))
-    chosen = targets.long().where(counts, 0)
+    chosen = torch.where(counts, targets.long(), 0)
     loss = -log_p.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
     if weight is not None:
         loss, log_p = loss * weight[chosen], log_p * weight
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - label_smoothing * log_p.mean(dim=-1)
-    loss = loss.where(counts, 0.0)
+    loss = torch.where(counts, loss, 0.0)
     if reduction == "mean":
-        shares = counts if weight is None else weight[chosen].where(counts, 0.0)
+        shares = counts if weight is None else torch.where(counts, weight[chosen], 0.0)
         return loss.sum() / _require_some(shares, "targets are all ignore_index or of weight 0")
     return _reduce(loss, reduction)
 
@@ -330,7 +330,7 @@ def kl_divergence(
     _require_same_shape(log_p=log_p, log_q=log_q)
     _require_logarithms(log_p=log_p, log_q=log_q)
     log_p, log_q = _wide(log_p), _wide(log_q)
-    difference = (log_p - log_q).where(~log_p.isneginf(), 0.0)
+    difference = torch.where(log_p.isneginf(), 0.0, log_p - log_q)
     return (log_p.exp() * difference).sum(dim=-1)
 
 

@@ -170,9 +170,14 @@ class Llama3Scaling:
     factor : float
         How many times as long the texts may become.
     low, high : float
-        Numbers of turns.
+        Numbers of turns; ``low_freq_factor`` and ``high_freq_factor`` in configuration files.
     trained_length : int
-        Positions in training.
+        Positions in training; ``original_max_position_embeddings`` in configuration files.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive, or ``low`` is not below ``high``.
 
     Examples
     --------
@@ -184,6 +189,14 @@ class Llama3Scaling:
     low: float = 1.0
     high: float = 4.0
     trained_length: int = 8_192
+
+    def __post_init__(self) -> None:
+        _require_sizes(trained_length=self.trained_length)
+        if not (self.factor > 0 and 0 < self.low < self.high):
+            raise ValueError(
+                f"factor must be above 0, and low above 0 and below high; "
+                f"got {self.factor}, {self.low} and {self.high}"
+            )
 
     def __call__(self, frequencies: Float[Tensor, " pairs"]) -> Float[Tensor, " pairs"]:
         """Return the slower angles per position."""
