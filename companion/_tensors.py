@@ -15,6 +15,13 @@ def _wide(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
+def _in_range(rows: Tensor) -> Tensor:
+    """Scale down rows so large that their squares would overflow, where only ratios matter."""
+    largest = torch.finfo(rows.dtype).max ** 0.5 / 1e4  # 100 million squares can be summed
+    size = rows.detach().abs().amax(dim=-1, keepdim=True) / largest
+    return rows / size.clamp(min=1)
+
+
 def _require_tensors(**things: object) -> None:
     """Refuse lists and arrays, which lack what tensors can do."""
     for name, thing in things.items():

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from companion._tensors import (
+    _in_range,
     _require_floats,
     _require_ids,
     _require_sizes,
@@ -412,7 +413,7 @@ def info_nce(
         raise ValueError(f"queries must have two dimensions (n, d), {_shapes(queries)}")
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
-    pair = _wide(queries), _wide(keys)
+    pair = [_in_range(_wide(x)) for x in (queries, keys)]
     rows = [x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12) for x in pair]
     similarity = rows[0] @ rows[1].T / temperature  # (n, n)
     return cross_entropy(similarity, torch.arange(len(queries), device=queries.device))

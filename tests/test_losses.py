@@ -261,6 +261,12 @@ def test_info_nce(n, width, seed, tau):
     agree("info_nce", "NumPy twin", ours, twin.info_nce(q.numpy(), k.numpy(), tau))
 
 
+@pytest.mark.parametrize("size", [1e-3, 1e20, 1e300])
+def test_info_nce_sees_directions_only(size):
+    q, k = normal(4, 3), normal(4, 3, seed=1)
+    agree("info_nce, large", "itself", losses.info_nce(q * size, k), losses.info_nce(q, k))
+
+
 def test_info_nce_of_keys_that_say_nothing_is_log_n():
     same = torch.ones(5, 3, dtype=torch.float64)
     agree("info_nce", "by hand", losses.info_nce(normal(5, 3), same), math.log(5))

@@ -1,14 +1,15 @@
 r"""Normalisation: each row of features brought to a common scale.
 
 This file adds: ``LayerNorm`` and ``RMSNorm``. Both compute 16-bit numbers in float32: the square
-of 300 is already too large for float16.
+of 300 is already too large for float16. A row whose squares would be too large even there is
+divided by a number first, which leaves the result what it was.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion._tensors import _require_sizes, _wide
+from companion._tensors import _in_range, _require_sizes, _wide
 from companion.layers._checks import _require_eps, _require_features
 
 
@@ -50,7 +51,7 @@ class LayerNorm(nn.Module):
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Normalise each row of (..., d_model)."""
         _require_features(x, self.weight.shape[0])
-        rows = _wide(x)
+        rows = _in_range(_wide(x))
         centred = rows - rows.mean(dim=-1, keepdim=True)
         variance = (centred**2).mean(dim=-1, keepdim=True)
         y = centred / torch.sqrt(variance + self.eps) * self.weight
@@ -92,6 +93,6 @@ class RMSNorm(nn.Module):
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Normalise each row of (..., d_model)."""
         _require_features(x, self.weight.shape[0])
-        rows = _wide(x)
+        rows = _in_range(_wide(x))
         mean_square = (rows**2).mean(dim=-1, keepdim=True)
         return (rows / torch.sqrt(mean_square + self.eps) * self.weight).to(x.dtype)
