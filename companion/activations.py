@@ -2,17 +2,35 @@ r"""Activation functions, each with its derivative.
 
 This file adds: the non-linear functions of the book, written so that they neither
 overflow nor lose their gradient for inputs as large as ±1000. They work on tensors of any
-shape; ``*_derivative`` returns :math:`f'(x)` elementwise, or the Jacobian for softmax and
-log-softmax, whose outputs depend on a whole row of inputs.
+shape; 16-bit numbers are computed in float32 and rounded at the end. ``*_derivative`` returns
+:math:`f'(x)` elementwise, or the Jacobian for softmax and log-softmax, whose outputs depend on
+a whole row of inputs.
 """
 
+import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from companion._tensors import _require_floats, _wide
 
+
+def _in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Let a function compute 16-bit numbers in float32, and round what it returns back."""
+
+    @functools.wraps(function)
+    def rounded(x: Tensor, *args: Any, **options: Any) -> Tensor:
+        _require_floats(x=x)
+        return function(_wide(x), *args, **options).to(x.dtype)
+
+    return rounded
+
+
+@_in_float32
 def sigmoid(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Logistic sigmoid, :math:`\sigma(x) = 1 / (1 + e^{-x})`.
 
@@ -36,6 +54,7 @@ def sigmoid(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.exp(-torch.logaddexp(torch.zeros_like(x), -x))
 
 
+@_in_float32
 def sigmoid_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Return the derivative of the sigmoid, :math:`\sigma(x)\,\sigma(-x)`.
 
@@ -58,6 +77,7 @@ def sigmoid_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return sigmoid(x) * sigmoid(-x)
 
 
+@_in_float32
 def tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Hyperbolic tangent, :math:`(e^x - e^{-x}) / (e^x + e^{-x})`.
 
@@ -87,6 +107,7 @@ def _tanh_positive(x: Tensor) -> Tensor:
     return -m / (2 + m)
 
 
+@_in_float32
 def tanh_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Return the derivative of tanh, :math:`1 - \tanh^2 x = 4\,\sigma(2x)\,\sigma(-2x)`.
 
@@ -107,6 +128,7 @@ def tanh_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return 4 * sigmoid_derivative(2 * x)
 
 
+@_in_float32
 def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Rectified linear unit, :math:`\max(0, x)`.
 
@@ -127,6 +149,7 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.where(x <= 0, torch.zeros_like(x), x)  # so NaN stays NaN
 
 
+@_in_float32
 def relu_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Return the derivative of ReLU: 1 where :math:`x > 0`, else 0 (also at 0, by convention).
 
@@ -147,7 +170,8 @@ def relu_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return (x > 0).to(x.dtype)
 
 
-def gelu(x: Float[Tensor, "*shape"], approximate: str = "none") -> Float[Tensor, "*shape"]:
+@_in_float32
+def gelu(x: Float[Tensor, "*shape"], *, approximate: str = "none") -> Float[Tensor, "*shape"]:
     r"""Gaussian error linear unit, :math:`x\,\Phi(x)` (Hendrycks and Gimpel 2016).
 
     :math:`\Phi` is the standard normal distribution function. With
@@ -177,7 +201,9 @@ def gelu(x: Float[Tensor, "*shape"], approximate: str = "none") -> Float[Tensor,
     if approximate == "none":
         return x * _normal_cdf(x)
     if approximate == "tanh":
-        return x * sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+        # Beyond ±30 the factor is 0 or 1 in float64 too, and the cube of x may overflow.
+        inner = x.clamp(-30, 30)
+        return x * sigmoid(2 * math.sqrt(2 / math.pi) * (inner + 0.044715 * inner**3))
     raise ValueError(f'approximate must be "none" or "tanh", got {approximate!r}')
 
 
@@ -185,6 +211,7 @@ def _normal_cdf(x: Tensor) -> Tensor:
     return 0.5 * torch.erfc(-x / math.sqrt(2))
 
 
+@_in_float32
 def gelu_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Return the derivative of the exact GELU, :math:`\Phi(x) + x\,\varphi(x)`.
 
@@ -206,6 +233,7 @@ def gelu_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return _normal_cdf(x) + x * density
 
 
+@_in_float32
 def silu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Sigmoid linear unit or swish, :math:`x\,\sigma(x)`.
 
@@ -226,6 +254,7 @@ def silu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return x * sigmoid(x)
 
 
+@_in_float32
 def silu_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Return the derivative of SiLU, :math:`\sigma(x)\,(1 + x\,\sigma(-x))`.
 
@@ -246,6 +275,7 @@ def silu_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return sigmoid(x) * (1 + x * sigmoid(-x))
 
 
+@_in_float32
 def softmax(x: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"]:
     r"""Softmax, :math:`e^{x_i} / \sum_j e^{x_j}` along one dimension.
 
@@ -276,6 +306,7 @@ def softmax(x: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"
     return exponentials / torch.where(total > 0, total, torch.ones_like(total))
 
 
+@_in_float32
 def softmax_derivative(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n n"]:
     r"""Jacobian of softmax along the last dimension, :math:`p_i (\delta_{ij} - p_j)`.
 
@@ -298,6 +329,7 @@ def softmax_derivative(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n 
     return torch.diag_embed(p) - p[..., :, None] * p[..., None, :]
 
 
+@_in_float32
 def log_softmax(x: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"]:
     r"""Logarithm of softmax, :math:`x_i - \log \sum_j e^{x_j}`.
 
@@ -320,6 +352,7 @@ def log_softmax(x: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*sh
     return shifted - torch.log(torch.exp(shifted).sum(dim=dim, keepdim=True))
 
 
+@_in_float32
 def log_softmax_derivative(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n n"]:
     r"""Jacobian of log-softmax along the last dimension, :math:`\delta_{ij} - p_j`.
 

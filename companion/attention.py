@@ -14,20 +14,30 @@ means the opposite), or additive, with 0 and minus infinity in their place.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
+from companion._tensors import (
+    _require_floats,
+    _require_ids,
+    _require_sizes,
+    _require_tensors,
+    _require_whole,
+    _require_whole_numbers,
+    _wide,
+)
 from companion.activations import softmax
-from companion.layers import Linear, apply_rotary
+from companion.layers import Linear, Rotary
 
 
 def causal_mask(
-    n_queries: int, n_keys: int | None = None, device: torch.device | str | None = None
+    n_queries: int, n_keys: int | None = None, *, device: torch.device | str | None = None
 ) -> Bool[Tensor, "n_queries n_keys"]:
     r"""Let each position look at itself and at what came before.
 
@@ -48,7 +58,8 @@ def causal_mask(
     Raises
     ------
     ValueError
-        If a size is below 1.
+        If a size is below 1, or there are more queries than keys: the first queries would see
+        nothing.
 
     Examples
     --------
@@ -65,6 +76,7 @@ def causal_mask(
 def sliding_window_mask(
     n_queries: int,
     window: int,
+    *,
     n_keys: int | None = None,
     causal: bool = True,
     device: torch.device | str | None = None,
@@ -89,7 +101,7 @@ def sliding_window_mask(
     Raises
     ------
     ValueError
-        If a size is below 1.
+        If a size is below 1, or there are more queries than keys.
 
     Examples
     --------
@@ -99,8 +111,7 @@ def sliding_window_mask(
             [0, 1, 1, 0],
             [0, 0, 1, 1]], dtype=torch.int32)
     """
-    if window < 1:
-        raise ValueError(f"window must be at least 1, got {window}")
+    _require_sizes(window=window)
     distance = _distance(n_queries, n_keys, device)
     near = distance.abs() < window
     return near & (distance >= 0) if causal else near
@@ -109,14 +120,23 @@ def sliding_window_mask(
 def _distance(n_queries: int, n_keys: int | None, device: torch.device | str | None) -> Tensor:
     """Position of each query minus position of each key, (n_queries, n_keys)."""
     n_keys = n_queries if n_keys is None else n_keys
-    if n_queries < 1 or n_keys < 1:
-        raise ValueError(f"n_queries and n_keys must be at least 1, got {n_queries} and {n_keys}")
+    _require_sizes(n_queries=n_queries, n_keys=n_keys)
+    _require_past(n_queries, n_keys)
     queries = torch.arange(n_keys - n_queries, n_keys, device=device)
     return queries[:, None] - torch.arange(n_keys, device=device)[None, :]
 
 
+def _require_past(n_queries: int, n_keys: int) -> None:
+    """Refuse queries that would stand before every key, and so see nothing."""
+    if n_queries > n_keys:
+        raise ValueError(
+            f"n_queries must not exceed n_keys, since the queries are the last positions; "
+            f"got {n_queries} and {n_keys}"
+        )
+
+
 def padding_mask(
-    lengths: Int[Tensor, " batch"], max_length: int | None = None
+    lengths: Integer[Tensor, " batch"], max_length: int | None = None
 ) -> Bool[Tensor, "batch 1 key"]:
     r"""Let nobody look at padding.
 
@@ -136,6 +156,8 @@ def padding_mask(
     ------
     ValueError
         If a length is negative or larger than ``max_length``, or there is none.
+    TypeError
+        If lengths are not whole numbers.
 
     Examples
     --------
@@ -144,10 +166,14 @@ def padding_mask(
     <BLANKLINE>
             [[1, 1, 1]]], dtype=torch.int32)
     """
-    if lengths.numel() == 0:
-        raise ValueError("lengths must hold at least one length")
+    _require_whole_numbers(lengths=lengths)
+    if lengths.ndim != 1 or lengths.numel() == 0:
+        raise ValueError(
+            f"lengths must hold at least one length, in one dimension, got {tuple(lengths.shape)}"
+        )
     longest = int(lengths.max())
     max_length = longest if max_length is None else max_length
+    _require_whole(max_length=max_length)
     if int(lengths.min()) < 0 or longest > max_length:
         raise ValueError(f"lengths must lie between 0 and {max_length}, got {lengths.tolist()}")
     return (torch.arange(max_length, device=lengths.device) < lengths[:, None])[:, None, :]
@@ -158,6 +184,7 @@ def scaled_dot_product_attention(
     k: Float[Tensor, "*#batch key d_k"],
     v: Float[Tensor, "*#batch key d_v"],
     mask: Tensor | None = None,
+    *,
     is_causal: bool = False,
     scale: float | None = None,
     dropout_p: float = 0.0,
@@ -172,7 +199,8 @@ def scaled_dot_product_attention(
 
     Without weights asked for, PyTorch's fused kernel does the work, and (where it is made
     for the shapes at hand: :math:`d_v = d_k`, no dropout on a CPU) the
-    :math:`T_q \times T_k` scores are never stored.
+    :math:`T_q \times T_k` scores are never stored. Scores of 16-bit numbers are computed in
+    float32, on either way.
 
     Parameters
     ----------
@@ -200,9 +228,11 @@ def scaled_dot_product_attention(
     Raises
     ------
     ValueError
-        If shapes do not fit, or ``dropout_p`` is outside [0, 1).
+        If shapes do not fit, ``dropout_p`` is outside [0, 1), or ``is_causal`` goes with more
+        queries than keys.
     TypeError
-        If ``mask`` is neither boolean nor floating.
+        If ``mask`` is neither boolean nor floating, or q, k and v are not floating tensors of
+        one format.
 
     Examples
     --------
@@ -211,19 +241,30 @@ def scaled_dot_product_attention(
     tensor([[0.5000],
             [0.5000]])
     """
-    batch = _check_shapes(q, k, v, mask, dropout_p)
-    q, mask = q.expand(*batch, *q.shape[-2:]), _like(mask, q)
-    if not return_weights:
+    batch = _check_arguments(q, k, v, mask, is_causal, dropout_p)
+    q = q.expand(*batch, *q.shape[-2:])
+    if not return_weights and _kernel_takes(q, k):
         return _fused(q, k, v, mask, is_causal, scale, dropout_p)
-    mask = _add_causal(mask, q, k) if is_causal else mask
-    scores = q @ k.transpose(-2, -1) * _scale(scale, q)  # (..., T_q, T_k)
+    if is_causal:
+        mask = _hide(mask, causal_mask(q.shape[-2], k.shape[-2], device=q.device))
+    # q is scaled before the product, not after: a sum of products soon exceeds 16 bits.
+    scores = (_wide(q) * _scale(scale, q)) @ _wide(k).transpose(-2, -1)  # (..., T_q, T_k)
     weights = softmax(_apply_mask(scores, mask))
-    return F.dropout(weights, dropout_p) @ v, weights
+    out = (F.dropout(weights, dropout_p) @ _wide(v)).to(q.dtype)
+    return (out, weights.to(q.dtype)) if return_weights else out
 
 
-def _like(mask: Tensor | None, q: Tensor) -> Tensor | None:
-    """Give an additive mask the number format of the scores."""
-    return mask if mask is None or mask.dtype == torch.bool else mask.to(q.dtype)
+def _kernel_takes(q: Tensor, k: Tensor) -> bool:
+    """Say no to NaN and infinity on a CPU: where all scores are NaN its kernel returns zeros."""
+    return q.device.type != "cpu" or bool(q.isfinite().all() and k.isfinite().all())
+
+
+def _like(mask: Tensor, x: Tensor) -> Tensor:
+    """Give an additive mask the number format of x, but let no finite number become infinite."""
+    if mask.dtype == torch.bool or mask.dtype == x.dtype:
+        return mask
+    largest = min(torch.finfo(x.dtype).max, torch.finfo(mask.dtype).max)
+    return torch.where(mask.isfinite(), mask.clamp(-largest, largest), mask).to(x.dtype)
 
 
 def _scale(scale: float | None, q: Tensor) -> float:
@@ -235,15 +276,14 @@ def _apply_mask(scores: Tensor, mask: Tensor | None) -> Tensor:
         return scores
     if mask.dtype == torch.bool:
         return scores.masked_fill(~mask, -math.inf)
-    return scores + mask
+    return scores + _like(mask, scores)
 
 
-def _add_causal(mask: Tensor | None, q: Tensor, k: Tensor) -> Tensor:
-    """Hide what comes later, besides what the mask hides already."""
-    causal = causal_mask(q.shape[-2], k.shape[-2], q.device)
+def _hide(mask: Tensor | None, sees: Tensor) -> Tensor:
+    """Hide what ``sees`` does not show, besides what the mask hides already."""
     if mask is None or mask.dtype == torch.bool:
-        return causal if mask is None else mask & causal
-    return mask.masked_fill(~causal, -math.inf)
+        return sees if mask is None else mask & sees
+    return mask.masked_fill(~sees, -math.inf)
 
 
 def _fused(
@@ -259,9 +299,9 @@ def _fused(
     if mask is None and (not is_causal or q.shape[-2] == k.shape[-2]):
         return _kernel(q, k, v, is_causal=is_causal, dropout_p=dropout_p, scale=scale)
     if is_causal:
-        mask = _add_causal(mask, q, k)
+        mask = _hide(mask, causal_mask(q.shape[-2], k.shape[-2], device=q.device))
     assert mask is not None  # the case without any mask has returned
-    mask = torch.atleast_2d(mask)
+    mask = torch.atleast_2d(_like(mask, q))
     sees = mask if mask.dtype == torch.bool else mask > -math.inf
     blind = ~sees.any(dim=-1, keepdim=True)  # (..., T_q, 1)
     mask = mask.masked_fill(blind, True if mask.dtype == torch.bool else 0.0)
@@ -277,10 +317,20 @@ def _kernel(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
     return out[(0,) * missing]
 
 
-def _check_shapes(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout_p: float = 0.0
+def _check_arguments(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None,
+    is_causal: bool,
+    dropout_p: float = 0.0,
 ) -> tuple[int, ...]:
     """Return the batch dimensions that q, k and v have together."""
+    _require_floats(q=q, k=k, v=v)
+    if not _wide(q).dtype == _wide(k).dtype == _wide(v).dtype:  # autocast may mix 16 bits with 32
+        raise TypeError(
+            f"q, k and v must have one number format, got {q.dtype}, {k.dtype} and {v.dtype}"
+        )
     for name, tensor in (("q", q), ("k", k), ("v", v)):
         if tensor.ndim < 2:
             raise ValueError(f"{name} must be (..., T, d), got shape {tuple(tensor.shape)}")
@@ -298,6 +348,8 @@ def _check_shapes(
         raise ValueError(f"k must hold at least one position, got shape {tuple(k.shape)}")
     if not 0 <= dropout_p < 1:
         raise ValueError(f"dropout_p must be at least 0 and below 1, got {dropout_p}")
+    if is_causal:
+        _require_past(q.shape[-2], k.shape[-2])
     batch = _common_batch(q, k, v)
     if mask is not None:
         _check_mask(mask, (*batch, q.shape[-2], k.shape[-2]))
@@ -315,6 +367,7 @@ def _common_batch(q: Tensor, k: Tensor, v: Tensor) -> tuple[int, ...]:
 
 
 def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
+    _require_tensors(mask=mask)
     if mask.dtype != torch.bool and not mask.is_floating_point():
         raise TypeError(f"mask must be boolean or floating, got {mask.dtype}")
     try:
@@ -331,8 +384,9 @@ def online_softmax_attention(
     q: Float[Tensor, "*#batch query d_k"],
     k: Float[Tensor, "*#batch key d_k"],
     v: Float[Tensor, "*#batch key d_v"],
-    block_size: int = 128,
     mask: Tensor | None = None,
+    *,
+    block_size: int = 128,
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Float[Tensor, "*batch_out query d_v"]:
@@ -349,9 +403,11 @@ def online_softmax_attention(
     ----------
     q, k, v : Tensor
         As in ``scaled_dot_product_attention``.
+    mask
+        As in ``scaled_dot_product_attention``.
     block_size : int
         Keys taken at a time.
-    mask, is_causal, scale
+    is_causal, scale
         As in ``scaled_dot_product_attention``.
 
     Returns
@@ -361,9 +417,11 @@ def online_softmax_attention(
     Raises
     ------
     ValueError
-        If shapes do not fit or ``block_size`` is below 1.
+        If shapes do not fit, ``block_size`` is below 1, or ``is_causal`` goes with more queries
+        than keys.
     TypeError
-        If ``mask`` is neither boolean nor floating.
+        If ``mask`` is neither boolean nor floating, or q, k and v are not floating tensors of
+        one format.
 
     Examples
     --------
@@ -372,16 +430,16 @@ def online_softmax_attention(
     tensor([[0.5000],
             [0.5000]])
     """
-    batch = _check_shapes(q, k, v, mask)
-    if block_size < 1:
-        raise ValueError(f"block_size must be at least 1, got {block_size}")
-    q, mask = q.expand(*batch, *q.shape[-2:]) * _scale(scale, q), _like(mask, q)
+    batch = _check_arguments(q, k, v, mask, is_causal)
+    _require_sizes(block_size=block_size)
+    number_format = q.dtype
+    q = _wide(q).expand(*batch, *q.shape[-2:]) * _scale(scale, q)
     m = torch.full_like(q[..., :1], -math.inf)  # (..., T_q, 1): largest score so far
     total = torch.zeros_like(m)  # the papers' l: sum of exp(score - m)
     context = torch.zeros_like(m)  # (..., T_q, d_v) after the first block
     for start in range(0, k.shape[-2], block_size):
         block = slice(start, start + block_size)
-        scores = q @ k[..., block, :].transpose(-2, -1)  # (..., T_q, block)
+        scores = q @ _wide(k[..., block, :]).transpose(-2, -1)  # (..., T_q, block)
         scores = _apply_mask(scores, _mask_block(mask, block))
         if is_causal:
             scores = _apply_mask(scores, _causal_block(q, k, start, scores.shape[-1]))
@@ -390,9 +448,9 @@ def online_softmax_attention(
         shrink = torch.exp(m - safe)
         p = torch.exp(scores - safe)
         total = total * shrink + p.sum(dim=-1, keepdim=True)
-        context = context * shrink + p @ v[..., block, :]
+        context = context * shrink + p @ _wide(v[..., block, :])
         m = m_new
-    return context / torch.where(total > 0, total, torch.ones_like(total))
+    return (context / torch.where(total > 0, total, torch.ones_like(total))).to(number_format)
 
 
 def _mask_block(mask: Tensor | None, block: slice) -> Tensor | None:
@@ -409,6 +467,22 @@ def _causal_block(q: Tensor, k: Tensor, start: int, size: int) -> Tensor:
 class KVCache:
     r"""Keys and values of the positions that one attention layer has already seen.
 
+    Parameters
+    ----------
+    window : int, optional
+        Keep only so many of the last positions, for attention with a sliding window: the layer
+        then hides from each query what is further back.
+
+    Attributes
+    ----------
+    seen : int
+        Positions so far, forgotten ones included: the next one has this number.
+
+    Raises
+    ------
+    ValueError
+        If ``window`` is below 1.
+
     Examples
     --------
     >>> cache = KVCache()
@@ -418,9 +492,13 @@ class KVCache:
     (4, (1, 2, 4, 4), 256)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window: int | None = None) -> None:
+        if window is not None:
+            _require_sizes(window=window)
+        self.window = window
         self.keys: Tensor | None = None
         self.values: Tensor | None = None
+        self.seen = 0
 
     def __len__(self) -> int:
         return 0 if self.keys is None else self.keys.shape[-2]
@@ -435,7 +513,7 @@ class KVCache:
     def append(
         self, k: Float[Tensor, "batch group new d"], v: Float[Tensor, "batch group new d"]
     ) -> tuple[Float[Tensor, "batch group total d"], Float[Tensor, "batch group total d"]]:
-        r"""Add the newest positions and return all of them.
+        r"""Add the newest positions and return them after those that were held.
 
         Parameters
         ----------
@@ -444,24 +522,87 @@ class KVCache:
         Returns
         -------
         tuple of Tensor, each of shape (B, G, T, d)
+            With a window the cache forgets afterwards: the oldest of the new positions can still
+            see all that it may.
 
         Raises
         ------
         ValueError
             If the shapes differ, or do not continue what the cache holds.
         """
+        keys, values = self._joined(k, v)
+        self._hold(keys, values, self.seen + k.shape[-2])
+        return keys, values
+
+    def crop(self, length: int) -> None:
+        r"""Forget the newest positions, as when a guess at the next tokens was wrong.
+
+        Parameters
+        ----------
+        length : int
+            How many positions shall have been seen, counted from the first.
+
+        Raises
+        ------
+        ValueError
+            If so many have not been seen, or older ones that would be needed are forgotten.
+        """
+        _require_whole(length=length)
+        if not 0 <= length <= self.seen:
+            raise ValueError(f"length must be from 0 to {self.seen}, got {length}")
+        if length < self.seen and len(self) < self.seen:
+            raise ValueError(
+                f"the cache holds only the last {len(self)} of {self.seen} positions, "
+                f"so it cannot go back to {length}"
+            )
+        if self.keys is not None and self.values is not None:
+            self._hold(self.keys[..., :length, :], self.values[..., :length, :], length)
+
+    def reorder(self, rows: Integer[Tensor, " new_batch"]) -> None:
+        r"""Let other sequences of the batch stand in each row, as beam search needs it.
+
+        Parameters
+        ----------
+        rows : Tensor of int, shape (B_new,)
+            Which of the present rows comes where; one may come several times, or not at all.
+
+        Raises
+        ------
+        ValueError
+            If there is no such row.
+        TypeError
+            If ``rows`` are not whole numbers.
+        """
+        _require_whole_numbers(rows=rows)
+        if self.keys is not None and self.values is not None:
+            _require_ids("rows", rows, len(self.keys))
+            keys, values = (x.index_select(0, rows.long()) for x in (self.keys, self.values))
+            self._hold(keys, values, self.seen)
+
+    def _joined(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the positions held and then the new ones; the cache stays as it is."""
+        _require_floats(k=k, v=v)
+        if k.ndim != 4:
+            raise ValueError(f"k must be (batch, heads, new, d), got shape {tuple(k.shape)}")
         if v.shape != k.shape:
             raise ValueError(f"v must have the shape of k, {tuple(k.shape)}, got {tuple(v.shape)}")
-        if self.keys is not None and self.values is not None:
-            held, new = self.keys.shape, k.shape
-            if (*held[:2], held[3]) != (*new[:2], new[3]):
-                raise ValueError(
-                    "k must continue the cache, whose shape is "
-                    f"{tuple(held)}, got {tuple(new)}; start a new KVCache for a new batch"
-                )
-            k, v = torch.cat((self.keys, k), dim=-2), torch.cat((self.values, v), dim=-2)
-        self.keys, self.values = k, v
-        return k, v
+        if self.keys is None or self.values is None:
+            return k, v
+        held, new = self.keys.shape, k.shape
+        if (*held[:2], held[3]) != (*new[:2], new[3]) or self.keys.dtype != k.dtype:
+            raise ValueError(
+                "k must continue the cache, whose shape and format are "
+                f"{tuple(held)}, {self.keys.dtype}, got {tuple(new)}, {k.dtype}; "
+                "start a new KVCache for a new batch"
+            )
+        return torch.cat((self.keys, k), dim=-2), torch.cat((self.values, v), dim=-2)
+
+    def _hold(self, keys: Tensor, values: Tensor, seen: int) -> None:
+        """Keep these positions, or the last of them."""
+        if self.window is not None and keys.shape[-2] > self.window:
+            # Copies, because a view would keep the whole in memory.
+            keys, values = (x[..., -self.window :, :].clone() for x in (keys, values))
+        self.keys, self.values, self.seen = keys, values, seen
 
 
 class MultiHeadAttention(nn.Module):
@@ -481,22 +622,30 @@ class MultiHeadAttention(nn.Module):
     d_model : int
         Width :math:`D` of input and output.
     n_heads : int
-        Query heads :math:`H`; must divide ``d_model``.
+        Query heads :math:`H`.
     n_kv_heads : int, optional
         Key-value heads :math:`G`; must divide ``n_heads``. Default ``n_heads``; 1 gives
         multi-query attention.
-    bias : bool
-        Whether the four projections have a bias.
+    d_head : int, optional
+        Width :math:`d` of one head. Default ``d_model / n_heads``, which must be whole.
+    bias : bool or str
+        Whether the four projections have a bias, or which of them: ``"qkv"`` leaves it out of
+        :math:`W^O`.
+    scale : float, optional
+        Multiplies the scores; default :math:`1/\sqrt{d}`.
     dropout : float
         Dropout on the attention weights, in training mode only.
-    rotary : bool
-        Rotate queries and keys by position; self-attention only.
+    rotary : bool or Rotary
+        Rotate queries and keys by position; self-attention only. A `Rotary` says how.
+    qk_norm : function, optional
+        Makes from ``d_head`` a layer that normalises each query, and another for each key,
+        before they are rotated; for example ``RMSNorm`` (after Henry et al. 2020).
 
     Raises
     ------
     ValueError
-        If sizes do not divide, a head of a rotary layer has odd width, or ``dropout`` is
-        outside [0, 1).
+        If sizes do not divide, a head of a rotary layer has odd width, ``dropout`` is
+        outside [0, 1), or ``bias`` names no projection.
 
     Examples
     --------
@@ -509,27 +658,40 @@ class MultiHeadAttention(nn.Module):
         self,
         d_model: int,
         n_heads: int,
+        *,
         n_kv_heads: int | None = None,
-        bias: bool = True,
+        d_head: int | None = None,
+        bias: bool | str = True,
+        scale: float | None = None,
         dropout: float = 0.0,
-        rotary: bool = False,
+        rotary: bool | Rotary = False,
+        qk_norm: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
-        _check_heads(d_model, n_heads, n_kv_heads, dropout, rotary)
-        self.n_heads, self.n_kv_heads, self.d_head = n_heads, n_kv_heads, d_model // n_heads
-        self.dropout, self.rotary = dropout, rotary
-        self.w_q = Linear(d_model, n_heads * self.d_head, bias)
-        self.w_k = Linear(d_model, n_kv_heads * self.d_head, bias)
-        self.w_v = Linear(d_model, n_kv_heads * self.d_head, bias)
-        self.w_o = Linear(n_heads * self.d_head, d_model, bias)
+        _check_heads(d_model, n_heads, n_kv_heads, d_head)
+        d_head = d_model // n_heads if d_head is None else d_head
+        _check_options(bias, dropout, rotary, d_head)
+        self.n_heads, self.n_kv_heads, self.d_head = n_heads, n_kv_heads, d_head
+        self.scale, self.dropout = scale, dropout
+        self.rotary = Rotary() if rotary is True else rotary or None
+        biased = bias if isinstance(bias, str) else "qkvo" if bias else ""
+        self.w_q = Linear(d_model, n_heads * d_head, "q" in biased)
+        self.w_k = Linear(d_model, n_kv_heads * d_head, "k" in biased)
+        self.w_v = Linear(d_model, n_kv_heads * d_head, "v" in biased)
+        self.w_o = Linear(n_heads * d_head, d_model, "o" in biased)
+        self.q_norm, self.k_norm = (
+            nn.Identity() if qk_norm is None else qk_norm(d_head) for _ in "qk"
+        )
 
     def forward(
         self,
         x: Float[Tensor, "batch query d_model"],
         context: Float[Tensor, "batch key d_model"] | None = None,
+        *,
         mask: Tensor | None = None,
         is_causal: bool = False,
+        positions: Integer[Tensor, "*sequences query"] | None = None,
         cache: KVCache | None = None,
         return_weights: bool = False,
     ) -> (
@@ -547,6 +709,9 @@ class MultiHeadAttention(nn.Module):
             Shape (T_q, T_k), (B, T_q, T_k) or (B, H, T_q, T_k), or broadcasting to one.
         is_causal : bool
             Also hide what comes later.
+        positions : Tensor of int, shape (T_q,) or (B, T_q), optional
+            Where the tokens stand, for a rotary layer. By default they follow one another, from
+            0 or from the last one in the cache.
         cache : KVCache, optional
             Positions seen in earlier calls; the new ones are added to it.
         return_weights : bool
@@ -559,30 +724,35 @@ class MultiHeadAttention(nn.Module):
         Raises
         ------
         ValueError
-            If ``context`` comes with a cache or to a rotary layer, or shapes do not fit.
+            If ``context`` comes with a cache or to a rotary layer, ``positions`` to one that is
+            none, or shapes do not fit. The cache is then what it was before.
         TypeError
-            If ``mask`` is neither boolean nor floating.
+            If ``mask`` is neither boolean nor floating, or x and context are no floating tensors.
         """
-        if context is not None and (cache is not None or self.rotary):
-            raise ValueError("context goes with neither a cache nor rotary positions")
+        self._check_inputs(x, context, positions, cache)
         context = x if context is None else context
-        q = self._split(self.w_q(x))  # (B, H, T_q, d)
-        k, v = self._split(self.w_k(context)), self._split(self.w_v(context))  # (B, G, T_k, d)
-        if self.rotary:
-            q, k = self._rotate(q, k, start=0 if cache is None else len(cache))
+        q = self.q_norm(self._split(self.w_q(x)))  # (B, H, T_q, d)
+        k = self.k_norm(self._split(self.w_k(context)))  # (B, G, T_k, d)
+        v = self._split(self.w_v(context))
+        if self.rotary is not None:
+            q, k = self._rotate(q, k, positions, cache)
         if cache is not None:
-            k, v = cache.append(k, v)
-        k, v = self._share(k), self._share(v)  # (B, H, T_k, d)
-        if mask is not None and mask.ndim == 3:
-            mask = mask[:, None]  # (B, 1, T_q, T_k): the same for every head
-        dropout_p = self.dropout if self.training else 0.0
+            k, v = cache._joined(k, v)
         attended = scaled_dot_product_attention(
-            q, k, v, mask, is_causal, dropout_p=dropout_p, return_weights=return_weights
+            q,
+            self._share(k),  # (B, H, T_k, d)
+            self._share(v),
+            self._mask(mask, q, k, is_causal, cache),
+            is_causal=is_causal,
+            scale=self.scale,
+            dropout_p=self.dropout if self.training else 0.0,
+            return_weights=return_weights,
         )
-        if isinstance(attended, tuple):
-            heads, weights = attended
-            return self._merge(heads), weights
-        return self._merge(attended)
+        heads, weights = attended if isinstance(attended, tuple) else (attended, None)
+        y = self._merge(heads)
+        if cache is not None:  # last of all, so that an error leaves the cache as it was
+            cache._hold(k, v, cache.seen + x.shape[1])
+        return y if weights is None else (y, weights)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, T, heads·d) -> (B, heads, T, d): cut the features, then move heads forward."""
@@ -596,20 +766,65 @@ class MultiHeadAttention(nn.Module):
         """Repeat each key-value head for its group of query heads: (B, G, …) -> (B, H, …)."""
         return x.repeat_interleave(self.n_heads // self.n_kv_heads, dim=1)
 
-    def _rotate(self, q: Tensor, k: Tensor, start: int) -> tuple[Tensor, Tensor]:
-        positions = torch.arange(start, start + q.shape[-2], device=q.device)
-        return apply_rotary(q, positions), apply_rotary(k, positions)
+    def _rotate(
+        self, q: Tensor, k: Tensor, positions: Tensor | None, cache: KVCache | None
+    ) -> tuple[Tensor, Tensor]:
+        """Turn queries and keys; what a cache holds has been turned before."""
+        assert self.rotary is not None
+        if positions is None:
+            start = 0 if cache is None else cache.seen
+            positions = torch.arange(start, start + q.shape[-2], device=q.device)
+        return self.rotary(q, positions), self.rotary(k, positions)
+
+    def _mask(
+        self, mask: Tensor | None, q: Tensor, k: Tensor, is_causal: bool, cache: KVCache | None
+    ) -> Tensor | None:
+        """Let a mask of three dimensions hold for every head; add the window of a cache."""
+        if mask is not None and getattr(mask, "ndim", None) == 3:
+            mask = mask[:, None]  # (B, 1, T_q, T_k)
+        if cache is None or cache.window is None:
+            return mask
+        n_queries, n_keys = q.shape[-2], k.shape[-2]
+        if mask is not None:
+            _check_mask(mask, (*q.shape[:-1], n_keys))
+        near = sliding_window_mask(
+            n_queries, cache.window, n_keys=n_keys, causal=is_causal, device=q.device
+        )
+        return _hide(mask, near)
+
+    def _check_inputs(
+        self, x: Tensor, context: Tensor | None, positions: Tensor | None, cache: KVCache | None
+    ) -> None:
+        if context is not None and (cache is not None or self.rotary is not None):
+            raise ValueError("context goes with neither a cache nor rotary positions")
+        if positions is not None and self.rotary is None:
+            raise ValueError("positions are for a rotary layer; this one does not use them")
+        d_model = self.w_q.weight.shape[1]
+        for name, sequence in (("x", x), ("context", x if context is None else context)):
+            _require_floats(**{name: sequence})
+            if sequence.ndim != 3 or sequence.shape[-1] != d_model:
+                raise ValueError(
+                    f"{name} must have {d_model} features and three dimensions, "
+                    f"(batch, length, {d_model}), got shape {tuple(sequence.shape)}"
+                )
 
 
-def _check_heads(d_model: int, n_heads: int, n_kv_heads: int, dropout: float, rotary: bool) -> None:
-    if n_heads < 1 or d_model < 1 or d_model % n_heads:
+def _check_heads(d_model: int, n_heads: int, n_kv_heads: int, d_head: int | None) -> None:
+    _require_whole(d_model=d_model, n_heads=n_heads, n_kv_heads=n_kv_heads)
+    if d_head is not None:
+        _require_sizes(d_model=d_model, n_heads=n_heads, d_head=d_head)
+    elif n_heads < 1 or d_model < 1 or d_model % n_heads:
         raise ValueError(f"n_heads must divide d_model, got {n_heads} and {d_model}")
     if n_kv_heads < 1 or n_heads % n_kv_heads:
         raise ValueError(f"n_kv_heads must divide n_heads, got {n_kv_heads} and {n_heads}")
-    if rotary and (d_model // n_heads) % 2:
-        raise ValueError(
-            f"a rotary layer needs heads of even width, got d_model / n_heads = "
-            f"{d_model // n_heads}"
-        )
+
+
+def _check_options(bias: bool | str, dropout: float, rotary: bool | Rotary, d_head: int) -> None:
+    if not isinstance(bias, bool) and not (isinstance(bias, str) and set(bias) <= set("qkvo")):
+        raise ValueError(f'bias must be True, False, or letters of "qkvo", got {bias!r}')
+    if not isinstance(rotary, bool | Rotary):
+        raise TypeError(f"rotary must be True, False or a Rotary, got {rotary!r}")
+    if rotary and d_head % 2:
+        raise ValueError(f"a rotary layer needs heads of even width, got {d_head}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from companion._tensors import _require_sizes, _require_whole
+
 #: bfloat16 arithmetic in hardware begins with NVIDIA's Ampere generation; a T4 (7.5)
 #: reports support for it but emulates it, slowly.
 BF16_COMPUTE_CAPABILITY = (8, 0)
@@ -123,6 +125,8 @@ def seed_everything(seed: int) -> torch.Generator:
     ------
     ValueError
         If ``seed`` is outside that range.
+    TypeError
+        If it is no whole number.
 
     Examples
     --------
@@ -131,6 +135,7 @@ def seed_everything(seed: int) -> torch.Generator:
     >>> bool((a == b).all())
     True
     """
+    _require_whole(seed=seed)
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be at least 0 and below 2**32, got {seed}")
     random.seed(seed)
@@ -185,8 +190,7 @@ def seconds(
     ValueError
         If ``repeats`` is below 1.
     """
-    if repeats < 1:
-        raise ValueError(f"repeats must be at least 1, got {repeats}")
+    _require_sizes(repeats=repeats)
     function()
     best = float("inf")
     for _ in range(repeats):
@@ -199,15 +203,21 @@ def seconds(
 
 
 def _wait_for(device: torch.device | str) -> None:
-    if torch.device(device).type == "cuda":
+    """Wait until a GPU has done what it was told to do."""
+    kind = torch.device(device).type
+    if kind == "cuda":
         torch.cuda.synchronize(device)
+    elif kind == "mps":
+        torch.mps.synchronize()
 
 
 def peak_bytes(function: Callable[[], Any], device: torch.device | str = "cpu") -> int:
     r"""Measure the most memory that a call holds at once, beyond what was held before.
 
     On a CPU, PyTorch's profiler reports every allocation and release, and the largest
-    running sum is the answer; on a GPU the allocator keeps the count itself.
+    running sum is the answer; on a CUDA device the allocator keeps the count itself. Apple's MPS
+    only says what is held at the moment, so there is no peak to be had: measure the same call on
+    the CPU.
 
     Parameters
     ----------
@@ -240,7 +250,10 @@ def peak_bytes(function: Callable[[], Any], device: torch.device | str = "cpu") 
         del result
         return torch.cuda.max_memory_allocated(device) - before
     if device.type != "cpu":
-        raise ValueError(f"device must be a CPU or a CUDA device, got {device}")
+        raise ValueError(
+            f"device must be a CPU or a CUDA device, got {device}: it keeps no count of the most "
+            "that was held; measure the same call on the CPU"
+        )
     return _peak_bytes_on_cpu(function)
 
 

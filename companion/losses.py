@@ -6,14 +6,28 @@ masked tokens and for contrast, and what they are reported as: perplexity and bi
 
 Shape letters: ``batch`` any number of leading dimensions, ``classes`` (or ``vocab``) the number
 of classes C. All logarithms are natural; losses of class probabilities are in nats.
+
+Losses of 16-bit numbers are computed and returned in float32: squares and sums overflow in
+float16, and so would a loss that is scaled up for mixed precision. Gradients have the format of
+what they are gradients of.
 """
 
 import math
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
+from companion._tensors import (
+    _in_range,
+    _require_floats,
+    _require_ids,
+    _require_sizes,
+    _require_tensors,
+    _require_whole,
+    _require_whole_numbers,
+    _wide,
+)
 from companion.activations import log_softmax, sigmoid, softmax
 
 IGNORE = -100  # as in PyTorch: a target that does not count
@@ -22,6 +36,7 @@ IGNORE = -100  # as in PyTorch: a target that does not count
 def mse(
     prediction: Float[Tensor, "*shape"],
     target: Float[Tensor, "*shape"],
+    *,
     reduction: str = "mean",
 ) -> Float[Tensor, "..."]:
     r"""Mean squared error, :math:`\frac1N \sum_i (\hat y_i - y_i)^2`.
@@ -51,8 +66,8 @@ def mse(
     >>> mse(torch.tensor([2.0, 0.0]), torch.tensor([1.0, 0.0]))
     tensor(0.5000)
     """
-    _require_same_shape(prediction, target)
-    return _reduce((prediction - target) ** 2, reduction)
+    _require_same_shape(prediction=prediction, target=target)
+    return _reduce((_wide(prediction) - _wide(target)) ** 2, reduction)
 
 
 def mse_gradient(
@@ -80,8 +95,9 @@ def mse_gradient(
     >>> mse_gradient(torch.tensor([2.0, 0.0]), torch.tensor([1.0, 0.0]))
     tensor([1., 0.])
     """
-    _require_same_shape(prediction, target)
-    return 2 * (prediction - target) / prediction.numel()
+    _require_same_shape(prediction=prediction, target=target)
+    gradient = 2 * (_wide(prediction) - _wide(target)) / prediction.numel()
+    return gradient.to(prediction.dtype)
 
 
 def log_sum_exp(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
@@ -103,15 +119,18 @@ def log_sum_exp(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
     >>> log_sum_exp(torch.tensor([0.0, 0.0]))
     tensor(0.6931)
     """
-    largest = x.amax(dim=-1, keepdim=True).detach()
+    _require_floats(x=x)
+    largest = _wide(x).amax(dim=-1, keepdim=True).detach()
     shift = torch.where(largest.isinf(), torch.zeros_like(largest), largest)
-    return torch.log(torch.exp(x - shift).sum(dim=-1)) + shift.squeeze(-1)
+    total = torch.exp(_wide(x) - shift).sum(dim=-1)
+    return (torch.log(total) + shift.squeeze(-1)).to(x.dtype)
 
 
 def cross_entropy(
     logits: Float[Tensor, "*batch classes"],
-    targets: Int[Tensor, "*batch"],
+    targets: Integer[Tensor, "*batch"],
     *,
+    weight: Float[Tensor, " classes"] | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORE,
     reduction: str = "mean",
@@ -128,6 +147,10 @@ def cross_entropy(
         Scores before the softmax. Probabilities would be passed through a softmax again.
     targets : Tensor of integers, shape (...)
         A class from 0 to C − 1 for each row, or ``ignore_index``.
+    weight : Tensor, shape (C,), optional
+        How much each class counts, by default 1: :math:`\log \hat p_j` is multiplied by
+        :math:`w_j`, and the mean is taken over :math:`\sum_i w_{y_i}`, as in PyTorch. Rare classes
+        can be given more weight.
     label_smoothing : float
         :math:`\epsilon`, from 0 to 1.
     ignore_index : int
@@ -144,31 +167,36 @@ def cross_entropy(
     Raises
     ------
     ValueError
-        If shapes do not fit, a target is no class, every target is ignored, or a parameter is
-        out of range.
+        If shapes do not fit, a target is no class, every target is ignored or has weight 0, or a
+        parameter is out of range.
+    TypeError
+        If ``targets`` are not whole numbers, or ``logits`` no floating-point ones.
 
     Examples
     --------
     >>> cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
     tensor(0.6931)
     """
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
-    counts = targets != ignore_index
+    _require_options(weight, label_smoothing, ignore_index, logits)
+    _require_whole_numbers(targets=targets)
+    counts = targets.long() != ignore_index
     _require_classes(logits, targets, counts)
-    log_p = log_softmax(logits)
-    chosen = targets.where(counts, torch.zeros_like(targets)).long()
+    log_p = log_softmax(_wide(logits))
+    chosen = torch.where(counts, targets.long(), 0)
     loss = -log_p.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+    if weight is not None:
+        loss, log_p = loss * weight[chosen], log_p * weight
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - label_smoothing * log_p.mean(dim=-1)
-    loss = loss.where(counts, torch.zeros_like(loss))
+    loss = torch.where(counts, loss, 0.0)
     if reduction == "mean":
-        return loss.sum() / _require_some(counts, "targets are all ignore_index")
+        shares = counts if weight is None else torch.where(counts, weight[chosen], 0.0)
+        return loss.sum() / _require_some(shares, "targets are all ignore_index or of weight 0")
     return _reduce(loss, reduction)
 
 
 def cross_entropy_gradient(
-    logits: Float[Tensor, "*batch classes"], targets: Int[Tensor, "*batch"]
+    logits: Float[Tensor, "*batch classes"], targets: Integer[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch classes"]:
     r"""Gradient of the mean cross-entropy: softmax minus one-hot, :math:`\frac1N (\hat p - t)`.
 
@@ -192,14 +220,17 @@ def cross_entropy_gradient(
     >>> cross_entropy_gradient(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
     tensor([[ 0.5000, -0.5000]])
     """
+    _require_whole_numbers(targets=targets)
     _require_classes(logits, targets, torch.ones_like(targets, dtype=torch.bool))
-    one_hot = torch.zeros_like(logits).scatter(-1, targets.long().unsqueeze(-1), 1.0)
-    return (softmax(logits) - one_hot) / targets.numel()
+    p = softmax(_wide(logits))
+    one_hot = torch.zeros_like(p).scatter(-1, targets.long().unsqueeze(-1), 1.0)
+    return ((p - one_hot) / targets.numel()).to(logits.dtype)
 
 
 def binary_cross_entropy_with_logits(
     logits: Float[Tensor, "*shape"],
     targets: Float[Tensor, "*shape"],
+    *,
     reduction: str = "mean",
 ) -> Float[Tensor, "..."]:
     r"""Cross-entropy of two classes and one output, :math:`-y\log\sigma(z)-(1-y)\log\sigma(-z)`.
@@ -230,11 +261,11 @@ def binary_cross_entropy_with_logits(
     >>> binary_cross_entropy_with_logits(torch.tensor([0.0, 200.0]), torch.tensor([1.0, 1.0]))
     tensor(0.3466)
     """
-    _require_same_shape(logits, targets)
-    if bool(((targets < 0) | (targets > 1)).any()):
-        raise ValueError("targets must be probabilities from 0 to 1")
-    zero = torch.zeros_like(logits)
-    loss = targets * torch.logaddexp(zero, -logits) + (1 - targets) * torch.logaddexp(zero, logits)
+    _require_same_shape(logits=logits, targets=targets)
+    _require_probabilities(targets)
+    z, y = _wide(logits), _wide(targets)
+    zero = torch.zeros_like(z)
+    loss = y * torch.logaddexp(zero, -z) + (1 - y) * torch.logaddexp(zero, z)
     return _reduce(loss, reduction)
 
 
@@ -256,15 +287,16 @@ def binary_cross_entropy_gradient(
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or a target is outside [0, 1].
 
     Examples
     --------
     >>> binary_cross_entropy_gradient(torch.tensor([0.0]), torch.tensor([1.0]))
     tensor([-0.5000])
     """
-    _require_same_shape(logits, targets)
-    return (sigmoid(logits) - targets) / logits.numel()
+    _require_same_shape(logits=logits, targets=targets)
+    _require_probabilities(targets)
+    return ((sigmoid(_wide(logits)) - _wide(targets)) / logits.numel()).to(logits.dtype)
 
 
 def kl_divergence(
@@ -288,22 +320,24 @@ def kl_divergence(
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or the exponentials of a row do not sum to 1, as with probabilities
+        in place of their logarithms.
 
     Examples
     --------
     >>> kl_divergence(torch.tensor([0.5, 0.5]).log(), torch.tensor([0.9, 0.1]).log())
     tensor(0.5108)
     """
-    _require_same_shape(log_p, log_q)
-    some = ~torch.isneginf(log_p)
-    difference = (log_p - log_q).where(some, torch.zeros_like(log_p))
+    _require_same_shape(log_p=log_p, log_q=log_q)
+    _require_logarithms(log_p=log_p, log_q=log_q)
+    log_p, log_q = _wide(log_p), _wide(log_q)
+    difference = torch.where(log_p.isneginf(), 0.0, log_p - log_q)
     return (log_p.exp() * difference).sum(dim=-1)
 
 
 def mlm_loss(
     logits: Float[Tensor, "*batch vocab"],
-    tokens: Int[Tensor, "*batch"],
+    tokens: Integer[Tensor, "*batch"],
     masked: Bool[Tensor, "*batch"],
 ) -> Float[Tensor, ""]:
     r"""Loss of masked language modelling, over the masked positions M and no other.
@@ -337,10 +371,8 @@ def mlm_loss(
     >>> mlm_loss(logits, torch.tensor([1, 1]), torch.tensor([True, False]))
     tensor(0.6931)
     """
-    if masked.shape != tokens.shape:
-        raise ValueError(f"masked must have the shape of tokens, {_shapes(tokens, masked)}")
-    _require_some(masked, "masked is False everywhere: there is nothing to predict")
-    return cross_entropy(logits, tokens.masked_fill(~masked, IGNORE))
+    _require_masked(tokens, masked)
+    return cross_entropy(logits, tokens.long().masked_fill(~masked, IGNORE))
 
 
 def info_nce(
@@ -369,17 +401,20 @@ def info_nce(
     Raises
     ------
     ValueError
-        If the shapes differ or ``temperature`` is not positive.
+        If the shapes differ, are not (n, d), or ``temperature`` is not positive.
 
     Examples
     --------
     >>> info_nce(torch.eye(2), torch.eye(2), temperature=1.0)
     tensor(0.3133)
     """
-    _require_same_shape(queries, keys)
+    _require_same_shape(queries=queries, keys=keys)
+    if queries.ndim != 2:
+        raise ValueError(f"queries must have two dimensions (n, d), {_shapes(queries)}")
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
-    rows = [x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12) for x in (queries, keys)]
+    pair = [_in_range(_wide(x)) for x in (queries, keys)]
+    rows = [x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12) for x in pair]
     similarity = rows[0] @ rows[1].T / temperature  # (n, n)
     return cross_entropy(similarity, torch.arange(len(queries), device=queries.device))
 
@@ -402,7 +437,10 @@ def perplexity(nats_per_token: float) -> float:
     >>> perplexity(0.0)
     1.0
     """
-    return math.exp(nats_per_token)
+    try:
+        return math.exp(nats_per_token)
+    except OverflowError:  # beyond 709 nats
+        return math.inf
 
 
 def bits_per_byte(total_nats: float, n_bytes: int) -> float:
@@ -429,8 +467,7 @@ def bits_per_byte(total_nats: float, n_bytes: int) -> float:
     >>> bits_per_byte(8 * math.log(2), 1)
     8.0
     """
-    if n_bytes <= 0:
-        raise ValueError(f"n_bytes must be above 0, got {n_bytes}")
+    _require_sizes(n_bytes=n_bytes)
     return total_nats / (n_bytes * math.log(2))
 
 
@@ -453,25 +490,69 @@ def _shapes(*tensors: Tensor) -> str:
     return "got " + " and ".join(str(tuple(tensor.shape)) for tensor in tensors)
 
 
-def _require_same_shape(a: Tensor, b: Tensor) -> None:
-    if a.shape != b.shape:
-        raise ValueError(f"both arguments must have the same shape, {_shapes(a, b)}")
+def _require_same_shape(**tensors: Tensor) -> None:
+    _require_floats(**tensors)
+    first, second = tensors.values()
+    if first.shape != second.shape:
+        names = " and ".join(tensors)
+        raise ValueError(f"{names} must have the same shape, {_shapes(first, second)}")
+
+
+def _require_probabilities(targets: Tensor) -> None:
+    if bool(((targets < 0) | (targets > 1)).any()):
+        raise ValueError("targets must be probabilities from 0 to 1")
+
+
+def _require_logarithms(**rows: Tensor) -> None:
+    for name, row in rows.items():
+        total = _wide(row).exp().sum(dim=-1)
+        allowed = 1e-3 if row.dtype in (torch.float32, torch.float64) else 0.05
+        off = total[(total - 1).abs() > allowed]
+        if off.numel():
+            raise ValueError(
+                f"{name} must hold logarithms of probabilities, whose exponentials sum to 1; "
+                f"those of a row sum to {off[0].item():.4g}"
+            )
+
+
+def _require_masked(tokens: Tensor, masked: Tensor) -> None:
+    _require_whole_numbers(tokens=tokens)
+    _require_tensors(masked=masked)
+    if masked.dtype != torch.bool:
+        raise TypeError(f"masked must be boolean, got {masked.dtype}")
+    if masked.shape != tokens.shape:
+        raise ValueError(f"masked must have the shape of tokens, {_shapes(tokens, masked)}")
+    _require_some(masked, "masked is False everywhere: there is nothing to predict")
+
+
+def _require_options(
+    weight: Tensor | None, label_smoothing: float, ignore_index: int, logits: Tensor
+) -> None:
+    _require_floats(logits=logits)
+    _require_whole(ignore_index=ignore_index)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
+    if weight is None:
+        return
+    _require_floats(weight=weight)
+    if weight.shape != logits.shape[-1:]:
+        raise ValueError(f"weight must have one number for each class, {_shapes(weight, logits)}")
+    if bool((weight < 0).any()):
+        raise ValueError("weight must not be negative")
 
 
 def _require_classes(logits: Tensor, targets: Tensor, counts: Tensor) -> None:
+    _require_floats(logits=logits)
     if logits.shape[:-1] != targets.shape:
         raise ValueError(
             f"targets must have the shape of logits without its last dimension, "
             f"{_shapes(logits, targets)}"
         )
-    n = logits.shape[-1]
-    outside = targets[counts & ((targets < 0) | (targets >= n))]
-    if outside.numel():
-        raise ValueError(f"targets must be from 0 to {n - 1}, got {int(outside[0])}")
+    _require_ids("targets", targets[counts], logits.shape[-1])
 
 
-def _require_some(counts: Tensor, complaint: str) -> Tensor:
-    total = counts.sum()
+def _require_some(shares: Tensor, complaint: str) -> Tensor:
+    total = shares.sum()
     if not total:
         raise ValueError(f"there is nothing to average over: {complaint}")
     return total

@@ -7,6 +7,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from tests.verification import agree
+
 # Small tensors gain nothing from threads, and two workers share the cores.
 torch.set_num_threads(1)
 
@@ -20,6 +22,7 @@ shapes_vary = settings(
 )
 
 FLOATS = (torch.float64, torch.float32)
+SIXTEEN_BITS = (torch.float16, torch.bfloat16)
 sizes = st.integers(1, 6)
 seeds = st.integers(0, 2**16)
 
@@ -74,3 +77,14 @@ def attend_by_loops(q, k, v, sees=None, added=None, scale=None):
             terms = [power / total * v[(*head, j, f)] for j, power in powers.items()]
             out[(*head, row, f)] = math.fsum(terms)
     return torch.from_numpy(out)
+
+
+def agree_16(subject, value, expected, oracle="itself in float32"):
+    """Compare 16-bit numbers with the same in float32, rounded: they differ by one unit at most.
+
+    The error is relative, however small a number is. Equal infinities agree.
+    """
+    unit, limit = torch.finfo(value.dtype).eps, str(value.dtype).removeprefix("torch.")
+    value, expected = value.detach().double(), expected.detach().to(value.dtype).double()
+    size = expected.abs().where(expected.isfinite() & (expected != 0), torch.ones_like(expected))
+    agree(f"{subject}, 16 bits", oracle, value / size, expected / size, unit, limit=limit)

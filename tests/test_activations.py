@@ -1,6 +1,8 @@
+import functools
 import math
 
 import mpmath
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 
 from companion import activations
-from tests.support import FLOATS, normal, seeds, shapes_vary
+from tests.plugins import shapes
+from tests.support import FLOATS, SIXTEEN_BITS, agree_16, normal, seeds, shapes_vary
 from tests.verification import agree
 
 TORCH = {
@@ -141,7 +144,7 @@ def test_gelu_with_tanh(dtype):
 
 def test_gelu_with_tanh_far_from_zero():
     x = torch.tensor([-1000.0, 0.0, 1000.0], requires_grad=True)
-    y = activations.gelu(x, "tanh")
+    y = activations.gelu(x, approximate="tanh")
     (gradient,) = torch.autograd.grad(y.sum(), x)
     agree("gelu, tanh form, at ±1000", "by hand", y, [0.0, 0.0, 1000.0])
     agree("gelu, tanh form, at ±1000, gradient", "by hand", gradient, [0.0, 0.5, 1.0])
@@ -204,6 +207,19 @@ def test_gradients_of_rows(name):
 
 
 @pytest.mark.parametrize("name", ROWS)
+def test_gradients_of_rows_at_ties_and_zeros(name):
+    rows = [[0.0, 0.0, 0.0], [2.0, 2.0, -1.0], [-3.0, 0.0, -3.0]]
+    x, slopes = torch.tensor(rows, dtype=torch.float64).requires_grad_(), normal(3, 3)
+    assert gradcheck(getattr(activations, name), x)
+    assert gradgradcheck(getattr(activations, name), x)
+    gradients = [
+        torch.autograd.grad((function(x, dim=-1) * slopes).sum(), x)[0]
+        for function in (getattr(activations, name), ROWS[name])
+    ]
+    agree(f"{name}, gradient at ties", "torch", *gradients)
+
+
+@pytest.mark.parametrize("name", ROWS)
 def test_jacobian_is_that_of_autograd(name):
     x = normal(2, 3, 4)
     jacobian = getattr(activations, f"{name}_derivative")(x)
@@ -234,3 +250,80 @@ def test_hidden_entries_get_nothing():
 def test_log_softmax_of_a_hidden_entry():
     x = torch.tensor([0.0, -math.inf])
     agree("log_softmax with −inf", "torch", activations.log_softmax(x), F.log_softmax(x, dim=-1))
+
+
+# -- 16 bits -------------------------------------------------------------------------------------
+
+ELEMENTWISE = [*TORCH, *(f"{name}_derivative" for name in TORCH)]
+every_16 = pytest.mark.parametrize("dtype", SIXTEEN_BITS)
+
+
+def edges(dtype):
+    """Return the largest and smallest numbers of a format, zeros, and some between."""
+    top = torch.finfo(dtype).max
+    tiny = torch.finfo(dtype).tiny
+    return torch.tensor(
+        [-top, -top / 2, -300.0, -20.0, -1.0, -tiny, 0.0, tiny, 1.0, 20.0, 300.0, top / 2, top]
+    ).to(dtype)
+
+
+@every_16
+@pytest.mark.parametrize("name", [*ELEMENTWISE, "gelu, tanh form"])
+def test_16_bits_as_float32_rounded(name, dtype):
+    function = getattr(activations, name.split(",")[0])
+    if "tanh form" in name:
+        function = functools.partial(function, approximate="tanh")
+    x = edges(dtype)
+    value = function(x)
+    assert value.dtype == dtype
+    agree_16(name, value, function(x.float()))
+
+
+@every_16
+@pytest.mark.parametrize("name", TORCH)
+def test_gradients_of_16_bits(name, dtype):
+    x, wanted = edges(dtype).requires_grad_(), edges(dtype).float().requires_grad_()
+    getattr(activations, name)(x).sum().backward()
+    TORCH[name](wanted).sum().backward()
+    agree_16(f"{name}, gradient", x.grad, wanted.grad, "torch in float32")
+
+
+def test_gelu_with_tanh_keeps_its_gradient_at_the_largest_numbers():
+    x = torch.tensor([-3e38, 3e38, -1e13, 1e13], requires_grad=True)
+    (gradient,) = torch.autograd.grad(activations.gelu(x, approximate="tanh").sum(), x)
+    agree("gelu, tanh form, at 3e38, gradient", "by hand", gradient, [0.0, 1.0, 0.0, 1.0])
+
+
+@every_16
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_of_16_bits(name, dtype):
+    top = torch.finfo(dtype).max
+    x = torch.tensor([[top, -top, 0.0], [top, top, -top], [300.0, 299.0, 1.0]]).to(dtype)
+    x, wanted = x.clone().requires_grad_(), x.float().requires_grad_()
+    value, expected = getattr(activations, name)(x), ROWS[name](wanted, dim=-1)
+    agree_16(name, value, expected.to(dtype), "torch in float32")
+    value[:, 0].sum().backward()
+    expected[:, 0].sum().backward()
+    agree_16(f"{name}, gradient", x.grad, wanted.grad, "torch in float32")
+    jacobian = getattr(activations, f"{name}_derivative")
+    agree_16(f"{name}_derivative", jacobian(x.detach()), jacobian(x.detach().float()))
+
+
+def test_a_long_row_of_16_bits_sums_to_one():
+    """Terms of 1/10,000 summed in float16 would stop growing early."""
+    p = activations.softmax(torch.zeros(10_000, dtype=torch.float16))
+    agree_16("softmax of 10,000", p, torch.full((10_000,), 1e-4), "by hand")
+
+
+# -- bad input -----------------------------------------------------------------------------------
+
+FUNCTIONS = [*ELEMENTWISE, *ROWS, *(f"{name}_derivative" for name in ROWS)]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("x", [np.zeros(2), [0.0, 1.0], 0.5, torch.tensor([1, 2])], ids=type)
+def test_what_is_no_tensor_of_floating_numbers_is_refused(name, x):
+    message = "x must be a torch tensor, got"
+    message = "x must hold floating-point numbers" if isinstance(x, torch.Tensor) else message
+    with shapes.unchecked(), pytest.raises(TypeError, match=message):
+        getattr(activations, name)(x)

@@ -1,3 +1,5 @@
+import copy
+import functools
 import itertools
 import math
 
@@ -8,14 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck
+from transformers import LlamaConfig, Qwen3Config
+from transformers.models.llama import modeling_llama
+from transformers.models.qwen3 import modeling_qwen3
 
 from companion import attention
 from companion.attention import KVCache, MultiHeadAttention
 from companion.device import peak_bytes
+from companion.layers import RMSNorm, Rotary
 from companion.reference import attention as twin
 from tests.plugins import shapes
 from tests.support import (
     FLOATS,
+    SIXTEEN_BITS,
+    agree_16,
     attend_by_loops,
     broadcast,
     coins,
@@ -63,11 +71,12 @@ def additive(sees, dtype=torch.float64):
 
 
 @shapes_vary
-@given(n_queries=sizes, n_keys=sizes, window=sizes)
-def test_masks_position_by_position(n_queries, n_keys, window):
+@given(n_queries=sizes, more=st.integers(0, 5), window=sizes)
+def test_masks_position_by_position(n_queries, more, window):
+    n_keys = n_queries + more
     causal = attention.causal_mask(n_queries, n_keys)
-    before = attention.sliding_window_mask(n_queries, window, n_keys)
-    around = attention.sliding_window_mask(n_queries, window, n_keys, causal=False)
+    before = attention.sliding_window_mask(n_queries, window, n_keys=n_keys)
+    around = attention.sliding_window_mask(n_queries, window, n_keys=n_keys, causal=False)
     past = n_keys - n_queries  # the queries are the last positions
     distances = [[past + i - j for j in range(n_keys)] for i in range(n_queries)]
     rows = [[d >= 0 for d in row] for row in distances]
@@ -82,7 +91,6 @@ def test_masks_position_by_position(n_queries, n_keys, window):
 def test_masks_by_hand():
     causal = attention.causal_mask
     same("causal_mask", "by hand", causal(2, 4).int(), [[1, 1, 1, 0], [1, 1, 1, 1]])
-    same("causal_mask", "by hand", causal(3, 2).int(), [[0, 0], [1, 0], [1, 1]])
     window = attention.sliding_window_mask(3, 2, causal=False).int()
     same("sliding_window_mask", "by hand", window, [[1, 1, 0], [1, 1, 1], [0, 1, 1]])
     padding = attention.padding_mask(torch.tensor([2, 0]), max_length=3).int()
@@ -156,7 +164,7 @@ def problems(draw):
         "float": normal(*m_batch, *rows, seed=seed + 4),
         "hides": additive(sees),
     }[kind]
-    return q, k, v, mask, draw(st.booleans())
+    return q, k, v, mask, n_queries <= n_keys and draw(st.booleans())
 
 
 @shapes_vary
@@ -381,16 +389,22 @@ def test_weights_of_a_row_that_sees_nothing():
 def test_more_queries_than_keys(path):
     """With two keys and four queries the first two queries stand before every key."""
     q, k, v = qkv(n_queries=4, n_keys=2)
-    out = PATHS[path](q, k, v, is_causal=True)
-    agree(path, "by hand", out[:3], torch.stack([v[0] * 0, v[0] * 0, v[0]]))
+    with pytest.raises(ValueError, match=r"n_queries must not exceed n_keys.* got 4 and 2"):
+        PATHS[path](q, k, v, is_causal=True)
+    assert PATHS[path](q, k, v).isfinite().all()
 
 
 @every_path
-def test_additive_mask_in_another_float_format(path):
-    q, k, v = qkv(dtype=torch.float32)
-    mask = normal(5, 6, seed=7)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("of_mask", [torch.float64, torch.float32, torch.float16])
+def test_additive_mask_in_another_float_format(path, dtype, of_mask):
+    q, k, v = qkv(dtype=dtype)
+    mask = normal(5, 6, seed=7).to(of_mask)
+    mask[:, 2] = -math.inf
+    mask[:, 3] = torch.finfo(of_mask).min  # hides as well, and is finite
     value = PATHS[path](q, k, v, mask=mask)
-    agree(path, "torch", value, F.scaled_dot_product_attention(q, k, v, mask.float()))
+    expected = F.scaled_dot_product_attention(q, k, v, mask.to(dtype))
+    agree(path, "torch", value, expected)
 
 
 # ---------------------------------------------------------------- gradients
@@ -403,6 +417,25 @@ def test_additive_mask_in_another_float_format(path):
 def test_gradients(path, options):
     inputs = [x.requires_grad_() for x in qkv(2, n_queries=3, n_keys=3)]
     assert gradcheck(lambda q, k, v: PATHS[path](q, k, v, **options), inputs)
+
+
+@every_path
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 300.0])
+def test_gradients_against_torch(path, is_causal, scale):
+    """At zeros all scores are tied; at 300 the weights are 0 and 1."""
+    q, k, v = qkv(2, n_queries=4, n_keys=4, d_v=4, scale=scale)
+    k[:, 1] = k[:, 0]
+    slopes = normal(2, 4, 4, seed=7)
+    gradients = []
+    for call in (PATHS[path], F.scaled_dot_product_attention):
+        inputs = [x.clone().requires_grad_() for x in (q, k, v)]
+        (call(*inputs, is_causal=is_causal) * slopes).sum().backward()
+        gradients.append(torch.stack([x.grad for x in inputs]))
+    agree(f"{path}, gradient", "torch", *gradients)
+    if scale == 0.0:
+        inputs = [x.requires_grad_() for x in (q, k, v)]
+        assert gradcheck(lambda q, k, v: PATHS[path](q, k, v, is_causal=is_causal), inputs)
 
 
 @every_path
@@ -538,19 +571,19 @@ def test_heads_against_torch(dtype, bias, n_heads):
 def test_heads_against_the_twin(heads, d_head, n_queries, n_keys, seed):
     n_heads, n_kv_heads = heads
     d_model = n_heads * d_head
-    layer = fill(MultiHeadAttention(d_model, n_heads, n_kv_heads, bias=False), seed)
+    layer = fill(MultiHeadAttention(d_model, n_heads, n_kv_heads=n_kv_heads, bias=False), seed)
     x, context = normal(n_queries, d_model, seed=seed), normal(n_keys, d_model, seed=seed + 1)
     mask = coins(n_queries, n_keys, seed=seed)
     matrices = [w.weight.detach().numpy().T for w in (layer.w_q, layer.w_k, layer.w_v, layer.w_o)]
     arrays = (x.numpy(), context.numpy(), *matrices, n_heads, mask.numpy())
-    out = layer(x[None], context[None], mask)
+    out = layer(x[None], context[None], mask=mask)
     agree("MultiHeadAttention", "NumPy twin", out[0], twin.multi_head_attention(*arrays))
 
 
 @pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
 def test_grouped_heads_against_torch(n_kv_heads):
     """PyTorch shares key-value heads by itself when asked to (``enable_gqa``)."""
-    layer, x = fill(MultiHeadAttention(8, 4, n_kv_heads)), normal(2, 5, 8)
+    layer, x = fill(MultiHeadAttention(8, 4, n_kv_heads=n_kv_heads)), normal(2, 5, 8)
     split = [layer._split(w(x)) for w in (layer.w_q, layer.w_k, layer.w_v)]
     heads = F.scaled_dot_product_attention(*split, enable_gqa=True)
     expected = layer.w_o(heads.transpose(1, 2).reshape(2, 5, 8))
@@ -593,9 +626,17 @@ def test_rotary_makes_order_matter():
 
 
 @pytest.mark.verifies("MultiHeadAttention, gradients", "finite differences")
-@pytest.mark.parametrize(("rotary", "n_kv_heads"), [(False, 2), (True, 1)])
-def test_gradients_of_the_parameters(rotary, n_kv_heads):
-    layer = fill(MultiHeadAttention(4, 2, n_kv_heads, rotary=rotary))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_kv_heads": 2},
+        {"n_kv_heads": 1, "rotary": True},
+        {"d_head": 4, "bias": "qv", "scale": 0.7, "rotary": Rotary(pairs="halves")},
+        {"qk_norm": RMSNorm, "rotary": Rotary(base=5.0)},
+    ],
+)
+def test_gradients_of_the_parameters(options):
+    layer = fill(MultiHeadAttention(4, 2, **options))
     names, values = zip(*layer.named_parameters(), strict=True)
     mask = torch.tensor([[1, 0, 0], [0, 0, 0], [1, 1, 1]]) > 0
 
@@ -628,7 +669,9 @@ CHUNKS = [[1] * 7, [4, 1, 1, 1], [2, 3, 2], [1, 5, 1], [7]]
 @pytest.mark.parametrize("rotary", [False, True])
 @pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
 def test_decoding_in_chunks_is_decoding_at_once(dtype, chunks, rotary, n_kv_heads):
-    layer = fill(MultiHeadAttention(16, 4, n_kv_heads, rotary=rotary), 1, dtype, scale=0.25)
+    layer = fill(
+        MultiHeadAttention(16, 4, n_kv_heads=n_kv_heads, rotary=rotary), 1, dtype, scale=0.25
+    )
     x, cache = normal(2, 7, 16, dtype=dtype), KVCache()
     pieces = [layer(piece, is_causal=True, cache=cache) for piece in x.split(chunks, dim=1)]
     expected = layer(x, is_causal=True)
@@ -706,21 +749,53 @@ def test_dropout_out_of_range(p):
         MultiHeadAttention(4, 2, dropout=p)
 
 
+def forgetful():
+    """Return a cache with a window of 2 that has seen 3 positions of a batch of 2."""
+    cache = KVCache(2)
+    cache.append(torch.zeros(2, 1, 3, 4), torch.zeros(2, 1, 3, 4))
+    return cache
+
+
 WRONG = {
     "n_heads must divide d_model, got 3 and 8": lambda: MultiHeadAttention(8, 3),
     "n_heads must divide d_model, got 0 and 8": lambda: MultiHeadAttention(8, 0),
-    "n_kv_heads must divide n_heads, got 3 and 4": lambda: MultiHeadAttention(8, 4, 3),
-    "n_kv_heads must divide n_heads, got 0 and 4": lambda: MultiHeadAttention(8, 4, 0),
-    "heads of even width.* 3": lambda: MultiHeadAttention(6, 2, rotary=True),
+    "n_kv_heads must divide n_heads, got 3 and 4": lambda: MultiHeadAttention(8, 4, n_kv_heads=3),
+    "n_kv_heads must divide n_heads, got 0 and 4": lambda: MultiHeadAttention(8, 4, n_kv_heads=0),
+    "heads of even width, got 3": lambda: MultiHeadAttention(6, 2, rotary=True),
     "block_size must be at least 1, got 0": lambda: online(Q, Q, Q, block_size=0),
     "window must be at least 1, got 0": lambda: attention.sliding_window_mask(3, 0),
-    "n_queries and n_keys .* 0 and 3": lambda: attention.causal_mask(0, 3),
-    "n_queries and n_keys .* 3 and 0": lambda: attention.sliding_window_mask(3, 1, 0),
+    "n_queries must be at least 1, got 0": lambda: attention.causal_mask(0, 3),
+    "n_queries must not exceed n_keys.* 5 and 3": lambda: attention.causal_mask(5, 3),
+    "n_queries must not exceed n_keys.* 4 and 3": lambda: attention.sliding_window_mask(
+        4, 2, n_keys=3, causal=False
+    ),
+    "n_keys must be at least 1, got 0": lambda: attention.sliding_window_mask(3, 1, n_keys=0),
     r"lengths must lie .*4, got \[5\]": lambda: attention.padding_mask(torch.tensor([5]), 4),
     r"lengths must lie .*got \[-1\]": lambda: attention.padding_mask(torch.tensor([-1]), 4),
     "lengths must hold": lambda: attention.padding_mask(torch.tensor([], dtype=torch.int64)),
     "v must have the shape of k": lambda: KVCache().append(Q[None], Q[None, ..., :2]),
-    "x must have 8 features": lambda: MultiHeadAttention(8, 2)(torch.zeros(1, 2, 4)),
+    r"x must have 8 features .*\(1, 2, 4\)": lambda: MultiHeadAttention(8, 2)(torch.zeros(1, 2, 4)),
+    r"three dimensions, \(batch, length, 8\), got shape \(2, 8\)": lambda: MultiHeadAttention(8, 2)(
+        torch.zeros(2, 8)
+    ),
+    r"context must have 4 features": lambda: MultiHeadAttention(4, 2)(Q, Q[..., :2]),
+    "positions are for a rotary layer": lambda: MultiHeadAttention(4, 2)(
+        Q, positions=torch.arange(3)
+    ),
+    "positions must have one entry": lambda: MultiHeadAttention(4, 2, rotary=True)(
+        Q, positions=torch.arange(4)
+    ),
+    "bias must be True, False, or letters": lambda: MultiHeadAttention(8, 2, bias="qx"),
+    "bias must be True, False, or letters .* None": lambda: MultiHeadAttention(8, 2, bias=None),
+    "d_head must be at least 1, got 0": lambda: MultiHeadAttention(8, 2, d_head=0),
+    "window must be at least 1, got -1": lambda: KVCache(-1),
+    "length must be from 0 to 0, got 1": lambda: KVCache().crop(1),
+    "holds only the last 2 of 3 positions": lambda: forgetful().crop(1),
+    "rows must be from 0 to 1, got 2": lambda: forgetful().reorder(torch.tensor([0, 2])),
+    r"k must be \(batch, heads": lambda: KVCache().append(Q, Q),
+    r"k must continue .*float32, got .*float64": lambda: forgetful().append(
+        *[torch.zeros(2, 1, 1, 4).double()] * 2
+    ),
     "context goes with neither": lambda: MultiHeadAttention(4, 2)(Q, Q, cache=KVCache()),
     "context goes .* rotary": lambda: MultiHeadAttention(4, 2, rotary=True)(Q, Q),
 }
@@ -730,3 +805,323 @@ WRONG = {
 def test_errors_name_the_argument(message):
     with shapes.unchecked(), pytest.raises(ValueError, match=message):
         WRONG[message]()
+
+
+# ---------------------------------------------------------------- 16 bits
+
+every_16 = pytest.mark.parametrize("dtype", SIXTEEN_BITS)
+
+
+@every_path
+@every_16
+@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"mask": coins(3, 3)}])
+def test_16_bits_at_the_largest_numbers(path, dtype, options):
+    """Scores of 65,504² · 64 exceed float16 by far; float32 holds them."""
+    top = min(torch.finfo(dtype).max, 1e17)  # beyond, their products exceed float32 too
+    signs = torch.tensor([[1.0], [-1.0], [0.5]])
+    q = (signs * top).expand(3, 64).to(dtype)
+    k = (signs.flip(0) * top).expand(3, 64).to(dtype)
+    v = (normal(3, 8) * torch.finfo(dtype).max / 8).to(dtype)
+    value = PATHS[path](q, k, v, **options)
+    assert value.dtype == dtype
+    agree_16(path, value, PATHS[path](q.float(), k.float(), v.float(), **options))
+
+
+@every_path
+def test_forty_in_float16(path):
+    """40 · 40 · 64 is more than float16 holds, an eighth of it is not."""
+    q = torch.full((2, 3, 64), 40.0, dtype=torch.float16)
+    agree_16(f"{path}, q = 40", PATHS[path](q, q, q), torch.full((2, 3, 64), 40.0), "by hand")
+
+
+@every_16
+def test_weights_and_gradients_of_16_bits(dtype):
+    inputs = [x.to(dtype) for x in qkv(2, d_v=4, scale=3.0)]
+    low = [x.clone().requires_grad_() for x in inputs]
+    high = [x.float().requires_grad_() for x in inputs]
+    call = attention.scaled_dot_product_attention
+    (out, weights), (expected, wanted) = (call(*x, return_weights=True) for x in (low, high))
+    agree_16("scaled_dot_product_attention, weights", weights, wanted)
+    out.float().square().sum().backward()
+    expected.to(dtype).float().square().sum().backward()
+    for ours, theirs in zip(low, high, strict=True):
+        agree_16("scaled_dot_product_attention, gradient", ours.grad, theirs.grad)
+
+
+@every_path
+def test_a_large_finite_mask_stays_finite_in_float16(path):
+    """−10⁹ is beyond float16, but hides nothing where all scores get it."""
+    q, k, v = (x.half() for x in qkv(2))
+    mask = torch.full((5, 6), -1e9)
+    ones = PATHS[path](q, k, torch.ones_like(v), mask=mask)  # the weights' sums
+    agree_16(f"{path}, −10⁹ everywhere", ones, torch.ones(2, 5, 3), "by hand")
+    mask[:, 3:] = 0.0
+    value = PATHS[path](q, k, v, mask=mask)
+    hidden_ones = PATHS[path](q, k, v, mask=torch.arange(6) >= 3)
+    agree_16(f"{path}, −10⁹", value, hidden_ones, "a boolean mask")
+
+
+@every_16
+@pytest.mark.parametrize("rotary", [False, True])
+def test_heads_of_16_bits(dtype, rotary):
+    layer = fill(MultiHeadAttention(8, 2, rotary=rotary), dtype=torch.float32).to(dtype)
+    x = normal(2, 5, 8, scale=20.0, dtype=torch.float32).to(dtype)
+    value, expected = layer(x), copy.deepcopy(layer).float()(x.float())
+    unit = (
+        8 * torch.finfo(dtype).eps * float(expected.detach().abs().max())
+    )  # each projection rounds
+    name = "MultiHeadAttention, 16 bits"
+    agree(name, "itself in float32", value.float(), expected, unit, limit=str(dtype)[6:])
+
+
+# ---------------------------------------------------------------- what is no number
+
+
+@every_path
+@pytest.mark.parametrize("d_v", [3, 4])  # PyTorch has another kernel where d_v = d_k
+@pytest.mark.parametrize("where", ["q", "k", "v", "q of one query", "all of k"])
+@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"mask": coins(6, 6)}])
+def test_nan_is_not_hidden(path, d_v, where, options):
+    q, k, v = qkv(1, 2, n_queries=6, d_v=d_v)
+    spoilt = {"q": q, "k": k[..., :1, :], "v": v[..., :1, :], "all of k": k}
+    spoilt["q of one query"] = q[..., 2, :]
+    spoilt[where][...] = math.nan
+    value = PATHS[path](q, k, v, **options)
+    sees = ~hidden(size=6, **options).expand(2, 6, 6)
+    wanted = {
+        "q": sees.any(-1),
+        "k": sees[..., 0],
+        "all of k": sees.any(-1),
+        "q of one query": sees.any(-1) & (torch.arange(6) == 2),
+        "v": sees[..., 0],
+    }[where]
+    if where != "v":
+        assert torch.equal(value[0].isnan().all(-1), wanted)
+    else:  # weights of 0 times NaN are NaN everywhere
+        assert value[0].isnan().all(-1)[wanted].all()
+
+
+# ---------------------------------------------------------------- what heads may be made of
+
+
+def test_llama_layer_against_transformers():
+    """Heads of their own width, grouped, no biases, turned in halves, with positions per row."""
+    config = LlamaConfig(
+        hidden_size=12,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=6,
+        attn_implementation="eager",
+    )
+    config.rope_parameters = {"rope_type": "default", "rope_theta": 500_000.0}
+    theirs = modeling_llama.LlamaAttention(config, layer_idx=0).double().eval()
+    turn = Rotary(base=500_000.0, pairs="halves")
+    ours = MultiHeadAttention(12, 4, n_kv_heads=2, d_head=6, bias=False, rotary=turn).double()
+    for our_name, their_name in zip("qkvo", "qkvo", strict=True):
+        state = getattr(theirs, f"{their_name}_proj").state_dict()
+        getattr(ours, f"w_{our_name}").load_state_dict(state)
+    x, positions = normal(2, 5, 12), torch.tensor([[0, 1, 2, 3, 4], [0, 0, 7, 8, 9]])
+    turned = modeling_llama.LlamaRotaryEmbedding(config)(x, positions)
+    mask = additive(attention.causal_mask(5))[None, None]
+    expected, their_weights = theirs(x, turned, mask)
+    out, weights = ours(x, is_causal=True, positions=positions, return_weights=True)
+    # Llama's angles are float32.
+    agree("MultiHeadAttention, Llama", "transformers, Llama", out.float(), expected.float(), 1e-5)
+    agree("MultiHeadAttention, Llama, weights", "transformers, Llama", weights, their_weights, 1e-5)
+
+
+def test_qwen_3_layer_against_transformers():
+    """Queries and keys are normalised before they are turned."""
+    config = Qwen3Config(
+        hidden_size=12,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=6,
+        attn_implementation="eager",
+    )
+    theirs = fill(modeling_qwen3.Qwen3Attention(config, layer_idx=0)).eval()
+    ours = MultiHeadAttention(
+        12,
+        4,
+        n_kv_heads=2,
+        d_head=6,
+        bias=False,
+        rotary=Rotary(base=config.rope_parameters["rope_theta"], pairs="halves"),
+        qk_norm=functools.partial(RMSNorm, eps=config.rms_norm_eps),
+    ).double()
+    for name in "qkvo":
+        state = getattr(theirs, f"{name}_proj").state_dict()
+        getattr(ours, f"w_{name}").load_state_dict(state)
+    for name in "qk":
+        state = getattr(theirs, f"{name}_norm").state_dict()
+        getattr(ours, f"{name}_norm").load_state_dict(state)
+    x = normal(2, 5, 12)
+    turned = modeling_qwen3.Qwen3RotaryEmbedding(config)(x, torch.arange(5)[None])
+    expected, _ = theirs(x, turned, additive(attention.causal_mask(5))[None, None])
+    out = ours(x, is_causal=True)
+    agree("MultiHeadAttention, Qwen 3", "transformers", out.float(), expected.float(), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("bias", "names"),
+    [(True, "qkvo"), (False, ""), ("qkv", "qkv"), ("qvo", "qvo"), ("", "")],
+)
+def test_which_projections_have_a_bias(bias, names):
+    layer = fill(MultiHeadAttention(4, 2, bias=bias))
+    biased = [name for name in "qkvo" if getattr(layer, f"w_{name}").bias is not None]
+    assert biased == list(names)
+    x = normal(1, 3, 4)
+    q, k, v = (
+        F.linear(x, w.weight, w.bias).unflatten(-1, (2, 2)).transpose(1, 2)
+        for w in (layer.w_q, layer.w_k, layer.w_v)
+    )
+    joined = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    expected = F.linear(joined, layer.w_o.weight, layer.w_o.bias)
+    agree("MultiHeadAttention, biases", "torch", layer(x), expected)
+
+
+def test_a_scale_of_ones_own():
+    layer, x = fill(MultiHeadAttention(8, 2, scale=0.1)), normal(2, 5, 8)
+    q, k, v = (layer._split(w(x)) for w in (layer.w_q, layer.w_k, layer.w_v))
+    heads = F.scaled_dot_product_attention(q, k, v, scale=0.1)
+    expected = layer.w_o(heads.transpose(1, 2).flatten(2))
+    agree("MultiHeadAttention, scale", "torch", layer(x), expected)
+
+
+def test_positions_of_padded_sequences():
+    """Filled up at the front: with its own positions each text gets what it gets alone."""
+    layer, x = fill(MultiHeadAttention(8, 2, rotary=True)), normal(2, 5, 8)
+    real = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]) > 0
+    positions = real.cumsum(1) - 1
+    out = layer(x, mask=real[:, None], is_causal=True, positions=positions.clamp(min=0))
+    alone = layer(x[:1, 2:], is_causal=True)
+    agree("MultiHeadAttention, positions", "itself, alone", out[:1, 2:], alone)
+
+
+# ---------------------------------------------------------------- a cache that changes
+
+
+def test_a_wrong_call_leaves_the_cache_as_it_was():
+    layer, x, cache = fill(MultiHeadAttention(8, 2, rotary=True)), normal(1, 4, 8), KVCache()
+    layer(x[:, :3], is_causal=True, cache=cache)
+    wrong = [
+        {"mask": torch.ones(7, 7).bool()},
+        {"mask": torch.ones(1, 4).long()},
+        {"positions": torch.arange(2)},
+        {"mask": [True]},
+    ]
+    for options in wrong:
+        with shapes.unchecked(), pytest.raises((ValueError, TypeError)):
+            layer(x[:, 3:], cache=cache, **options)
+        assert (len(cache), cache.seen) == (3, 3)
+    out = layer(x[:, 3:], is_causal=True, cache=cache)
+    expected = layer(x, is_causal=True)[:, 3:]
+    agree("MultiHeadAttention, cached, after an error", "decoding at once", out, expected)
+
+
+def test_an_error_at_the_very_end_leaves_the_cache_as_it_was(monkeypatch):
+    layer, x, cache = fill(MultiHeadAttention(8, 2)), normal(1, 4, 8), KVCache()
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(layer, "_merge", stop)
+    with pytest.raises(KeyboardInterrupt):
+        layer(x, cache=cache)
+    assert (len(cache), cache.seen, cache.nbytes) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("rotary", [False, True])
+def test_guesses_are_taken_back(rotary):
+    layer, x = fill(MultiHeadAttention(8, 2, rotary=rotary)), normal(2, 6, 8)
+    cache, guess = KVCache(), normal(2, 3, 8, seed=1)
+    layer(x[:, :4], is_causal=True, cache=cache)
+    layer(guess, is_causal=True, cache=cache)
+    cache.crop(4)
+    assert (len(cache), cache.seen) == (4, 4)
+    out = layer(x[:, 4:], is_causal=True, cache=cache)
+    expected = layer(x, is_causal=True)[:, 4:]
+    agree("KVCache.crop", "decoding at once", out, expected)
+    cache.crop(0)
+    assert (len(cache), cache.nbytes) == (0, 0)
+
+
+def test_beams_change_places():
+    layer, x = fill(MultiHeadAttention(8, 2, rotary=True)), normal(3, 5, 8)
+    cache, rows = KVCache(), torch.tensor([2, 0, 0, 1])
+    layer(x[:, :4], is_causal=True, cache=cache)
+    cache.reorder(rows)
+    out = layer(x[rows, 4:], is_causal=True, cache=cache)
+    expected = layer(x[rows], is_causal=True)[:, 4:]
+    agree("KVCache.reorder", "decoding at once", out, expected)
+    KVCache().reorder(rows)  # nothing is held, nothing changes place
+
+
+@pytest.mark.parametrize("chunks", [*CHUNKS, [3, 4]])
+@pytest.mark.parametrize("window", [1, 2, 3, 10])
+def test_a_window_is_attention_with_a_sliding_window(chunks, window):
+    layer, x = fill(MultiHeadAttention(8, 2, rotary=True)), normal(2, 7, 8)
+    cache = KVCache(window)
+    pieces = [layer(piece, is_causal=True, cache=cache) for piece in x.split(chunks, dim=1)]
+    expected = layer(x, mask=attention.sliding_window_mask(7, window))
+    name = "MultiHeadAttention, cache with a window"
+    agree(name, "sliding_window_mask", torch.cat(pieces, dim=1), expected)
+    assert (len(cache), cache.seen) == (min(7, window), 7)
+    same("KVCache.nbytes, window", "by hand", cache.nbytes, 2 * 2 * 2 * min(7, window) * 4 * 8)
+
+
+@pytest.mark.parametrize("kind", ["boolean", "additive"])
+def test_a_mask_and_a_window_both_count(kind):
+    layer, x, cache = fill(MultiHeadAttention(8, 2)), normal(1, 6, 8), KVCache(3)
+    sees = coins(6, 6).index_fill(1, torch.tensor([5]), True)
+    layer(x[:, :4], is_causal=True, cache=cache)
+    mask = sees[4:, 1:]  # three keys are held, two are new
+    out = layer(
+        x[:, 4:],
+        mask=mask if kind == "boolean" else additive(mask),
+        is_causal=True,
+        cache=cache,
+    )
+    expected = layer(x, mask=sees & attention.sliding_window_mask(6, 3))[:, 4:]
+    agree("MultiHeadAttention, window and mask", "sliding_window_mask", out, expected)
+
+
+# ---------------------------------------------------------------- kinds of arguments
+
+WRONG_KINDS = {
+    "positional arguments": lambda: attention.scaled_dot_product_attention(Q, Q, Q, None, 0.1),
+    "4 positional|5 were given": lambda: attention.online_softmax_attention(Q, Q, Q, None, 64),
+    "2 positional|3 positional|were given": lambda: MultiHeadAttention(8, 2, 0.1),
+    "positional arguments but 4": lambda: MultiHeadAttention(4, 2)(Q, Q, Q),
+    "q must be a torch tensor, got ndarray": lambda: fused(Q.numpy(), Q, Q),
+    "v must be a torch tensor, got list": lambda: fused(Q, Q, [[1.0]]),
+    "q must hold floating-point numbers": lambda: fused(Q.long(), Q, Q),
+    "q, k and v must have one number format": lambda: fused(Q.double(), Q, Q),
+    "k must be a torch tensor": lambda: online(Q, Q.numpy(), Q),
+    "mask must be a torch tensor, got list": lambda: fused(Q, Q, Q, mask=[[True] * 3] * 3),
+    "x must be a torch tensor, got list": lambda: MultiHeadAttention(4, 2)([[[0.0] * 4]]),
+    "context must hold floating": lambda: MultiHeadAttention(4, 2)(Q, Q.long()),
+    "n_queries must be a whole number, got 2.5": lambda: attention.causal_mask(2.5),
+    "n_keys must be a whole number, got 3.0": lambda: attention.causal_mask(2, 3.0),
+    "window must be a whole number, got 1.5": lambda: attention.sliding_window_mask(3, 1.5),
+    "window must be a whole number, got 2.5": lambda: KVCache(2.5),
+    "block_size must be a whole number, got 1.5": lambda: online(Q, Q, Q, block_size=1.5),
+    "lengths must be a torch tensor, got list": lambda: attention.padding_mask([1, 2]),
+    "lengths must hold whole numbers": lambda: attention.padding_mask(torch.tensor([1.5])),
+    "lengths must hold whole numbers, got torch.bool": lambda: attention.padding_mask(
+        torch.tensor([True])
+    ),
+    "max_length must be a whole number": lambda: attention.padding_mask(torch.tensor([1]), 2.5),
+    "n_heads must be a whole number, got 2.0": lambda: MultiHeadAttention(8, 2.0),
+    "n_kv_heads must be a whole number": lambda: MultiHeadAttention(8, 2, n_kv_heads=0.5),
+    "d_head must be a whole number": lambda: MultiHeadAttention(8, 2, d_head=2.5),
+    "rotary must be True, False or a Rotary, got 0.5": lambda: MultiHeadAttention(8, 2, rotary=0.5),
+    "rows must hold whole numbers": lambda: KVCache().reorder(torch.tensor([True])),
+    "length must be a whole number, got 1.5": lambda: KVCache().crop(1.5),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_KINDS)
+def test_kinds_of_arguments(message):
+    with shapes.unchecked(), pytest.raises(TypeError, match=message):
+        WRONG_KINDS[message]()

@@ -142,14 +142,46 @@ def test_the_network_learns_stripes():
 
 
 X, W = torch.zeros(1, 2, 4, 4), torch.zeros(3, 2, 3, 3)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_gradient_of_pooling_at_ties(size):
+    """After ReLU most squares hold several zeros; one of them gets the gradient."""
+    x = normal(2, 3, 6, 6).relu().round()
+    slopes = normal(2, 3, 6 // size, 6 // size, seed=1)
+    gradients = []
+    for pool in (models.max_pool2d, F.max_pool2d):
+        image = x.clone().requires_grad_()
+        (pool(image, size) * slopes).sum().backward()
+        gradients.append(image.grad)
+    agree("max_pool2d, gradient at ties", "torch", *gradients)
+
+
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        ("x must be a torch tensor, got list", lambda: models.max_pool2d([[1.0]])),
+        ("weight must be a torch tensor", lambda: models.conv2d(X, [[1.0]])),
+        ("stride must be a whole number, got 1.5", lambda: models.conv2d(X, W, stride=1.5)),
+        ("size must be a whole number, got 1.5", lambda: models.max_pool2d(X, 1.5)),
+        ("size must be a whole number, got 2.5", lambda: models.Conv2d(1, 1, 2.5)),
+    ],
+)
+def test_kinds_of_arguments(message, call):
+    with shapes.unchecked(), pytest.raises(TypeError, match=message):
+        call()
+
+
 WRONG = [
+    (r"x must be \(batch, channels, height, width\)", lambda: models.max_pool2d(X[0])),
+    (r"weight must be \(c_out, c_in, k, k\)", lambda: models.conv2d(X, W[..., :2])),
     ("x must have 2 channels", lambda: models.conv2d(X[:, :1], W)),
     ("stride must be at least 1", lambda: models.conv2d(X, W, stride=0)),
     ("padding at least 0", lambda: models.conv2d(X, W, padding=-1)),
     ("x must be at least 3 high and wide", lambda: models.conv2d(X[..., :2], W)),
     ("size must be from 1 to 4, got 5", lambda: models.max_pool2d(X, 5)),
     ("size must be from 1 to 4, got 0", lambda: models.max_pool2d(X, 0)),
-    ("c_in, c_out, size must be at least 1", lambda: models.Conv2d(0, 1, 3)),
+    ("c_in must be at least 1, got 0", lambda: models.Conv2d(0, 1, 3)),
     ("image must be at least 4 high and wide", lambda: models.CNN((1, 3, 8))),
 ]
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from companion import device
+from tests.plugins import shapes
 from tests.verification import same
 
 
@@ -124,6 +125,24 @@ def test_seconds_waits_for_a_gpu(monkeypatch):
     assert calls == ["run", "wait", "run", "wait"]
 
 
+def test_seconds_waits_for_apples_gpu(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: calls.append("wait"))
+    device.seconds(lambda: calls.append("run"), repeats=1, device="mps")
+    assert calls == ["run", "wait", "run", "wait"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda: device.seed_everything(1.5), lambda: device.seconds(print, repeats=2.5)],
+)
+def test_refuses_fractions(call):
+    before = torch.get_rng_state()
+    with shapes.unchecked(), pytest.raises(TypeError, match="must be a whole number"):
+        call()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_seconds_refuses_no_runs():
     with pytest.raises(ValueError, match=r"repeats .*got 0"):
         device.seconds(lambda: None, repeats=0)
@@ -181,5 +200,5 @@ def test_peak_bytes_reads_the_counter_of_a_gpu(monkeypatch):
 
 
 def test_peak_bytes_refuses_other_devices():
-    with pytest.raises(ValueError, match=r"device must be .*got mps"):
+    with pytest.raises(ValueError, match=r"device must be .*got mps.*the same call on the CPU"):
         device.peak_bytes(lambda: None, "mps")

@@ -16,7 +16,7 @@ RATES = [0.2, 0.5]
 
 
 def seeded(p, seed=0):
-    return Dropout(p, torch.Generator().manual_seed(seed))
+    return Dropout(p, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("p", RATES)

@@ -1,5 +1,7 @@
+import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,13 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck
+from transformers import LlamaConfig
 from transformers.models.gptj import modeling_gptj
 from transformers.models.llama import modeling_llama
 
 from companion import layers
+from companion.activations import silu
 from companion.reference import layers as twin
 from tests.plugins import shapes
-from tests.support import FLOATS, fill, normal, seeds, shapes_vary, sizes
+from tests.support import (
+    FLOATS,
+    SIXTEEN_BITS,
+    agree_16,
+    fill,
+    normal,
+    seeds,
+    shapes_vary,
+    sizes,
+)
 from tests.verification import agree
 
 batches = st.lists(st.integers(1, 4), max_size=3)
@@ -220,6 +233,7 @@ WRONG = [
     ("d_model", lambda: layers.RMSNorm(0)),
     ("eps", lambda: layers.LayerNorm(2, eps=-1e-5)),
     ("eps", lambda: layers.RMSNorm(2, eps=-1e-5)),
+    ("eps must not be negative, got nan", lambda: layers.RMSNorm(2, eps=math.nan)),
     ("length", lambda: layers.sinusoidal_positions(0, 2)),
     ("d_model", lambda: layers.sinusoidal_positions(2, 0)),
     ("d_model must be even", lambda: layers.sinusoidal_positions(2, 3)),
@@ -227,6 +241,26 @@ WRONG = [
     ("positions", lambda: layers.apply_rotary(torch.zeros(2, 4), torch.arange(3))),
     ("x must have 4 features", lambda: layers.Linear(4, 2)(torch.zeros(3))),
     ("x must have 4 features", lambda: layers.LayerNorm(4)(torch.zeros(2, 1))),
+    ("x must have 4 features", lambda: layers.LayerNorm(4)(torch.zeros(()))),
+    ("ids must be from 0 to 199, got -100", lambda: layers.Embedding(200, 2)(torch.tensor([-100]))),
+    ("ids must be from 0 to 3, got 4", lambda: layers.Embedding(4, 2)(torch.tensor([[0, 4]]))),
+    ("base must be above 0, got 0", lambda: layers.sinusoidal_positions(2, 2, base=0.0)),
+    ("base must be above 0, got -1", lambda: layers.Rotary(base=-1.0)),
+    ("low above 0 and below high", lambda: layers.Llama3Scaling(low=4.0, high=4.0)),
+    ("factor must be above 0", lambda: layers.Llama3Scaling(factor=0.0)),
+    ("trained_length must be at least 1", lambda: layers.Llama3Scaling(trained_length=0)),
+    ("pairs must be one of .* got 'half'", lambda: layers.Rotary(pairs="half")),
+    ("pairs must be one of", lambda: layers.apply_rotary(torch.zeros(2, 4), pairs="x")),
+    ("x must be", lambda: layers.apply_rotary(torch.zeros(4))),
+    (
+        r"positions .*shape \(3,\) or \(2, 3\), got shape \(3, 3\)",
+        lambda: layers.apply_rotary(torch.zeros(2, 3, 4), torch.zeros(3, 3).long()),
+    ),
+    (
+        r"positions .*shape \(3,\), got shape \(1, 3\)",
+        lambda: layers.apply_rotary(torch.zeros(3, 4), torch.zeros(1, 3).long()),
+    ),
+    ("d_out must be at least 1", lambda: layers.SwiGLU(4, 0)),
     ("x must have 4 features", lambda: layers.RMSNorm(4)(torch.zeros(2, 5))),
 ]
 
@@ -235,3 +269,300 @@ WRONG = [
 def test_errors_name_the_argument(message, call):
     with shapes.unchecked(), pytest.raises(ValueError, match=message):
         call()
+
+
+# -- turning as checkpoints need it --------------------------------------------------------------
+
+HALVES = torch.tensor([0, 2, 4, 6, 1, 3, 5, 7])  # neighbours to halves, for d = 8
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_rotary_in_halves_against_llama(dtype):
+    config = LlamaConfig(hidden_size=16, num_attention_heads=2, head_dim=8)
+    config.rope_parameters = {"rope_type": "default", "rope_theta": 500_000.0}
+    x, positions = normal(2, 3, 10, 8, dtype=dtype), torch.arange(5, 15)
+    cos, sin = modeling_llama.LlamaRotaryEmbedding(config)(x, positions[None])
+    expected, _ = modeling_llama.apply_rotary_pos_emb(x, x, cos, sin)
+    ours = layers.apply_rotary(x, positions, base=500_000.0, pairs="halves")
+    # Llama's own angles are float32.
+    agree("apply_rotary, halves", "transformers, Llama", ours.float(), expected.float(), 3e-6)
+    by_neighbours = layers.apply_rotary(x[..., HALVES.argsort()], positions, base=500_000.0)
+    agree("apply_rotary, halves", "itself, reordered", ours, by_neighbours[..., HALVES])
+    assert (layers.apply_rotary(x, positions, base=500_000.0) - ours).abs().max() > 0.1
+
+
+def test_rotary_in_halves_by_hand():
+    # Position 3, d = 4: features 0 and 2 turn by 3, features 1 and 3 by 0.03.
+    x = torch.tensor([[1.0, 0.0, 0.0, 1.0]], dtype=torch.float64)
+    expected = [[math.cos(3), -math.sin(0.03), math.sin(3), math.cos(0.03)]]
+    ours = layers.apply_rotary(x, torch.tensor([3]), pairs="halves")
+    agree("apply_rotary, halves", "by hand", ours, expected)
+
+
+@pytest.mark.parametrize("pairs", ["neighbours", "halves"])
+@pytest.mark.parametrize("heads", [(), (3,), (2, 3)])
+def test_each_sequence_has_its_own_positions(pairs, heads):
+    x, positions = normal(2, *heads, 4, 8), torch.tensor([[0, 0, 1, 2], [7, 3, 9, 100]])
+    ours = layers.apply_rotary(x, positions, pairs=pairs)
+    one_by_one = [
+        layers.apply_rotary(row, own, pairs=pairs) for row, own in zip(x, positions, strict=True)
+    ]
+    agree("apply_rotary, positions per sequence", "one by one", ours, torch.stack(one_by_one))
+    if pairs == "neighbours" and not heads:
+        expected = [twin.apply_rotary(x[i].numpy(), 1e4, positions[i].numpy()) for i in (0, 1)]
+        agree("apply_rotary, positions per sequence", "NumPy twin", ours, np.stack(expected))
+
+
+def test_llama_3_scaling_against_transformers():
+    config = LlamaConfig(hidden_size=256, num_attention_heads=2, head_dim=128)
+    config.max_position_embeddings = 131_072
+    config.rope_parameters = {
+        "rope_type": "llama3",
+        "rope_theta": 500_000.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    }
+    theirs = modeling_llama.LlamaRotaryEmbedding(config).inv_freq
+    plain = 500_000.0 ** (-torch.arange(0, 128, 2, dtype=torch.float64) / 128)
+    ours = layers.Llama3Scaling()(plain)
+    agree("Llama3Scaling, relative", "transformers, Llama", (ours / theirs).float(), torch.ones(64))
+    changed = ours / plain
+    assert (changed == 1).any()
+    assert (changed == 1 / 8).any()
+    assert ((changed > 0.13) & (changed < 0.99)).any()  # between the two it is blended
+
+
+@shapes_vary
+@given(factor=st.floats(1, 40), low=st.floats(0.5, 2), more=st.floats(0.5, 5), seed=seeds)
+def test_llama_3_scaling_against_its_twin(factor, low, more, seed):
+    frequencies = 10.0 ** (-4 * torch.rand(20, dtype=torch.float64))
+    numbers = factor, low, low + more, 1_000
+    ours = layers.Llama3Scaling(*numbers)(frequencies)
+    expected = [twin.llama3_scaling(f, *numbers) for f in frequencies.tolist()]
+    agree("Llama3Scaling", "NumPy twin", ours, expected)
+
+
+def test_llama_3_scaling_by_hand():
+    # Turns within 2π·10 positions: 100, 0.5 and 2.5, in the middle between 1 and 4.
+    turns = torch.tensor([100.0, 0.5, 2.5], dtype=torch.float64)
+    scaling = layers.Llama3Scaling(factor=4.0, trained_length=1000)
+    ours = scaling(turns * 2 * math.pi / 1000) * 1000 / (2 * math.pi)
+    agree("Llama3Scaling", "by hand", ours, [100.0, 0.125, 2.5 * (0.5 + 0.5 / 4)])
+    agree("twin: llama3_scaling", "by hand", twin.llama3_scaling(1.0, 4.0, 1.0, 4.0, 1), 0.25)
+
+
+def test_a_rotary_keeps_its_choices():
+    x, positions = normal(2, 3, 5, 8), torch.arange(100, 105)
+    options = {"base": 1e3, "pairs": "halves", "scaling": layers.Llama3Scaling(trained_length=50)}
+    ours = layers.Rotary(**options)(x, positions)
+    agree("Rotary", "apply_rotary", ours, layers.apply_rotary(x, positions, **options))
+    for name in options:
+        less = {key: value for key, value in options.items() if key != name}
+        assert (layers.Rotary(**less)(x, positions) - ours).abs().max() > 0.01, name
+
+
+def test_any_function_scales_the_angles():
+    """Positions that are interpolated, as Chen et al. (2023) do: half the angles."""
+    x = normal(6, 8)
+    ours = layers.apply_rotary(x, 2 * torch.arange(6), scaling=lambda angles: angles / 2)
+    agree("apply_rotary, interpolated", "itself", ours, layers.apply_rotary(x))
+
+
+# -- gated layers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("bias", [False, True])
+def test_swiglu_against_llama(dtype, bias):
+    ours = fill(layers.SwiGLU(6, 10, bias=bias), 1, dtype)
+    config = LlamaConfig(hidden_size=6, intermediate_size=10, mlp_bias=bias, num_attention_heads=1)
+    theirs = modeling_llama.LlamaMLP(config).to(dtype)
+    for our_name, their_name in (("gate", "gate"), ("up", "up"), ("down", "down")):
+        state = getattr(ours, f"w_{our_name}").state_dict()
+        getattr(theirs, f"{their_name}_proj").load_state_dict(state)
+    x = normal(2, 3, 6, dtype=dtype)
+    agree("SwiGLU", "transformers, Llama", ours(x), theirs(x))
+    if not bias:
+        arrays = [p.detach().double().numpy() for p in ours.parameters()]
+        expected = twin.swiglu(x.double().numpy(), *arrays)
+        agree("SwiGLU", "NumPy twin", ours(x), expected)
+        agree("twin: swiglu", "transformers, Llama", expected, theirs(x).double(), 1e-5)
+
+
+def test_swiglu_by_hand():
+    # x = ln 3: the gate is ln 3 · 3/4, up is 2 ln 3, down 4.
+    layer = layers.SwiGLU(1, 1).double()
+    for parameter, number in zip(layer.parameters(), (1.0, 2.0, 4.0), strict=True):
+        nn.init.constant_(parameter, number)
+    x = torch.tensor([math.log(3)], dtype=torch.float64)
+    agree("SwiGLU", "by hand", layer(x), [6 * math.log(3) ** 2])
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_layer_norm_without_a_bias(dtype):
+    ours = fill(layers.LayerNorm(5, bias=False), 1, dtype)
+    theirs = nn.LayerNorm(5, bias=False, dtype=dtype)
+    theirs.load_state_dict(ours.state_dict())  # refuses what is missing or too much
+    x = normal(2, 5, dtype=dtype)
+    agree("LayerNorm, no bias", "torch.nn.LayerNorm", ours(x), theirs(x))
+
+
+# -- 16 bits -------------------------------------------------------------------------------------
+
+every_16 = pytest.mark.parametrize("dtype", SIXTEEN_BITS)
+IN_16_BITS = {
+    "Linear": lambda: layers.Linear(4, 4),
+    "LayerNorm": lambda: layers.LayerNorm(4),
+    "LayerNorm, no bias": lambda: layers.LayerNorm(4, bias=False),
+    "RMSNorm": lambda: layers.RMSNorm(4),
+    "Dropout": lambda: layers.Dropout(0.5).eval(),
+}
+
+
+def large_rows(dtype):
+    """Return rows whose squares exceed a 16-bit format, some with the largest number."""
+    top = torch.finfo(dtype).max
+    unit = [[1.0, -1.0, 1.0, 1.0], [0.75, 0.5, 0.25, -0.5], [1.0, 1.0, 1.0, 1.0]]
+    rows = torch.tensor(unit) * torch.tensor([top, 300.0, top])[:, None]
+    return torch.cat((rows, torch.tensor([[0.5, -2.0, 0.0, 1.0]]))).to(dtype)
+
+
+@every_16
+@pytest.mark.parametrize("name", IN_16_BITS)
+def test_layers_of_16_bits_are_those_of_float64(name, dtype):
+    layer = fill(IN_16_BITS[name](), scale=0.1, dtype=dtype)
+    wide = copy.deepcopy(layer).double()
+    x, wanted = large_rows(dtype).requires_grad_(), large_rows(dtype).double().requires_grad_()
+    found, expected = layer(x), wide(wanted)
+    assert found.dtype == dtype
+    assert found.isfinite().all()
+    if name == "Linear":  # torch rounds the product before the bias is added
+        size = expected.abs().clamp(min=1)
+        error = ((found.float() - expected).abs() / size).max()
+        agree("Linear, 16 bits", "itself in float64", error, 0.0, 0.02, limit=str(dtype)[6:])
+        return
+    agree_16(name, found, expected, "itself in float64")
+    found[:, 0].sum().backward()
+    expected[:, 0].sum().backward()
+    assert x.grad.isfinite().all()
+    kept = slice(1, None, 2)  # the gradient of the largest rows is too small for 16 bits
+    agree_16(f"{name}, gradient", x.grad[kept], wanted.grad[kept], "itself in float64")
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_norms_of_the_largest_numbers(name):
+    for dtype in FLOATS:
+        top = torch.finfo(dtype).max
+        x = torch.tensor([[top, -top, top, -top]], dtype=dtype)
+        value = getattr(layers, name)(4).to(dtype)(x)
+        agree(f"{name}, largest numbers", "by hand", value, [[1.0, -1.0, 1.0, -1.0]])
+    # Each side of the size from which rows are divided: the same row, times a number.
+    rows = normal(1, 4) * torch.tensor([[1e14], [1e149], [1e151], [1e300]], dtype=torch.float64)
+    values = getattr(layers, name)(4).double()(rows)
+    agree(f"{name}, rows times a number", "itself", values, values[:1].expand(4, 4))
+
+
+def test_rms_norm_of_300_in_float16():
+    rows = torch.full((1, 2), 300.0, dtype=torch.float16)
+    agree_16("RMSNorm", layers.RMSNorm(2).half()(rows), torch.ones(1, 2), "by hand")
+
+
+@every_16
+@pytest.mark.parametrize("pairs", ["neighbours", "halves"])
+def test_rotary_of_16_bits(dtype, pairs):
+    x = (normal(3, 50, 8, scale=0.2) * min(torch.finfo(dtype).max, 1e38)).to(dtype)
+    ours = layers.apply_rotary(x, pairs=pairs)
+    agree_16("apply_rotary", ours, layers.apply_rotary(x.float(), pairs=pairs))
+
+
+# -- kinds of ids, sizes and inputs --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64], ids=str)
+def test_ids_of_every_whole_number_format(dtype):
+    layer, ids = fill(layers.Embedding(200, 3)), torch.tensor([[156, 0], [199, 1]])
+    ours = layer(ids.to(dtype))
+    agree("Embedding, formats of ids", "torch", ours, F.embedding(ids, layer.weight))
+
+
+def test_gradient_of_the_embedding():
+    layer, ids = fill(layers.Embedding(5, 3)), torch.tensor([[0, 4], [4, 4]])
+
+    def call(weight):
+        return torch.func.functional_call(layer, {"weight": weight}, ids)
+
+    assert gradcheck(call, (layer.weight,))
+    (ours,) = torch.autograd.grad(layer(ids).pow(2).sum(), layer.weight)
+    (theirs,) = torch.autograd.grad(F.embedding(ids, layer.weight).pow(2).sum(), layer.weight)
+    agree("Embedding, gradient", "torch.nn.functional.embedding", ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["SwiGLU", "LayerNorm", "MLP"])
+def test_gradients_at_zero(name):
+    """Rows of zeros and of equal numbers, where a formula could have a kink."""
+    layer = {
+        "SwiGLU": lambda: layers.SwiGLU(3, 4),
+        "LayerNorm": lambda: layers.LayerNorm(3, bias=False),
+        "MLP": lambda: layers.MLP((3, 4, 2), activation=silu),
+    }[name]()
+    layer = fill(layer)
+    x = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [1.0, -2.0, 0.5]], dtype=torch.float64)
+    if name == "LayerNorm":  # at eps = 1e-5 a constant row is too steep for differences of 1e-6
+        layer.eps = 0.1
+    names, values = zip(*layer.named_parameters(), strict=True)
+
+    def call(x, *values):
+        return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), x)
+
+    assert gradcheck(call, (x.requires_grad_(), *values))
+
+
+Q = torch.zeros(2, 4)
+KINDS = [
+    ("ids must hold whole numbers, got torch.bool", lambda: layers.Embedding(4, 2)(Q > 0)),
+    ("ids must hold whole numbers, got torch.float", lambda: layers.Embedding(4, 2)(Q)),
+    ("ids must be a torch tensor, got list", lambda: layers.Embedding(4, 2)([1, 2])),
+    ("ids must be a torch tensor, got ndarray", lambda: layers.Embedding(4, 2)(np.ones(2, int))),
+    ("x must be a torch tensor, got list", lambda: layers.Linear(2, 2)([1.0, 2.0])),
+    ("x must be a torch tensor, got ndarray", lambda: layers.LayerNorm(2)(np.ones(2))),
+    ("x must hold floating-point numbers", lambda: layers.RMSNorm(2)(torch.ones(2).long())),
+    ("x must be a torch tensor, got list", lambda: layers.Dropout(0.5)([1.0])),
+    ("x must hold floating-point numbers", lambda: layers.Dropout(0.5)(torch.ones(2).long())),
+    ("x must be a torch tensor, got ndarray", lambda: layers.apply_rotary(np.ones((2, 4)))),
+    ("positions must hold whole", lambda: layers.apply_rotary(Q, torch.rand(2))),
+    ("positions must hold whole", lambda: layers.apply_rotary(Q, torch.ones(2).bool())),
+    ("d_in must be a whole number, got 2.5", lambda: layers.Linear(2.5, 2)),
+    ("d_out must be a whole number, got True", lambda: layers.Linear(2, True)),
+    ("d_in must be a whole number, got 2.5", lambda: layers.MLP((2.5, 2))),
+    ("vocab_size must be a whole number", lambda: layers.Embedding(2.5, 2)),
+    ("d_model must be a whole number, got 2.0", lambda: layers.LayerNorm(2.0)),
+    ("length must be a whole number, got 2.5", lambda: layers.sinusoidal_positions(2.5, 2)),
+    ("generator must be a torch.Generator, got 0", lambda: layers.Dropout(0.5, generator=0)),
+    (
+        "generator must be a torch.Generator, got 0",
+        lambda: layers.xavier_uniform_(torch.empty(2, 2), generator=0),
+    ),
+    (
+        "generator must be a torch.Generator, got 0",
+        lambda: layers.he_normal_(torch.empty(2, 2), generator=0),
+    ),
+    ("weight must be a torch tensor", lambda: layers.fans(np.ones((2, 2)))),
+    ("positional", lambda: layers.Dropout(0.5, True)),
+    ("positional", lambda: layers.LayerNorm(4, 1e-5, False)),
+    ("positional", lambda: layers.he_uniform_(torch.empty(2, 2), 1.0)),
+    ("positional", lambda: layers.MLP((2, 2), 0.1)),
+    ("positional", lambda: layers.apply_rotary(Q, None, 500.0)),
+]
+
+
+@pytest.mark.parametrize(("message", "call"), KINDS)
+def test_kinds_of_arguments(message, call):
+    with shapes.unchecked(), pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_a_whole_number_of_numpy_is_a_size():
+    with shapes.unchecked():
+        assert layers.Linear(np.int64(3), np.int32(2)).weight.shape == (2, 3)

@@ -16,7 +16,7 @@ from companion import losses
 from companion.activations import log_softmax, softmax
 from companion.reference import losses as twin
 from tests.plugins.shapes import unchecked
-from tests.support import FLOATS, normal, seeds, shapes_vary, sizes
+from tests.support import FLOATS, SIXTEEN_BITS, agree_16, normal, seeds, shapes_vary, sizes
 from tests.verification import agree
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -43,7 +43,7 @@ def test_mse(dtype, rows, columns, seed):
     y = y.to(dtype)
     for reduction in REDUCTIONS:
         expected = F.mse_loss(x, y, reduction=reduction)
-        agree("mse", "torch", losses.mse(x, y, reduction), expected)
+        agree("mse", "torch", losses.mse(x, y, reduction=reduction), expected)
     if dtype is torch.float64:
         agree("mse", "NumPy twin", losses.mse(x, y), twin.mse(x.numpy(), y.numpy()))
         agree(
@@ -162,7 +162,7 @@ def test_binary_cross_entropy(dtype, rows, columns, seed):
     y = torch.rand(rows, columns, generator=torch.Generator().manual_seed(seed)).to(dtype)
     for targets in (y, y.round()):
         for reduction in REDUCTIONS:
-            ours = losses.binary_cross_entropy_with_logits(z, targets, reduction)
+            ours = losses.binary_cross_entropy_with_logits(z, targets, reduction=reduction)
             theirs = F.binary_cross_entropy_with_logits(z, targets, reduction=reduction)
             agree("binary_cross_entropy_with_logits", "torch", ours, theirs)
         grad = gradient(lambda x, t=targets: F.binary_cross_entropy_with_logits(x, t), z)
@@ -184,7 +184,7 @@ def test_binary_cross_entropy_is_cross_entropy_of_two_logits():
 def test_binary_cross_entropy_survives_large_logits():
     z = torch.tensor([800.0, -800.0, 800.0], dtype=torch.float64)
     y = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
-    ours = losses.binary_cross_entropy_with_logits(z, y, "none")
+    ours = losses.binary_cross_entropy_with_logits(z, y, reduction="none")
     agree("binary_cross_entropy_with_logits", "by hand", ours, [0.0, 0.0, 800.0])
 
 
@@ -261,6 +261,12 @@ def test_info_nce(n, width, seed, tau):
     agree("info_nce", "NumPy twin", ours, twin.info_nce(q.numpy(), k.numpy(), tau))
 
 
+@pytest.mark.parametrize("size", [1e-3, 1e20, 1e300])
+def test_info_nce_sees_directions_only(size):
+    q, k = normal(4, 3), normal(4, 3, seed=1)
+    agree("info_nce, large", "itself", losses.info_nce(q * size, k), losses.info_nce(q, k))
+
+
 def test_info_nce_of_keys_that_say_nothing_is_log_n():
     same = torch.ones(5, 3, dtype=torch.float64)
     agree("info_nce", "by hand", losses.info_nce(normal(5, 3), same), math.log(5))
@@ -316,8 +322,8 @@ WITH_GRADIENTS = {
         lambda x: divergence(log_softmax(x), LOG_SHARES),
     ),
     "kl_divergence of what is believed": (
-        lambda x: losses.kl_divergence(LOG_SHARES, x),
-        lambda x: divergence(LOG_SHARES, x),
+        lambda x: losses.kl_divergence(LOG_SHARES, log_softmax(x)),
+        lambda x: divergence(LOG_SHARES, log_softmax(x)),
     ),
 }
 
@@ -336,7 +342,7 @@ def test_gradients_at_zeros_ties_and_large_numbers(name):
 def test_the_slope_at_logit_zero_by_hand():
     z = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     y = torch.tensor([1.0, 0.0, 0.5], dtype=torch.float64)
-    losses.binary_cross_entropy_with_logits(z, y, "sum").backward()
+    losses.binary_cross_entropy_with_logits(z, y, reduction="sum").backward()
     agree("binary_cross_entropy_with_logits", "by hand", z.grad, [-0.5, 0.5, 0.0])
     assert gradgradcheck(lambda x: losses.binary_cross_entropy_with_logits(x, y), (z,))
 
@@ -367,6 +373,7 @@ def test_perplexity_and_bits():
     uniform = torch.zeros(3, 256, dtype=torch.float64)
     nats = losses.cross_entropy(uniform, torch.tensor([1, 2, 3]), reduction="sum")
     agree("bits_per_byte", "by hand", np.float64(losses.bits_per_byte(nats.item(), 3)), 8.0)
+    assert losses.perplexity(1e4) == math.inf
 
 
 # -- what is wrong is named ----------------------------------------------------------------------
@@ -375,7 +382,7 @@ def test_perplexity_and_bits():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: losses.mse(normal(2), normal(2), "average"), "reduction must be"),
+        (lambda: losses.mse(normal(2), normal(2), reduction="average"), "reduction must be"),
         (lambda: losses.mse(normal(0), normal(0)), "input is empty"),
         (lambda: losses.cross_entropy(normal(2, 3), torch.tensor([0, 3])), "from 0 to 2, got 3"),
         (lambda: losses.cross_entropy(normal(2, 3), torch.tensor([0, -1])), "from 0 to 2, got -1"),
@@ -400,13 +407,235 @@ def test_perplexity_and_bits():
         ),
         (lambda: losses.info_nce(normal(2, 3), normal(3, 3)), "same shape"),
         (lambda: losses.info_nce(normal(2, 3), normal(2, 3), 0.0), "above 0, got 0.0"),
-        (lambda: losses.kl_divergence(normal(2), normal(3)), "same shape"),
-        (lambda: losses.bits_per_byte(1.0, 0), "n_bytes must be above 0"),
+        (lambda: losses.info_nce(normal(3), normal(3)), r"two dimensions \(n, d\), got \(3,\)"),
+        (lambda: losses.kl_divergence(normal(2), normal(3)), "log_p and log_q must have the same"),
+        (
+            lambda: losses.cross_entropy(normal(1, 2), torch.tensor([0]), weight=torch.ones(3)),
+            r"weight must have one number for each class, got \(3,\) and \(1, 2\)",
+        ),
+        (
+            lambda: losses.cross_entropy(normal(1, 2), torch.tensor([0]), weight=-torch.ones(2)),
+            "weight must not be negative",
+        ),
+        (
+            lambda: losses.cross_entropy(normal(1, 2), torch.tensor([0]), weight=torch.zeros(2)),
+            "of weight 0",
+        ),
+        (
+            lambda: losses.binary_cross_entropy_gradient(normal(1), torch.full((1,), 2.0)),
+            "probabilities from 0 to 1",
+        ),
+        (lambda: losses.bits_per_byte(1.0, 0), "n_bytes must be at least 1, got 0"),
     ],
 )
 def test_errors(call, message):
     with unchecked(), pytest.raises(ValueError, match=message):
         call()
+
+
+# -- class weights -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@shapes_vary
+@given(rows=st.integers(2, 6), classes=st.integers(2, 6), seed=seeds)
+def test_class_weights(dtype, rows, classes, seed):
+    z = normal(rows, classes, seed=seed, dtype=dtype, scale=2.0)
+    y = labels(rows, classes=classes, seed=seed)
+    y[0] = losses.IGNORE
+    weight = normal(classes, seed=seed + 1, dtype=dtype).abs() + 0.1
+    for smoothing in (0.0, 0.1, 1.0):
+        for reduction in REDUCTIONS:
+            options = {"weight": weight, "label_smoothing": smoothing, "reduction": reduction}
+            ours, theirs = losses.cross_entropy(z, y, **options), F.cross_entropy(z, y, **options)
+            agree("cross_entropy, class weights", "torch", ours, theirs)
+    plain = gradient(lambda x: losses.cross_entropy(x, y, weight=weight), z)
+    agree(
+        "cross_entropy, class weights, gradient",
+        "torch",
+        plain,
+        gradient(lambda x: F.cross_entropy(x, y, weight=weight), z),
+    )
+    if dtype is torch.float64:
+        mean = losses.cross_entropy(z, y, weight=weight, label_smoothing=0.1)
+        arrays = z.numpy(), y.numpy(), 0.1
+        expected = twin.cross_entropy(*arrays, weight=weight.numpy())
+        agree("cross_entropy, class weights", "NumPy twin", mean, expected)
+        theirs = F.cross_entropy(z, y, weight=weight, label_smoothing=0.1)
+        agree("twin: cross_entropy, class weights", "torch", expected, theirs)
+
+
+def test_class_weights_by_hand():
+    # Losses ln 2 and ln 4 with weights 3 and 1: (3 ln 2 + 2 ln 2) / 4.
+    p = torch.tensor([[0.5, 0.5], [0.75, 0.25]], dtype=torch.float64)
+    weight = torch.tensor([3.0, 1.0], dtype=torch.float64)
+    ours = losses.cross_entropy(p.log(), torch.tensor([0, 1]), weight=weight)
+    agree("cross_entropy, class weights", "by hand", ours, 5 * math.log(2) / 4)
+
+
+# -- 16 bits -------------------------------------------------------------------------------------
+
+every_16 = pytest.mark.parametrize("dtype", SIXTEEN_BITS)
+
+
+def extremes(dtype):
+    """Return rows with the largest numbers that a format holds, and with ordinary ones."""
+    top = torch.finfo(dtype).max
+    rows = [[top, -top, 0.0], [-top, -top, top], [300.0, 299.0, 0.0], [0.5, -1.0, 0.25]]
+    return torch.tensor(rows).to(dtype)
+
+
+IN_16_BITS = {
+    "mse": lambda x: losses.mse(x, x.flip(0), reduction="none"),
+    "mse, sum": lambda x: losses.mse(x, x.flip(0), reduction="sum"),
+    "log_sum_exp": losses.log_sum_exp,
+    "cross_entropy": lambda x: losses.cross_entropy(x, CLASSES, reduction="none"),
+    "cross_entropy, smoothed": lambda x: losses.cross_entropy(
+        x, CLASSES, label_smoothing=0.1, weight=torch.tensor([1.0, 2.0, 3.0])
+    ),
+    "binary_cross_entropy_with_logits": lambda x: losses.binary_cross_entropy_with_logits(
+        x, SHARES.to(x.dtype), reduction="none"
+    ),
+    "mlm_loss": lambda x: losses.mlm_loss(x, CLASSES, KNOWN),
+    "info_nce": lambda x: losses.info_nce(x, KEYS.to(x.dtype), 0.5),
+}
+
+
+@every_16
+@pytest.mark.parametrize("name", IN_16_BITS)
+def test_losses_of_16_bits_are_those_of_float32(name, dtype):
+    x, wanted = extremes(dtype).requires_grad_(), extremes(dtype).float().requires_grad_()
+    found, expected = IN_16_BITS[name](x), IN_16_BITS[name](wanted)
+    # At bfloat16's largest number float32 overflows as well, in both alike.
+    assert torch.equal(found.float(), expected.to(found.dtype).float())
+    assert found.dtype == (dtype if name == "log_sum_exp" else torch.float32)
+    if dtype is torch.float16:
+        assert expected.isfinite().all()
+        agree_16(name, found.to(dtype), expected)
+        found.sum().backward()
+        expected.sum().backward()
+        agree_16(f"{name}, gradient", x.grad, wanted.grad)
+
+
+@every_16
+def test_gradient_functions_of_16_bits(dtype):
+    x = extremes(dtype)[2:]
+    y, shares = CLASSES[2:], SHARES[2:].to(dtype)
+    for name, call in {
+        "mse_gradient": lambda x: losses.mse_gradient(x, x.flip(0)),
+        "cross_entropy_gradient": lambda x: losses.cross_entropy_gradient(x, y),
+        "binary_cross_entropy_gradient": lambda x: losses.binary_cross_entropy_gradient(
+            x, shares.to(x.dtype)
+        ),
+    }.items():
+        found = call(x)
+        assert found.dtype == dtype
+        agree_16(name, found, call(x.float()))
+
+
+@every_16
+def test_kl_divergence_of_16_bits(dtype):
+    log_p = log_softmax(normal(4, 50, dtype=torch.float32)).to(dtype)
+    log_q = log_softmax(normal(4, 50, seed=1, dtype=torch.float32)).to(dtype)
+    found = losses.kl_divergence(log_p, log_q)
+    in_float64 = F.kl_div(log_q.double(), log_p.double(), reduction="none", log_target=True)
+    agree("kl_divergence of 16 bits", "torch in float64", found, in_float64.sum(-1))
+
+
+def test_many_losses_of_16_bits_are_summed_in_float32():
+    """70,000 losses of ln 2 are 48,520; 200,000 exceed what float16 holds."""
+    z, y = torch.zeros(200_000, 2, dtype=torch.float16), torch.zeros(200_000, dtype=torch.int64)
+    total = losses.cross_entropy(z, y, reduction="sum")
+    agree("cross_entropy of 16 bits, sum", "by hand", total / 200_000, math.log(2), 1e-5)
+
+
+# -- kinds of targets ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64], ids=str
+)
+def test_targets_of_every_whole_number_format(dtype):
+    z = normal(2, 120)
+    y = torch.tensor([100, 1])
+    for reduction in REDUCTIONS:
+        ours = losses.cross_entropy(z, y.to(dtype), reduction=reduction)
+        theirs = F.cross_entropy(z, y, reduction=reduction)
+        agree("cross_entropy, formats of targets", "torch", ours, theirs)
+    found = losses.cross_entropy_gradient(z, y.to(dtype))
+    expected = losses.cross_entropy_gradient(z, y)
+    agree("cross_entropy_gradient, formats of targets", "itself, int64", found, expected)
+    masked = torch.tensor([True, False])
+    found = losses.mlm_loss(z, y.to(dtype), masked)
+    agree("mlm_loss, formats of tokens", "torch", found, F.cross_entropy(z[:1], y[:1]))
+
+
+def test_a_byte_of_156_is_not_ignored():
+    """−100 wraps around to 156 in uint8."""
+    ours = losses.cross_entropy(
+        torch.zeros(2, 200, dtype=torch.float64),
+        torch.tensor([156, 1], dtype=torch.uint8),
+        reduction="none",
+    )
+    agree("cross_entropy, uint8", "by hand", ours, [math.log(200)] * 2)
+    with pytest.raises(ValueError, match="from 0 to 99, got 156"):
+        losses.cross_entropy(normal(1, 100), torch.tensor([156], dtype=torch.uint8))
+
+
+Z, Y = normal(2, 3), torch.tensor([0, 1])
+WRONG_KINDS = {
+    "targets must hold whole numbers, got torch.bool": lambda: losses.cross_entropy(Z, Y > 0),
+    "targets must hold whole numbers, got torch.float": lambda: losses.cross_entropy(Z, Y.double()),
+    "targets must be a torch tensor, got list": lambda: losses.cross_entropy(Z, [0, 1]),
+    "logits must be a torch tensor, got ndarray": lambda: losses.cross_entropy(Z.numpy(), Y),
+    "logits must hold floating-point numbers": lambda: losses.cross_entropy(Z.long(), Y),
+    "weight must be a torch tensor": lambda: losses.cross_entropy(Z, Y, weight=[1.0, 2.0, 3.0]),
+    "ignore_index must be a whole number, got 1.5": lambda: losses.cross_entropy(
+        Z, Y, ignore_index=1.5
+    ),
+    "targets must hold whole numbers, got torch.bool$": lambda: losses.cross_entropy_gradient(
+        Z, Y > 0
+    ),
+    "prediction must be a torch tensor, got list": lambda: losses.mse([1.0], Z),
+    "target must hold floating-point numbers, got torch.int64": lambda: losses.mse(Z[:, 0], Y),
+    "target must be a torch tensor, got ndarray": lambda: losses.mse_gradient(Z, Z.numpy()),
+    "targets must hold floating-point numbers, got torch.bool": (
+        lambda: losses.binary_cross_entropy_with_logits(Z, Z > 0)
+    ),
+    "logits must be a torch tensor": lambda: losses.binary_cross_entropy_gradient([0.0], Z),
+    "log_p must be a torch tensor": lambda: losses.kl_divergence([0.0], Z),
+    "x must be a torch tensor, got list": lambda: losses.log_sum_exp([0.0]),
+    "x must hold floating-point numbers": lambda: losses.log_sum_exp(Y),
+    "tokens must hold whole numbers, got torch.bool": lambda: losses.mlm_loss(Z, Y > 0, Y > 0),
+    "masked must be boolean, got torch.int64": lambda: losses.mlm_loss(Z, Y, Y),
+    "masked must be a torch tensor": lambda: losses.mlm_loss(Z, Y, [True, False]),
+    "queries must be a torch tensor": lambda: losses.info_nce(Z.numpy(), Z),
+    "n_bytes must be a whole number, got 2.5": lambda: losses.bits_per_byte(1.0, 2.5),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_KINDS)
+def test_kinds_of_arguments(message):
+    with unchecked(), pytest.raises(TypeError, match=message):
+        WRONG_KINDS[message]()
+
+
+def test_probabilities_are_no_logarithms():
+    p, log_p = softmax(Z), log_softmax(Z)
+    for wrong in ((p, log_p), (log_p, p), (Z, log_p), (log_p, log_p - 1.0)):
+        with pytest.raises(ValueError, match=r"log_[pq] must hold logarithms of probabilities"):
+            losses.kl_divergence(*wrong)
+
+
+def test_a_divergence_of_nan_is_nan():
+    log_p = log_softmax(Z)
+    assert losses.kl_divergence(log_p * math.nan, log_p).isnan().all()
+
+
+@pytest.mark.parametrize("name", ["mse", "binary_cross_entropy_with_logits"])
+def test_what_stands_elsewhere_in_torch_goes_by_name(name):
+    with unchecked(), pytest.raises(TypeError, match="positional"):
+        getattr(losses, name)(SHARES, SHARES, SHARES)
 
 
 # -- the twins themselves ------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The LSTM against torch's with the same weights, the twin, and by hand; and its classifier."""
 
+import copy
 import math
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from companion import models
 from companion.reference import models as twin
 from tests.plugins import shapes
-from tests.support import FLOATS, fill, normal, seeds, shapes_vary, sizes
+from tests.support import FLOATS, SIXTEEN_BITS, fill, normal, seeds, shapes_vary, sizes
 from tests.verification import agree
 
 
@@ -171,9 +172,19 @@ def test_dropout_only_while_training():
     assert torch.equal(model.eval()(IDS, LENGTHS), model(IDS, LENGTHS))
 
 
+STATE = normal(1, 2), normal(1, 2)
 WRONG = [
-    ("d_in and d_hidden must be at least 1", lambda: models.LSTMCell(0, 2)),
-    ("d_in and d_hidden must be at least 1", lambda: models.LSTM(2, 0)),
+    ("d_in must be at least 1, got 0", lambda: models.LSTMCell(0, 2)),
+    ("d_hidden must be at least 1, got 0", lambda: models.LSTM(2, 0)),
+    (r"x must be \(batch, length, d_in\), got", lambda: models.LSTM(3, 2)(normal(3, 3))),
+    (r"x must be \(batch, length, d_in\)", lambda: models.LSTM(3, 2)(normal(2, 0, 3))),
+    (r"x must be \(batch, d_in\)", lambda: models.LSTMCell(3, 2)(normal(3), STATE)),
+    (
+        r"h and c must have shape \(2, 4\), got \(1, 2, 4\)",
+        lambda: models.LSTM(3, 4)(normal(2, 5, 3), (normal(1, 2, 4), normal(1, 2, 4))),
+    ),
+    (r"ids must be \(batch, length\)", lambda: models.LSTMClassifier(5)(IDS[0], LENGTHS)),
+    ("ids must be from 0 to 4, got -1", lambda: models.LSTMClassifier(5)(IDS - 1, LENGTHS)),
     (r"lengths must have shape \(2,\)", lambda: models.LSTMClassifier(5)(IDS, LENGTHS[:1])),
     (r"from 1 to 4, got \[3, 0\]", lambda: models.LSTMClassifier(5)(IDS, LENGTHS * LENGTHS.eq(3))),
     (r"from 1 to 4, got \[5, 4\]", lambda: models.LSTMClassifier(5)(IDS, LENGTHS + 2)),
@@ -185,3 +196,27 @@ WRONG = [
 def test_errors_name_the_argument(message, call):
     with shapes.unchecked(), pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        ("ids must hold whole numbers", lambda: models.LSTMClassifier(5)(IDS > 0, LENGTHS)),
+        ("lengths must hold whole", lambda: models.LSTMClassifier(5)(IDS, LENGTHS > 0)),
+        ("lengths must be a torch tensor", lambda: models.LSTMClassifier(5)(IDS, [3, 2])),
+        ("x must be a torch tensor", lambda: models.LSTM(3, 2)([[[0.0] * 3]])),
+        ("d_hidden must be a whole number", lambda: models.LSTM(3, 2.5)),
+    ],
+)
+def test_kinds_of_arguments(message, call):
+    with shapes.unchecked(), pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("dtype", SIXTEEN_BITS)
+def test_lstm_of_16_bits(dtype):
+    lstm = fill(models.LSTM(3, 4), dtype=dtype)
+    x = (normal(2, 5, 3) * 1e4).to(dtype)
+    expected = copy.deepcopy(lstm).float()(x.float())[0]
+    limit = str(dtype).removeprefix("torch.")
+    agree("LSTM, 16 bits", "itself in float32", lstm(x)[0].float(), expected, 0.03, limit=limit)

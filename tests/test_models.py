@@ -266,7 +266,36 @@ def test_a_model_without_tokenizer_takes_no_text():
         BertEncoder(TINY).attention_of("hello")
 
 
+IDS = torch.ones(1, 4, dtype=torch.int64)
+
+
 def test_a_mask_of_another_shape_is_refused():
-    model, ids = BertEncoder(TINY), torch.zeros(2, 4, dtype=torch.int64)
-    with shapes.unchecked(), pytest.raises(ValueError, match="mask must broadcast"):
-        model(ids, padding_mask(torch.tensor([3, 2, 1]), 4))
+    model, ids = BertEncoder(TINY), torch.zeros(4, 4, dtype=torch.int64)
+    square = torch.ones(4, 4, dtype=torch.bool)  # (B, T) could pass for (T_q, T_k)
+    for mask in (padding_mask(torch.tensor([3, 2, 1]), 4), square):
+        message = r"mask must have shape \(4, 1, 4\), got"
+        with shapes.unchecked(), pytest.raises(ValueError, match=message):
+            model(ids, mask)
+
+
+@pytest.mark.parametrize(
+    ("message", "ids", "options"),
+    [
+        ("ids must hold whole numbers, got torch.bool", torch.ones(1, 4).bool(), {}),
+        ("ids must be a torch tensor, got list", [[1, 2]], {}),
+        ("mask must be boolean, got torch.int64", IDS, {"mask": IDS[:, None]}),
+        ("mask must be a torch tensor, got list", IDS, {"mask": [[[True] * 4]]}),
+    ],
+)
+def test_kinds_of_arguments(message, ids, options):
+    with shapes.unchecked(), pytest.raises(TypeError, match=message):
+        BertEncoder(TINY)(ids, **options)
+
+
+def test_ids_that_are_none_are_refused():
+    for ids, message in (
+        (torch.tensor([[0, -1]]), "ids must be from 0 to 19, got -1"),
+        (torch.tensor([0, 1]), r"ids must be \(batch, length\), got shape \(2,\)"),
+    ):
+        with shapes.unchecked(), pytest.raises(ValueError, match=message):
+            BertEncoder(TINY)(ids)

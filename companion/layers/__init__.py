@@ -1,8 +1,8 @@
 r"""Layers: linear maps, normalisation, dropout, positions, and what their weights start from.
 
 This folder adds: `Linear`, `Embedding`; the initialisations of Glorot and of He; `MLP`, the
-multilayer perceptron; `Dropout`; `LayerNorm`, `RMSNorm`; and two ways to say where a token stands
-(`sinusoidal_positions` and `apply_rotary`).
+multilayer perceptron, and the gated `SwiGLU`; `Dropout`; `LayerNorm`, `RMSNorm`; and two ways to
+say where a token stands (`sinusoidal_positions`, and `apply_rotary`, whose choices `Rotary` keeps).
 """
 
 from companion.layers.dropout import Dropout
@@ -15,9 +15,14 @@ from companion.layers.initialisation import (
     xavier_uniform_,
 )
 from companion.layers.linear import Embedding, Linear
-from companion.layers.mlp import MLP
+from companion.layers.mlp import MLP, SwiGLU
 from companion.layers.normalisation import LayerNorm, RMSNorm
-from companion.layers.positions import apply_rotary, sinusoidal_positions
+from companion.layers.positions import (
+    Llama3Scaling,
+    Rotary,
+    apply_rotary,
+    sinusoidal_positions,
+)
 
 __all__ = [
     "Linear",
@@ -29,9 +34,12 @@ __all__ = [
     "he_normal_",
     "initialise",
     "MLP",
+    "SwiGLU",
     "Dropout",
     "LayerNorm",
     "RMSNorm",
     "sinusoidal_positions",
     "apply_rotary",
+    "Rotary",
+    "Llama3Scaling",
 ]

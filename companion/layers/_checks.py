@@ -1,13 +1,9 @@
 """What the layers ask of their arguments."""
 
+import torch
 from torch import Tensor
 
-
-def _require_positive(**sizes: int) -> None:
-    """Refuse a size below 1."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
+from companion._tensors import _require_floats
 
 
 def _require_even(name: str, size: int) -> None:
@@ -18,13 +14,23 @@ def _require_even(name: str, size: int) -> None:
 
 def _require_eps(eps: float) -> None:
     """Refuse a negative epsilon."""
-    if eps < 0:
+    if not eps >= 0:
         raise ValueError(f"eps must not be negative, got {eps}")
 
 
 def _require_features(x: Tensor, expected: int) -> None:
-    """Refuse a tensor whose last dimension has another length."""
-    if x.shape[-1] != expected:
+    """Refuse what is no tensor, or one whose last dimension has another length."""
+    _require_floats(x=x)
+    if x.ndim == 0 or x.shape[-1] != expected:
         raise ValueError(
             f"x must have {expected} features in its last dimension, got shape {tuple(x.shape)}"
+        )
+
+
+def _require_generator(generator: object) -> None:
+    """Refuse a seed where a generator is meant."""
+    if not isinstance(generator, torch.Generator | None):
+        raise TypeError(
+            f"generator must be a torch.Generator, got {generator!r}: "
+            "torch.Generator().manual_seed(seed) makes one"
         )

@@ -7,6 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion._tensors import _require_floats
+from companion.layers._checks import _require_generator
+
 
 class Dropout(nn.Module):
     r"""Set each number to 0 with probability p while training (Srivastava et al. 2014).
@@ -28,24 +31,28 @@ class Dropout(nn.Module):
     ------
     ValueError
         If ``p`` is out of range.
+    TypeError
+        If ``generator`` is none.
 
     Examples
     --------
-    >>> drop = Dropout(0.2, torch.Generator().manual_seed(1))
+    >>> drop = Dropout(0.2, generator=torch.Generator().manual_seed(1))
     >>> drop(torch.ones(5))
     tensor([1.2500, 1.2500, 1.2500, 1.2500, 0.0000])
     >>> drop.eval()(torch.ones(5))
     tensor([1., 1., 1., 1., 1.])
     """
 
-    def __init__(self, p: float = 0.5, generator: torch.Generator | None = None) -> None:
+    def __init__(self, p: float = 0.5, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         if not 0 <= p < 1:
             raise ValueError(f"p must be from 0 to below 1, got {p}")
+        _require_generator(generator)
         self.p, self.generator = p, generator
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Drop numbers at random, or in evaluation mode none."""
+        _require_floats(x=x)
         if not self.training or self.p == 0:
             return x
         chances = torch.rand(x.shape, generator=self.generator, device=x.device)

@@ -15,6 +15,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from companion._tensors import _require_tensors
+from companion.layers._checks import _require_generator
+
 
 def fans(weight: Tensor) -> tuple[int, int]:
     r"""Return how many inputs each output has, and how many outputs each input has.
@@ -39,6 +42,7 @@ def fans(weight: Tensor) -> tuple[int, int]:
     >>> fans(torch.empty(10, 128)), fans(torch.empty(32, 16, 3, 3))
     ((128, 10), (144, 288))
     """
+    _require_tensors(weight=weight)
     if weight.ndim < 2:
         raise ValueError(f"weight must have two or more dimensions, got {tuple(weight.shape)}")
     places = math.prod(weight.shape[2:])
@@ -101,7 +105,7 @@ def xavier_normal_(
 
 
 def he_uniform_(
-    weight: Tensor, gain: float = math.sqrt(2), generator: torch.Generator | None = None
+    weight: Tensor, *, gain: float = math.sqrt(2), generator: torch.Generator | None = None
 ) -> Tensor:
     r"""Fill with uniform numbers of variance :math:`g^2/n_{in}`, :math:`g^2 = 2` for ReLU.
 
@@ -127,7 +131,7 @@ def he_uniform_(
 
 
 def he_normal_(
-    weight: Tensor, gain: float = math.sqrt(2), generator: torch.Generator | None = None
+    weight: Tensor, *, gain: float = math.sqrt(2), generator: torch.Generator | None = None
 ) -> Tensor:
     r"""Fill with normal numbers of variance :math:`g^2/n_{in}` (He et al. 2015, eq. 10).
 
@@ -191,10 +195,12 @@ def initialise(
 
 @torch.no_grad()
 def _uniform(weight: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
+    _require_generator(generator)
     bound = math.sqrt(3) * std
     return weight.uniform_(-bound, bound, generator=generator)
 
 
 @torch.no_grad()
 def _normal(weight: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
+    _require_generator(generator)
     return weight.normal_(0, std, generator=generator)

@@ -6,10 +6,12 @@ This file adds: ``Linear`` and ``Embedding``, which is a linear map of one-hot v
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from companion.layers._checks import _require_features, _require_positive
+from companion._tensors import _require_ids, _require_sizes
+from companion.layers._checks import _require_features
 
 
 class Linear(nn.Module):
@@ -38,7 +40,7 @@ class Linear(nn.Module):
 
     def __init__(self, d_in: int, d_out: int, bias: bool = True) -> None:
         super().__init__()
-        _require_positive(d_in=d_in, d_out=d_out)
+        _require_sizes(d_in=d_in, d_out=d_out)
         bound = 1 / math.sqrt(d_in)
         self.weight = nn.Parameter(torch.empty(d_out, d_in).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(d_out).uniform_(-bound, bound)) if bias else None
@@ -65,7 +67,9 @@ class Embedding(nn.Module):
     Raises
     ------
     ValueError
-        If a size is below 1.
+        If a size is below 1, or an id is not from 0 to ``vocab_size`` − 1.
+    TypeError
+        If ids are not whole numbers.
 
     Examples
     --------
@@ -75,9 +79,11 @@ class Embedding(nn.Module):
 
     def __init__(self, vocab_size: int, d_model: int) -> None:
         super().__init__()
-        _require_positive(vocab_size=vocab_size, d_model=d_model)
+        _require_sizes(vocab_size=vocab_size, d_model=d_model)
         self.weight = nn.Parameter(torch.randn(vocab_size, d_model))
 
-    def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
+    def forward(self, ids: Integer[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
         """Map ids (...) to vectors (..., d_model)."""
-        return self.weight[ids]
+        _require_ids("ids", ids, len(self.weight))
+        # What `self.weight[ids]` gives; its gradient is computed many times sooner.
+        return F.embedding(ids.long(), self.weight)

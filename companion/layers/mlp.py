@@ -1,6 +1,7 @@
-r"""The multilayer perceptron: linear maps with a bend between them.
+r"""Linear maps with a bend between them.
 
-This file adds: ``MLP``.
+This file adds: ``MLP``, the multilayer perceptron, and ``SwiGLU``, the gated form that most large
+language models have between their attention layers.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.activations import relu
+from companion.activations import relu, silu
 from companion.layers.dropout import Dropout
 from companion.layers.linear import Linear
 
@@ -48,6 +49,7 @@ class MLP(nn.Module):
     def __init__(
         self,
         sizes: Sequence[int],
+        *,
         activation: Callable[[Tensor], Tensor] = relu,
         dropout: float = 0.0,
     ) -> None:
@@ -63,3 +65,44 @@ class MLP(nn.Module):
         for layer in hidden:
             x = self.dropout(self.activation(layer(x)))
         return last(x)
+
+
+class SwiGLU(nn.Module):
+    r"""A feed-forward layer whose hidden features are gated (Shazeer 2020, eq. 6).
+
+    .. math:: y = \big(\mathrm{SiLU}(x W_g^\top) \odot x W_u^\top\big)\, W_d^\top
+
+    Each hidden feature is the product of two linear maps of the input, one of them bent: the gate
+    says how much of the other passes. It has three matrices where an MLP has two; models that
+    replace one by the other make ``d_hidden`` two thirds as large.
+
+    Parameters
+    ----------
+    d_model : int
+        Features of input and output.
+    d_hidden : int
+        Features in between.
+    bias : bool
+        Whether the three maps have a bias.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> SwiGLU(8, 24)(torch.zeros(2, 5, 8)).shape
+    torch.Size([2, 5, 8])
+    """
+
+    def __init__(self, d_model: int, d_hidden: int, *, bias: bool = False) -> None:
+        super().__init__()
+        self.w_gate = Linear(d_model, d_hidden, bias)
+        self.w_up = Linear(d_model, d_hidden, bias)
+        self.w_down = Linear(d_hidden, d_model, bias)
+
+    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """Map (..., d_model) to (..., d_model)."""
+        return self.w_down(silu(self.w_gate(x)) * self.w_up(x))

@@ -1,13 +1,16 @@
 r"""Normalisation: each row of features brought to a common scale.
 
-This file adds: ``LayerNorm`` and ``RMSNorm``.
+This file adds: ``LayerNorm`` and ``RMSNorm``. Both compute 16-bit numbers in float32: the square
+of 300 is already too large for float16. A row whose squares would be too large even there is
+divided by a number first, which leaves the result what it was.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.layers._checks import _require_eps, _require_features, _require_positive
+from companion._tensors import _in_range, _require_sizes, _wide
+from companion.layers._checks import _require_eps, _require_features
 
 
 class LayerNorm(nn.Module):
@@ -23,6 +26,8 @@ class LayerNorm(nn.Module):
         Length of a row.
     eps : float
         Added to the variance; it keeps a constant row finite.
+    bias : bool
+        Whether to add :math:`b`.
 
     Raises
     ------
@@ -35,20 +40,22 @@ class LayerNorm(nn.Module):
     [[-1.0, 1.0]]
     """
 
-    def __init__(self, d_model: int, eps: float = 1e-5) -> None:
+    def __init__(self, d_model: int, eps: float = 1e-5, *, bias: bool = True) -> None:
         super().__init__()
-        _require_positive(d_model=d_model)
+        _require_sizes(d_model=d_model)
         _require_eps(eps)
         self.weight = nn.Parameter(torch.ones(d_model))
-        self.bias = nn.Parameter(torch.zeros(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model)) if bias else None
         self.eps = eps
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Normalise each row of (..., d_model)."""
         _require_features(x, self.weight.shape[0])
-        centred = x - x.mean(dim=-1, keepdim=True)
+        rows = _in_range(_wide(x))
+        centred = rows - rows.mean(dim=-1, keepdim=True)
         variance = (centred**2).mean(dim=-1, keepdim=True)
-        return centred / torch.sqrt(variance + self.eps) * self.weight + self.bias
+        y = centred / torch.sqrt(variance + self.eps) * self.weight
+        return (y if self.bias is None else y + self.bias).to(x.dtype)
 
 
 class RMSNorm(nn.Module):
@@ -78,7 +85,7 @@ class RMSNorm(nn.Module):
 
     def __init__(self, d_model: int, eps: float = 1e-6) -> None:
         super().__init__()
-        _require_positive(d_model=d_model)
+        _require_sizes(d_model=d_model)
         _require_eps(eps)
         self.weight = nn.Parameter(torch.ones(d_model))
         self.eps = eps
@@ -86,5 +93,6 @@ class RMSNorm(nn.Module):
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Normalise each row of (..., d_model)."""
         _require_features(x, self.weight.shape[0])
-        mean_square = (x**2).mean(dim=-1, keepdim=True)
-        return x / torch.sqrt(mean_square + self.eps) * self.weight
+        rows = _in_range(_wide(x))
+        mean_square = (rows**2).mean(dim=-1, keepdim=True)
+        return (rows / torch.sqrt(mean_square + self.eps) * self.weight).to(x.dtype)

@@ -8,9 +8,10 @@ Shape letters: ``B`` batch, ``T`` tokens, ``H`` heads, ``D`` features, ``L`` lay
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
+from companion._tensors import _require_tensors, _require_whole_numbers
 from companion.activations import gelu
 from companion.attention import MultiHeadAttention
 from companion.layers import Embedding, LayerNorm, Linear
@@ -92,7 +93,7 @@ class BertEncoder(nn.Module):
         self.norm = LayerNorm(config.d_model, config.eps)
         self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.n_layers))
 
-    def embed(self, ids: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length d_model"]:
+    def embed(self, ids: Integer[Tensor, "batch length"]) -> Float[Tensor, "batch length d_model"]:
         r"""Add word, position and (first) segment vectors, and normalise.
 
         Parameters
@@ -106,16 +107,24 @@ class BertEncoder(nn.Module):
         Raises
         ------
         ValueError
-            If there are more positions than the model has vectors for.
+            If ``ids`` does not have two dimensions, an id is not in the vocabulary, or there are
+            more positions than the model has vectors for.
+        TypeError
+            If ids are not whole numbers.
         """
-        length = ids.shape[-1]
+        _require_whole_numbers(ids=ids)
+        if ids.ndim != 2:
+            raise ValueError(f"ids must be (batch, length), got shape {tuple(ids.shape)}")
+        length = ids.shape[1]
         if length > self.config.max_length:
             raise ValueError(f"ids must hold at most {self.config.max_length} tokens, got {length}")
         positions = self.positions(torch.arange(length, device=ids.device))
         return self.norm(self.words(ids) + positions + self.segments.weight[0])
 
     def forward(
-        self, ids: Int[Tensor, "batch length"], mask: Bool[Tensor, "batch 1 length"] | None = None
+        self,
+        ids: Integer[Tensor, "batch length"],
+        mask: Bool[Tensor, "batch 1 length"] | None = None,
     ) -> tuple[
         Float[Tensor, "batch length d_model"],
         Float[Tensor, "layers batch heads length length"],
@@ -133,8 +142,16 @@ class BertEncoder(nn.Module):
         tuple of Tensor
             Vectors, shape (B, T, D), and the attention weights of every layer and head,
             shape (L, B, H, T, T).
+
+        Raises
+        ------
+        ValueError
+            If ``ids`` or ``mask`` has another shape, or an id is not in the vocabulary.
+        TypeError
+            If ids are not whole numbers, or ``mask`` is not boolean.
         """
         x = self.embed(ids)
+        _require_padding_mask(mask, ids)
         weights = []
         for layer in self.layers:
             x, layer_weights = layer(x, mask)
@@ -166,3 +183,15 @@ class BertEncoder(nn.Module):
         ids = torch.tensor([self.tokenizer.encode(text)], device=self.words.weight.device)
         _, weights = self(ids)
         return self.tokenizer.tokenize(text), weights[:, 0]
+
+
+def _require_padding_mask(mask: Tensor | None, ids: Tensor) -> None:
+    """Refuse what is no mask of padding; one of shape (B, T) could pass for (T_q, T_k)."""
+    if mask is None:
+        return
+    _require_tensors(mask=mask)
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask must be boolean, got {mask.dtype}")
+    expected = (ids.shape[0], 1, ids.shape[1])
+    if mask.shape != expected:
+        raise ValueError(f"mask must have shape {expected}, got {tuple(mask.shape)}")

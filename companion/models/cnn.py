@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion._tensors import _require_floats, _require_sizes, _require_whole
 from companion.layers import MLP
 
 
@@ -56,6 +57,8 @@ def conv2d(
     >>> conv2d(image, torch.ones(1, 1, 2, 2)).tolist()
     [[[[8.0, 12.0], [20.0, 24.0]]]]
     """
+    _require_images(x)
+    _require_kernels(weight)
     k = weight.shape[-1]
     height, width = (_output_size(side, k, stride, padding) for side in x.shape[-2:])
     if x.shape[1] != weight.shape[1]:
@@ -92,13 +95,17 @@ def max_pool2d(
     >>> max_pool2d(torch.arange(16.0).reshape(1, 1, 4, 4)).tolist()
     [[[[5.0, 7.0], [13.0, 15.0]]]]
     """
+    _require_images(x)
+    _require_whole(size=size)
     height, width = x.shape[-2:]
     if not 1 <= size <= min(height, width):
         raise ValueError(f"size must be from 1 to {min(height, width)}, got {size}")
     rows, columns = height // size, width // size
     squares = x[..., : rows * size, : columns * size]
     squares = squares.unflatten(-1, (columns, size)).unflatten(-3, (rows, size))
-    return squares.amax(dim=(-3, -1))  # of (B, C, rows, size, columns, size)
+    squares = squares.transpose(-3, -2).flatten(-2)  # (B, C, rows, columns, size * size)
+    # Of equal numbers one gets the whole gradient, as in PyTorch; `amax` would share it out.
+    return squares.max(dim=-1).values
 
 
 class Conv2d(nn.Module):
@@ -126,8 +133,7 @@ class Conv2d(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, size: int, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
-        if min(c_in, c_out, size) < 1:
-            raise ValueError(f"c_in, c_out, size must be at least 1, got {c_in}, {c_out}, {size}")
+        _require_sizes(c_in=c_in, c_out=c_out, size=size)
         bound = 1 / math.sqrt(c_in * size * size)
         self.weight = nn.Parameter(torch.empty(c_out, c_in, size, size).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(c_out).uniform_(-bound, bound))
@@ -197,8 +203,21 @@ class CNN(nn.Module):
         return self.head(x.flatten(1))
 
 
+def _require_images(x: Tensor) -> None:
+    _require_floats(x=x)
+    if x.ndim != 4:
+        raise ValueError(f"x must be (batch, channels, height, width), got {tuple(x.shape)}")
+
+
+def _require_kernels(weight: Tensor) -> None:
+    _require_floats(weight=weight)
+    if weight.ndim != 4 or weight.shape[-2] != weight.shape[-1]:
+        raise ValueError(f"weight must be (c_out, c_in, k, k), got shape {tuple(weight.shape)}")
+
+
 def _output_size(side: int, k: int, stride: int, padding: int) -> int:
     """Return how often a kernel of side k fits."""
+    _require_whole(stride=stride, padding=padding)
     if stride < 1 or padding < 0:
         raise ValueError(
             f"stride must be at least 1 and padding at least 0, got {stride} and {padding}"

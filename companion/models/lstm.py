@@ -10,9 +10,10 @@ Shape letters: ``B`` batch, ``T`` tokens, ``D`` features of the input, ``H`` of 
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
+from companion._tensors import _require_floats, _require_sizes, _require_whole_numbers
 from companion.activations import sigmoid
 from companion.layers import Dropout, Embedding, Linear
 
@@ -52,8 +53,7 @@ class LSTMCell(nn.Module):
 
     def __init__(self, d_in: int, d_hidden: int) -> None:
         super().__init__()
-        if min(d_in, d_hidden) < 1:
-            raise ValueError(f"d_in and d_hidden must be at least 1, got {d_in} and {d_hidden}")
+        _require_sizes(d_in=d_in, d_hidden=d_hidden)
         self.from_input = Linear(d_in, 4 * d_hidden)
         self.from_state = Linear(d_hidden, 4 * d_hidden, bias=False)
         bound = 1 / math.sqrt(d_hidden)
@@ -69,6 +69,8 @@ class LSTMCell(nn.Module):
     ) -> tuple[Float[Tensor, "batch d_hidden"], Float[Tensor, "batch d_hidden"]]:
         """Return the state (h, c) after an input (B, D)."""
         h, c = state
+        _require_dimensions(x, 2)
+        _require_state(h, c, len(x), self.from_state.weight.shape[1])
         gates = self.from_input(x) + self.from_state(h)  # (B, 4H)
         i, f, g, o = gates.chunk(4, dim=-1)
         # torch's functions give what those of companion.activations give, and sooner.
@@ -100,6 +102,7 @@ class LSTM(nn.Module):
         self, x: Float[Tensor, "batch length d_in"], state: State | None = None
     ) -> tuple[Float[Tensor, "batch length d_hidden"], State]:
         """Return the states h of all steps (B, T, H), and the last (h, c)."""
+        _require_dimensions(x, 3)
         if state is None:
             zeros = x.new_zeros(x.shape[0], self.d_hidden)
             state = zeros, zeros
@@ -142,7 +145,7 @@ class LSTMClassifier(nn.Module):
         self.output = Linear(d_hidden, 1)
 
     def forward(
-        self, ids: Int[Tensor, "batch length"], lengths: Int[Tensor, " batch"]
+        self, ids: Integer[Tensor, "batch length"], lengths: Integer[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
         r"""Return one logit a text.
 
@@ -160,8 +163,13 @@ class LSTMClassifier(nn.Module):
         Raises
         ------
         ValueError
-            If ``lengths`` has another shape or a length is not from 1 to T.
+            If ``ids`` is not (B, T), ``lengths`` has another shape, or a length is not from 1 to T.
+        TypeError
+            If ids or lengths are not whole numbers.
         """
+        _require_whole_numbers(ids=ids, lengths=lengths)
+        if ids.ndim != 2:
+            raise ValueError(f"ids must be (batch, length), got shape {tuple(ids.shape)}")
         _require_lengths(lengths, *ids.shape)
         states, _ = self.lstm(self.dropout(self.embedding(ids)))  # (B, T, H)
         real = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]  # (B, T)
@@ -170,7 +178,7 @@ class LSTMClassifier(nn.Module):
 
     @torch.no_grad()
     def probability(
-        self, ids: Int[Tensor, "batch length"], lengths: Int[Tensor, " batch"]
+        self, ids: Integer[Tensor, "batch length"], lengths: Integer[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
         r"""Return the probability of "positive" for each text.
 
@@ -184,6 +192,22 @@ class LSTMClassifier(nn.Module):
         Tensor, shape (B,)
         """
         return sigmoid(self(ids, lengths))
+
+
+def _require_dimensions(x: Tensor, n: int) -> None:
+    _require_floats(x=x)
+    if x.ndim != n or x.shape[1] == 0:
+        shape = ("batch", "length", "d_in") if n == 3 else ("batch", "d_in")
+        raise ValueError(f"x must be ({', '.join(shape)}), got shape {tuple(x.shape)}")
+
+
+def _require_state(h: Tensor, c: Tensor, batch: int, d_hidden: int) -> None:
+    _require_floats(h=h, c=c)
+    if not h.shape == c.shape == (batch, d_hidden):
+        raise ValueError(
+            f"h and c must have shape ({batch}, {d_hidden}), "
+            f"got {tuple(h.shape)} and {tuple(c.shape)}"
+        )
 
 
 def _require_lengths(lengths: Tensor, batch: int, length: int) -> None:

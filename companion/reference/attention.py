@@ -10,7 +10,7 @@ from companion.reference.activations import softmax
 
 
 def attention_weights(
-    q: np.ndarray, k: np.ndarray, mask: np.ndarray | None = None, scale: float | None = None
+    q: np.ndarray, k: np.ndarray, mask: np.ndarray | None = None, *, scale: float | None = None
 ) -> np.ndarray:
     r""":math:`\mathrm{softmax}(Q K^\top / \sqrt{d_k})`, (T_q, T_k); ``mask`` True: may look."""
     scores = q @ k.T * (1 / np.sqrt(q.shape[-1]) if scale is None else scale)
@@ -24,10 +24,11 @@ def scaled_dot_product_attention(
     k: np.ndarray,
     v: np.ndarray,
     mask: np.ndarray | None = None,
+    *,
     scale: float | None = None,
 ) -> np.ndarray:
     r"""Weights times values: (T_q, d_v)  (Vaswani et al. 2017, eq. 1)."""
-    return attention_weights(q, k, mask, scale) @ v
+    return attention_weights(q, k, mask, scale=scale) @ v
 
 
 def attention_by_loops(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -78,8 +79,9 @@ def online_softmax_attention(
     q: np.ndarray,
     k: np.ndarray,
     v: np.ndarray,
-    block_size: int = 128,
     mask: np.ndarray | None = None,
+    *,
+    block_size: int = 128,
     scale: float | None = None,
 ) -> np.ndarray:
     r"""Attention in blocks of keys, never holding more than (T_q, block_size) scores.

@@ -2,6 +2,8 @@ r"""Normalisation and positions in NumPy, as their formulas are written."""
 
 import numpy as np
 
+from companion.reference.activations import silu
+
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | float = 0.0) -> np.ndarray:
     r""":math:`x W^\top + b` with W of shape (out, in)."""
@@ -30,13 +32,29 @@ def sinusoidal_positions(length: int, d_model: int, base: float = 10_000.0) -> n
     return table
 
 
-def apply_rotary(x: np.ndarray, base: float = 10_000.0) -> np.ndarray:
+def apply_rotary(
+    x: np.ndarray, base: float = 10_000.0, positions: np.ndarray | None = None
+) -> np.ndarray:
     r"""Turn each pair of features of (T, d), read as one complex number, by its angle."""
     length, d = x.shape
+    positions = np.arange(length) if positions is None else positions
     pairs = x[:, 0::2] + 1j * x[:, 1::2]
     frequencies = base ** (-np.arange(0, d, 2) / d)
-    turned = pairs * np.exp(1j * np.outer(np.arange(length), frequencies))
+    turned = pairs * np.exp(1j * np.outer(positions, frequencies))
     return np.stack((turned.real, turned.imag), axis=-1).reshape(length, d)
+
+
+def llama3_scaling(
+    frequency: float, factor: float, low: float, high: float, trained_length: int
+) -> float:
+    r"""Slow one pair down by how many turns it makes in training, as Llama 3.1 does."""
+    turns = trained_length * frequency / (2 * np.pi)
+    if turns > high:
+        return frequency
+    if turns < low:
+        return frequency / factor
+    kept = (turns - low) / (high - low)
+    return kept * frequency + (1 - kept) * frequency / factor
 
 
 def mlp(x: np.ndarray, weights: list[np.ndarray], biases: list[np.ndarray]) -> np.ndarray:
@@ -44,6 +62,11 @@ def mlp(x: np.ndarray, weights: list[np.ndarray], biases: list[np.ndarray]) -> n
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
         x = np.maximum(0.0, linear(x, weight, bias))
     return linear(x, weights[-1], biases[-1])
+
+
+def swiglu(x: np.ndarray, w_gate: np.ndarray, w_up: np.ndarray, w_down: np.ndarray) -> np.ndarray:
+    r""":math:`(\mathrm{SiLU}(x W_g^\top) \odot x W_u^\top)\, W_d^\top`."""
+    return (silu(x @ w_gate.T) * (x @ w_up.T)) @ w_down.T
 
 
 def dropout(x: np.ndarray, keep: np.ndarray, p: float) -> np.ndarray:

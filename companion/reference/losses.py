@@ -21,17 +21,24 @@ def log_sum_exp(x: np.ndarray) -> float:
 
 
 def cross_entropy(
-    logits: np.ndarray, targets: np.ndarray, label_smoothing: float = 0.0, ignore_index: int = -100
+    logits: np.ndarray,
+    targets: np.ndarray,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -100,
+    weight: np.ndarray | None = None,
 ) -> float:
-    r"""Mean over the samples of :math:`-\sum_j t_j \log \hat p_j`; logits (N, C), targets (N,)."""
-    losses = []
+    r"""Mean of :math:`-\sum_j w_j t_j \log \hat p_j`; logits (N, C), targets (N,), weight (C,)."""
+    weight = np.ones(logits.shape[1]) if weight is None else weight
+    losses, shares = [], []
     for z, y in zip(logits, targets, strict=True):
         if y == ignore_index:
             continue
         wanted = np.full(len(z), label_smoothing / len(z))
         wanted[y] += 1 - label_smoothing
-        losses.append(-sum(t * np.log(p) for t, p in zip(wanted, softmax(z), strict=True)))
-    return sum(losses) / len(losses)
+        terms = zip(weight, wanted, softmax(z), strict=True)
+        losses.append(-sum(w * t * np.log(p) for w, t, p in terms))
+        shares.append(weight[y])
+    return sum(losses) / sum(shares)
 
 
 def cross_entropy_gradient(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:

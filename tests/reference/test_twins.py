@@ -56,9 +56,11 @@ def test_attention(n_queries, n_keys, d_k, d_v, block, seed):
     arrays = [x.numpy() for x in (q, k, v)]
     for scale in (None, 0.3):
         expected = attend_by_loops(q, k, v, mask, scale=scale)
-        masked = attention.scaled_dot_product_attention(*arrays, mask.numpy(), scale)
+        masked = attention.scaled_dot_product_attention(*arrays, mask.numpy(), scale=scale)
         agree("twin: scaled_dot_product_attention", "Python loops", masked, expected)
-        blocked = attention.online_softmax_attention(*arrays, block, mask.numpy(), scale)
+        blocked = attention.online_softmax_attention(
+            *arrays, mask.numpy(), block_size=block, scale=scale
+        )
         agree("twin: online_softmax_attention", "Python loops", blocked, expected)
     expected = attend_by_loops(q, k, v)
     agree(

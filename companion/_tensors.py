@@ -1,0 +1,77 @@
+"""What functions ask of the tensors and sizes that they are given, and what they compute in.
+
+Modules share this file, and nobody else needs it. Functions that begin with ``_require_`` do
+nothing but refuse.
+"""
+
+import operator
+
+import torch
+from torch import Tensor
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Return 16-bit numbers in float32, where their sums and squares fit; others as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _in_range(rows: Tensor) -> Tensor:
+    """Scale down rows so large that their squares would overflow, where only ratios matter."""
+    largest = torch.finfo(rows.dtype).max ** 0.5 / 1e4  # 100 million squares can be summed
+    size = rows.detach().abs().amax(dim=-1, keepdim=True) / largest
+    return rows / size.clamp(min=1)
+
+
+def _require_tensors(**things: object) -> None:
+    """Refuse lists and arrays, which lack what tensors can do."""
+    for name, thing in things.items():
+        if not isinstance(thing, Tensor):
+            raise TypeError(
+                f"{name} must be a torch tensor, got {type(thing).__name__}: "
+                f"torch.as_tensor({name}) makes one"
+            )
+
+
+def _require_floats(**tensors: object) -> None:
+    """Refuse what is no tensor of floating-point numbers."""
+    _require_tensors(**tensors)
+    for name, tensor in tensors.items():
+        assert isinstance(tensor, Tensor)
+        if not tensor.is_floating_point():
+            raise TypeError(f"{name} must hold floating-point numbers, got {tensor.dtype}")
+
+
+def _require_whole_numbers(**tensors: object) -> None:
+    """Refuse what is no tensor of whole numbers; True and False are none."""
+    _require_tensors(**tensors)
+    for name, tensor in tensors.items():
+        assert isinstance(tensor, Tensor)
+        if tensor.dtype == torch.bool or tensor.is_floating_point() or tensor.is_complex():
+            raise TypeError(f"{name} must hold whole numbers, got {tensor.dtype}")
+
+
+def _require_ids(name: str, ids: Tensor, n: int) -> None:
+    """Refuse ids that are not from 0 to n − 1; a negative one would count from the end."""
+    _require_whole_numbers(**{name: ids})
+    outside = ids[(ids < 0) | (ids >= n)]
+    if outside.numel():
+        raise ValueError(f"{name} must be from 0 to {n - 1}, got {int(outside[0])}")
+
+
+def _require_whole(**numbers: object) -> None:
+    """Refuse fractions where a count is meant."""
+    for name, number in numbers.items():
+        try:
+            whole = not isinstance(number, bool) and operator.index(number) is not None  # type: ignore[arg-type]
+        except TypeError:
+            whole = False
+        if not whole:
+            raise TypeError(f"{name} must be a whole number, got {number!r}")
+
+
+def _require_sizes(**sizes: int) -> None:
+    """Refuse a size that is no whole number, or below 1."""
+    _require_whole(**sizes)
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
