@@ -410,6 +410,16 @@ def test_an_array_that_a_graph_uses_is_locked():
     assert w.grad.tolist() == [4.0, 6.0]
 
 
+def test_what_is_not_noticed_is_what_the_module_says():
+    """A view that was taken before reaches what the graph has kept: the slope is that at 5."""
+    w = Tensor([[2.0], [3.0]], requires_grad=True)
+    row = w.data[0]
+    y = w * w
+    row[:] = 5
+    y.sum().backward()
+    assert w.grad.tolist() == [[10.0], [6.0]]
+
+
 def test_the_caller_s_arrays_are_neither_locked_nor_read_again():
     given, indices = np.array([2.0, 3.0]), np.array([0, 1])
     rows, gradient = [0, 1], np.array([1.0, 10.0])
