@@ -101,11 +101,15 @@ class Optimizer(torch.optim.Optimizer):
 
         Raises
         ------
+        TypeError
+            If ``closure`` is no function.
         ValueError
-            If a gradient is sparse, complex or of another shape than its parameter, or a
-            learning rate is not finite. No parameter has been changed then.
+            If a gradient is sparse or complex, it or what is remembered has another shape than
+            the parameter, or a learning rate is not finite. No parameter has been changed then.
         """
         loss = None
+        if not (closure is None or callable(closure)):
+            raise TypeError(f"closure must be a function, got {closure!r}")
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
@@ -117,6 +121,7 @@ class Optimizer(torch.optim.Optimizer):
         ]
         for parameter, settings in ready:
             _require_gradient(parameter)
+            _require_remembered(self.state.get(parameter, {}), parameter)
             _require_finite(lr=settings["lr"])
         for parameter, settings in ready:
             # Squares and small numbers are lost in 16 bits.
@@ -490,7 +495,7 @@ class Muon(Optimizer):
 
     def _require_parameter(self, parameter: Tensor) -> None:
         super()._require_parameter(parameter)
-        if isinstance(parameter, Tensor) and parameter.ndim != 2:
+        if isinstance(parameter, Tensor) and (parameter.ndim != 2 or not parameter.numel()):
             raise ValueError(
                 f"params must be matrices, got shape {tuple(parameter.shape)}; "
                 "leave the others to AdamW"
@@ -721,10 +726,11 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """Return the gradients that there are, each once."""
     if isinstance(parameters, Tensor):  # which is an iterable, of its rows
         parameters = [parameters]
-    each_once = dict.fromkeys(_as_list("parameters", parameters))
-    for parameter in each_once:
+    given = _as_list("parameters", parameters)
+    for parameter in given:
         if not isinstance(parameter, Tensor):
             raise TypeError(f"parameters must be tensors, got {type(parameter).__name__}")
+    each_once = dict.fromkeys(given)
     with_gradient = [parameter for parameter in each_once if parameter.grad is not None]
     for parameter in with_gradient:
         _require_gradient(parameter)
@@ -766,6 +772,15 @@ def _require_gradient(parameter: Tensor) -> None:
             f"a gradient must have the shape of its parameter, {tuple(parameter.shape)}, "
             f"got {tuple(g.shape)}"
         )
+
+
+def _require_remembered(state: State, parameter: Tensor) -> None:
+    for name, value in state.items():
+        if isinstance(value, Tensor) and value.shape != parameter.shape:
+            raise ValueError(
+                f"a parameter has shape {tuple(parameter.shape)} now, and its {name!r} of the "
+                f"steps before {tuple(value.shape)}: make a new optimiser"
+            )
 
 
 def _require_matrix(matrix: Any) -> None:

@@ -574,7 +574,8 @@ def test_the_printed_form():
     w = Tensor([2.0, -1.0], requires_grad=True, name="w")
     assert repr(w) == "Tensor([ 2., -1.], requires_grad=True, name='w')"
     assert repr(w * 2) == "Tensor([ 4., -2.], operation='×')"
-    assert repr(Tensor(3)) == "Tensor(3.)"
+    assert repr(Tensor(3)) == f"{Tensor(3)}" == "Tensor(3.)"
+    assert f"{Tensor(2 / 3):.2f}" == f"{torch.tensor(2 / 3):.2f}" == "0.67"
 
 
 # -- corners -------------------------------------------------------------------------------------

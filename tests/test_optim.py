@@ -666,6 +666,17 @@ def test_a_bad_gradient_in_the_third_parameter_changes_none(name, break_it, mess
         assert all(optimizer.state[parameter][key] is value for key, value in state.items())
 
 
+@pytest.mark.parametrize("name", [name for name in ALL if ALL[name][0].keeps and "SGD" not in name])
+def test_a_parameter_that_changed_its_shape_does_not_meet_its_old_state(name):
+    optimizer, theta = stepped(name, shape=(1, 1))
+    theta.grad = None
+    theta.data = torch.zeros(3, 2, dtype=theta.dtype)
+    theta.grad = torch.ones_like(theta)
+    with pytest.raises(ValueError, match=r"has shape \(3, 2\) now, .* before \(1, 1\)"):
+        optimizer.step()
+    assert not theta.any()
+
+
 def test_a_rate_that_is_not_finite_is_refused_at_the_step():
     theta = leaf(2)
     theta.grad = torch.ones_like(theta)
@@ -858,6 +869,7 @@ def test_clipping_parameters_of_two_types():
         (lambda: optim.Adam([leaf(1)], eps=-1e-8), "eps must be at least 0"),
         (lambda: optim.AdamW([leaf(1)], weight_decay=-1), "weight_decay must be at least 0"),
         (lambda: optim.Muon([leaf(3)]), r"must be matrices, got shape \(3,\)"),
+        (lambda: optim.Muon([leaf(3, 0)]), r"must be matrices, got shape \(3, 0\)"),
         (lambda: optim.Muon([leaf(3, 1)], steps=-1), "steps must be at least 0"),
         (lambda: optim.orthogonalize(normal(3)), "two dimensions"),
         (lambda: optim.orthogonalize(normal(3, 2), -1), "steps must be at least 0"),
@@ -929,6 +941,8 @@ def test_what_is_no_list_of_parameters(make, params, message):
         (lambda: optim.inverse_square_root(1, 8.5, 4), "d_model must be a whole number"),
         (lambda: optim.clip_grad_norm([leaf(1)], "1"), "max_norm must be a number"),
         (lambda: optim.clip_grad_norm([1.0], 1.0), "parameters must be tensors, got float"),
+        (lambda: optim.clip_grad_norm([np.ones(2)], 1.0), "must be tensors, got ndarray"),
+        (lambda: optim.SGD([leaf(1)]).step("loss"), "closure must be a function, got 'loss'"),
     ],
 )
 def test_what_is_of_the_wrong_type(call, message):
