@@ -71,7 +71,7 @@ class Tensor:
     Attributes
     ----------
     grad : ndarray or None
-        Their gradient after `backward`, of the same shape.
+        The gradient after `backward`, of the tensor's shape.
     operation : str
         The operation that made it; empty for a leaf.
     inputs : tuple of Tensor
@@ -354,9 +354,8 @@ class Tensor:
 
     def __getitem__(self, index: Any) -> Tensor:
         """Return a part; an element that is taken twice gets both gradients."""
-        if any(
-            isinstance(part, Tensor) for part in (index if isinstance(index, tuple) else [index])
-        ):
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(part, Tensor) for part in parts):
             raise TypeError("an index must be whole numbers or a mask, got a Tensor")
         shape, kept = self.shape, copy.deepcopy(index)  # a list or an array may be changed later
 
@@ -437,6 +436,8 @@ def _node(operation: str, data: ArrayLike, *pulls: tuple[Tensor, Pull]) -> Tenso
         out._pulls = tuple(pull if tensor.requires_grad else None for tensor, pull in pulls)
         for tensor in (out, *out.inputs):
             tensor._array.flags.writeable = False  # the pulls will read what is in it now
+    elif out._array.base is not None:
+        out._array = out._array.copy()  # it was a view of an input, which may be changed
     return out
 
 

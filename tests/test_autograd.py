@@ -437,6 +437,20 @@ def test_the_caller_s_arrays_are_neither_locked_nor_read_again():
     assert w.data.tolist() == [0.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    "take", [lambda c: c.reshape(4), lambda c: c[0], lambda c: c.permute(1, 0)]
+)
+def test_a_part_of_a_constant_stays_as_it_went_forward(take):
+    c, w = Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor(1.0, requires_grad=True)
+    part, sibling = take(c), take(c)
+    expected = part.data.sum()
+    loss = (w * part).sum()
+    c.data[...] = 9.0
+    sibling.data[...] = 9.0
+    loss.backward()
+    assert w.grad == expected
+
+
 def test_gradients_are_arrays_of_their_own():
     a, b = (Tensor(1.0, requires_grad=True) for _ in range(2))
     total = a + b
