@@ -113,16 +113,14 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        ready = [
-            (parameter, {name: group[name] for name in self.defaults})
-            for group in self.param_groups
-            for parameter in group["params"]
-            if parameter.grad is not None
-        ]
-        for parameter, settings in ready:
+        ready = []
+        for group in self.param_groups:
+            settings = {name: group[name] for name in self.defaults}
+            _require_finite(lr=settings["lr"])
+            ready += [(p, settings) for p in group["params"] if p.grad is not None]
+        for parameter, _ in ready:
             _require_gradient(parameter)
             _require_remembered(self.state.get(parameter, {}), parameter)
-            _require_finite(lr=settings["lr"])
         for parameter, settings in ready:
             # Squares and small numbers are lost in 16 bits.
             gradient = parameter.grad.to(_at_least_32_bits(parameter))
