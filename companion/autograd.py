@@ -7,19 +7,47 @@ graph from the result to its inputs, each node after all that use it, and adds u
 the chain rule, and nothing else (Linnainmaa 1976; Baydin et al. 2018, section 3.2).
 
 The names are those of PyTorch, and so are the results: float64 throughout, broadcasting as in
-NumPy, gradients that accumulate in ``grad`` until they are set to None.
+NumPy, gradients that accumulate in ``grad`` until they are set to None. What differs: the graph
+stays after `Tensor.backward`, so that it can be drawn; every tensor in it gets its ``grad``;
+comparisons give NumPy's arrays; and `Tensor.max` over a dimension gives the values alone.
+
+A gradient belongs to the numbers of the forward pass. So the arrays that a graph uses are locked:
+from then on ``data`` is a copy, which may be changed. What is not noticed is a change through a
+view that was taken before, as in ``row = w.data[0]; y = w * w; row[:] = 5``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import copy
+import functools
+import numbers
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Pull = Callable[[Array], Array]  # from the gradient of the output to that of one input
+Dim = int | Iterable[int] | None
+
+
+def _or_as_in_numpy(reduction: Callable[[Tensor, Dim, bool], Tensor]) -> Callable[..., Tensor]:
+    """Let a reduction be called with NumPy's names, ``axis`` and ``keepdims``, as in PyTorch."""
+
+    @functools.wraps(reduction)
+    def reduce(self: Tensor, dim: Dim = None, keepdim: bool = False, **names: Any) -> Tensor:
+        if "axis" in names and dim is not None:
+            raise TypeError("dim and axis are the same argument; give one of them")
+        dim, keepdim = names.pop("axis", dim), names.pop("keepdims", keepdim)
+        if names:
+            raise TypeError(f"{reduction.__name__} has no argument {sorted(names)[0]!r}")
+        if not isinstance(keepdim, bool):
+            raise TypeError(f"keepdim must be True or False, got {keepdim!r}")
+        return reduction(self, dim, keepdim)
+
+    return reduce
 
 
 class Tensor:
@@ -28,18 +56,22 @@ class Tensor:
     Parameters
     ----------
     data : array_like
-        Numbers of any shape; kept as float64.
+        Numbers of any shape; copied, as float64.
     requires_grad : bool
         Whether `backward` shall compute the gradient with respect to this tensor.
     name : str
         What pictures of the graph call it.
 
+    Raises
+    ------
+    TypeError
+        If `data` is a tensor already or holds anything but real numbers, `requires_grad` is not
+        True or False, or `name` is no string.
+
     Attributes
     ----------
-    data : ndarray
-        The numbers.
     grad : ndarray or None
-        Their gradient after `backward`, of the same shape.
+        The gradient after `backward`, of the tensor's shape.
     operation : str
         The operation that made it; empty for a leaf.
     inputs : tuple of Tensor
@@ -56,49 +88,139 @@ class Tensor:
 
     # NumPy leaves `array * tensor` to us.
     __array_ufunc__ = None
+    # `==` compares numbers; in a set or a dict each tensor is itself, as in PyTorch.
+    __hash__ = object.__hash__
 
     def __init__(self, data: ArrayLike, requires_grad: bool = False, name: str = ""):
         if isinstance(data, Tensor):
             raise TypeError("data is a Tensor already; take its .data to begin a new graph")
-        self.data: Array = np.asarray(data, dtype=np.float64)
+        if not isinstance(requires_grad, bool):
+            raise TypeError(f"requires_grad must be True or False, got {requires_grad!r}")
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a string, got {name!r}")
+        self._array: Array = _real_numbers("data", data)
         self.requires_grad, self.name = requires_grad, name
         self.grad: Array | None = None
         self.operation = ""
         self.inputs: tuple[Tensor, ...] = ()
-        self._pulls: tuple[Pull, ...] = ()
+        self._pulls: tuple[Pull | None, ...] = ()
 
     def __repr__(self) -> str:
-        made = f", operation={self.operation!r}" if self.operation else ""
-        return f"Tensor({self.data}{made})"
+        text = [np.array2string(self._array, separator=", ", prefix="Tensor(")]
+        text += [f"operation={self.operation!r}"] if self.operation else []
+        text += ["requires_grad=True"] if self.requires_grad and not self.operation else []
+        text += [f"name={self.name!r}"] if self.name else []
+        return f"Tensor({', '.join(text)})"
+
+    @property
+    def data(self) -> Array:
+        """The numbers; a copy, once a graph needs them as they were."""
+        if not self._array.flags.writeable:
+            self._array = self._array.copy()
+        return self._array
+
+    @data.setter
+    def data(self, data: ArrayLike) -> None:
+        new = _real_numbers("data", data)
+        if new.shape != self.shape:
+            raise ValueError(f"data must keep its shape {self.shape}, got {new.shape}")
+        self._array = new
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the array."""
-        return self.data.shape
+        return self._array.shape
 
     @property
     def ndim(self) -> int:
         """The number of its dimensions."""
-        return self.data.ndim
+        return self._array.ndim
+
+    # -- to Python and NumPy ---------------------------------------------------------------------
+
+    def item(self) -> float:
+        """Return the number of a tensor that has only one."""
+        if self._array.size != 1:
+            raise ValueError(f"only a tensor of one element is a number, got shape {self.shape}")
+        return float(self._array.reshape(()))
+
+    def tolist(self) -> Any:
+        """Return the numbers in lists of lists; of a single number, the number."""
+        return self._array.tolist()
+
+    def __float__(self) -> float:
+        return self.item()
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("a tensor without dimensions has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("a tensor without dimensions cannot be iterated over")
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if self.requires_grad:
+            raise TypeError("NumPy would lose the graph of this tensor; take its .data")
+        return self._array.astype(dtype or np.float64)
+
+    # -- comparisons, which have no gradient -----------------------------------------------------
+
+    def __eq__(self, other: object) -> Mask:  # type: ignore[override]
+        return _compare(np.equal, self, other)
+
+    def __ne__(self, other: object) -> Mask:  # type: ignore[override]
+        return _compare(np.not_equal, self, other)
+
+    def __lt__(self, other: Operand) -> Mask:
+        return _compare(np.less, self, other)
+
+    def __le__(self, other: Operand) -> Mask:
+        return _compare(np.less_equal, self, other)
+
+    def __gt__(self, other: Operand) -> Mask:
+        return _compare(np.greater, self, other)
+
+    def __ge__(self, other: Operand) -> Mask:
+        return _compare(np.greater_equal, self, other)
+
+    def __contains__(self, number: Operand) -> bool:
+        return bool((self == as_tensor(number)).any())
 
     # -- arithmetic, with broadcasting -----------------------------------------------------------
 
     def __add__(self, other: Operand) -> Tensor:
         """Return the sum."""
         other = as_tensor(other)
-        return _node("+", self.data + other.data, (self, lambda g: g), (other, lambda g: g))
+        return _node("+", self._array + other._array, (self, lambda g: g), (other, lambda g: g))
 
     def __mul__(self, other: Operand) -> Tensor:
         """Return the product, element by element."""
         a, b = self, as_tensor(other)
-        return _node("×", a.data * b.data, (a, lambda g: g * b.data), (b, lambda g: g * a.data))
+        x, y = a._array, b._array
+        return _node("×", x * y, (a, lambda g: g * y), (b, lambda g: g * x))
 
     def __pow__(self, power: float) -> Tensor:
         """Return each element to a constant power."""
-        if isinstance(power, Tensor):
+        if isinstance(power, bool) or not isinstance(power, numbers.Real):
             raise TypeError("power must be a number; for a tensor use (x.log() * power).exp()")
-        slope = power * self.data ** (power - 1) if power else np.zeros(self.shape)
-        return _node(f"^{power:g}", self.data**power, (self, lambda g: g * slope))
+        x, n = self._array, float(power)
+
+        def pull(g: Array) -> Array:
+            return g * (n * x ** (n - 1)) if n else np.zeros(x.shape)
+
+        return _node(f"^{n:g}", x**n, (self, pull))
 
     def __matmul__(self, other: Operand) -> Tensor:
         """Return the matrix product, over the last two dimensions; vectors as NumPy has them."""
@@ -111,8 +233,9 @@ class Tensor:
         if a.ndim == 1:
             product = a.reshape(1, -1) @ b
             return product.reshape(*product.shape[:-2], product.shape[-1])
-        a_t, b_t = a.data.swapaxes(-1, -2), b.data.swapaxes(-1, -2)
-        return _node("@", a.data @ b.data, (a, lambda g: g @ b_t), (b, lambda g: a_t @ g))
+        x, y = a._array, b._array
+        x_t, y_t = x.swapaxes(-1, -2), y.swapaxes(-1, -2)
+        return _node("@", x @ y, (a, lambda g: g @ y_t), (b, lambda g: x_t @ g))
 
     def __neg__(self) -> Tensor:
         """Return the negative."""
@@ -150,72 +273,102 @@ class Tensor:
 
     def exp(self) -> Tensor:
         r"""Return :math:`e^x`."""
-        out = np.exp(self.data)
+        out = np.exp(self._array)
         return _node("exp", out, (self, lambda g: g * out))
 
     def log(self) -> Tensor:
         r"""Return the natural logarithm."""
-        return _node("log", np.log(self.data), (self, lambda g: g / self.data))
+        x = self._array
+        return _node("log", np.log(x), (self, lambda g: g / x))
 
     def tanh(self) -> Tensor:
         r"""Return the hyperbolic tangent, whose derivative is :math:`1 - \tanh^2 x`."""
-        out = np.tanh(self.data)
+        out = np.tanh(self._array)
         return _node("tanh", out, (self, lambda g: g * (1 - out**2)))
 
     def relu(self) -> Tensor:
         r"""Return :math:`\max(0, x)`; its derivative at 0 is taken to be 0."""
-        positive = self.data > 0
-        return _node("relu", np.maximum(self.data, 0), (self, lambda g: g * positive))
+        x = self._array
+        positive = x > 0
+        return _node("relu", np.maximum(x, 0), (self, lambda g: np.where(positive, g, 0.0)))
 
     # -- over dimensions -------------------------------------------------------------------------
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    @_or_as_in_numpy
+    def sum(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Return the sum over one, several or all dimensions."""
-        out = self.data.sum(axis=axis, keepdims=keepdims)
+        dims, shape = _dims(dim, self.ndim), self.shape
+        out = self._array.sum(axis=dims, keepdims=keepdim)
 
         def pull(g: Array) -> Array:
-            return np.broadcast_to(_unreduce(g, axis, keepdims, self.ndim), self.shape)
+            return np.broadcast_to(_unreduce(g, dims, keepdim), shape)
 
         return _node("sum", out, (self, pull))
 
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    @_or_as_in_numpy
+    def mean(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Return the mean over one, several or all dimensions."""
-        total = self.sum(axis, keepdims)
-        return total * (total.data.size / self.data.size)
+        count = np.prod([self.shape[d] for d in _dims(dim, self.ndim)])
+        return self.sum(dim, keepdim) * (1 / count)
 
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    @_or_as_in_numpy
+    def max(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Return the largest element; equal ones share the gradient, as in ``torch.amax``."""
-        largest = self.data.max(axis=axis, keepdims=True)
-        winners = self.data == largest
-        share = winners / winners.sum(axis=axis, keepdims=True)
-        out = largest if keepdims else self.data.max(axis=axis)
-        return _node("max", out, (self, lambda g: share * _unreduce(g, axis, keepdims, self.ndim)))
+        x, dims = self._array, _dims(dim, self.ndim)
+        largest = x.max(axis=dims, keepdims=True)
+        winners = (x == largest) | np.isnan(x)
+        out = largest if keepdim else x.max(axis=dims)
+
+        def pull(g: Array) -> Array:
+            return _unreduce(g, dims, keepdim) * winners / winners.sum(axis=dims, keepdims=True)
+
+        return _node("max", out, (self, pull))
+
+    amax = max  # PyTorch's name for it, where a dimension is given
 
     # -- shape -----------------------------------------------------------------------------------
 
-    def reshape(self, *shape: int) -> Tensor:
-        """Return the same elements in another shape."""
-        return _node("reshape", self.data.reshape(shape), (self, lambda g: g.reshape(self.shape)))
+    def reshape(self, *shape: Any) -> Tensor:
+        """Return the same elements in another shape, given as numbers or as one tuple."""
+        before, after = self.shape, _whole_numbers("shape", shape)
+        if min(after, default=0) < -1:
+            raise ValueError(f"shape must be at least -1, got {min(after)}")
+        return _node("reshape", self._array.reshape(after), (self, lambda g: g.reshape(before)))
 
-    def transpose(self, *axes: int) -> Tensor:
-        """Return the dimensions in another order; reversed if none is given."""
-        order = axes or tuple(range(self.ndim))[::-1]
-        back = tuple(np.argsort([axis % self.ndim for axis in order]))
-        return _node("transpose", self.data.transpose(order), (self, lambda g: g.transpose(back)))
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
+        """Return it with two dimensions swapped."""
+        dims = list(range(self.ndim))
+        first, second = (_dims(dim, self.ndim)[0] for dim in (dim0, dim1))
+        dims[first], dims[second] = second, first
+        return self.permute(dims)
+
+    def permute(self, *dims: Any) -> Tensor:
+        """Return it with all dimensions in another order, given as numbers or as one tuple."""
+        order = _whole_numbers("dims", dims)
+        if len(order) != self.ndim:
+            raise ValueError(f"dims must name all {self.ndim} dimensions, got {order}")
+        order = _dims(order, self.ndim)
+        back = tuple(np.argsort(order))
+        out = self._array.transpose(order)
+        return _node("permute", out, (self, lambda g: g.transpose(back)))
 
     def __getitem__(self, index: Any) -> Tensor:
         """Return a part; an element that is taken twice gets both gradients."""
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(part, Tensor) for part in parts):
+            raise TypeError("an index must be whole numbers or a mask, got a Tensor")
+        shape, kept = self.shape, copy.deepcopy(index)  # a list or an array may be changed later
 
         def pull(g: Array) -> Array:
-            out = np.zeros(self.shape)
-            np.add.at(out, index, g)
+            out = np.zeros(shape)
+            np.add.at(out, kept, g)
             return out
 
-        return _node("[ ]", self.data[index], (self, pull))
+        return _node("[ ]", self._array[index], (self, pull))
 
     # -- the chain rule --------------------------------------------------------------------------
 
-    def backward(self, gradient: ArrayLike | None = None) -> None:
+    def backward(self, gradient: Operand | None = None) -> None:
         r"""Add to ``grad`` of every tensor in the graph the gradient of this one.
 
         Parameters
@@ -232,23 +385,23 @@ class Tensor:
         """
         if not self.requires_grad:
             raise ValueError("nothing in the graph has requires_grad=True")
-        if gradient is None and self.data.size != 1:
+        if gradient is None and self._array.size != 1:
             raise ValueError(f"gradient must be given for a tensor of shape {self.shape}")
-        start = np.ones(self.shape) if gradient is None else np.array(gradient, np.float64)
+        start = np.ones(self.shape) if gradient is None else as_tensor(gradient).data.copy()
         if start.shape != self.shape:
             raise ValueError(f"gradient must have shape {self.shape}, got {start.shape}")
         arrived = {id(self): start}
         for node in reversed(topological_order(self)):
             g = arrived.pop(id(node))
-            node.grad = g if node.grad is None else node.grad + g
+            if node.requires_grad:
+                node.grad = np.asarray(g if node.grad is None else node.grad + g)
             for parent, pull in zip(node.inputs, node._pulls, strict=True):
-                if parent.requires_grad:
+                if pull:
                     part = _unbroadcast(pull(g), parent.shape)
                     arrived[id(parent)] = arrived.get(id(parent), 0.0) + part
 
 
 Operand = Tensor | ArrayLike
-Axis = int | tuple[int, ...] | None
 
 
 def as_tensor(value: Operand) -> Tensor:
@@ -265,19 +418,26 @@ def topological_order(result: Tensor) -> list[Tensor]:
         node, inputs_done = stack.pop()
         if inputs_done:
             order.append(node)
-        elif id(node) not in seen and node.requires_grad:
+        elif id(node) not in seen:
             seen.add(id(node))
             stack.append((node, True))
-            stack.extend((parent, False) for parent in node.inputs)
+            links = zip(node.inputs, node._pulls, strict=True)
+            stack.extend((parent, False) for parent, pull in links if pull)
     return order
 
 
 def _node(operation: str, data: ArrayLike, *pulls: tuple[Tensor, Pull]) -> Tensor:
     """Return the result of an operation, linked to what it was applied to."""
-    out = Tensor(data, requires_grad=any(tensor.requires_grad for tensor, _ in pulls))
+    out = Tensor(0.0, requires_grad=any(tensor.requires_grad for tensor, _ in pulls))
+    out._array = np.asarray(data)
     if out.requires_grad:
         out.operation = operation
-        out.inputs, out._pulls = zip(*pulls, strict=True)
+        out.inputs = tuple(tensor for tensor, _ in pulls)
+        out._pulls = tuple(pull if tensor.requires_grad else None for tensor, pull in pulls)
+        for tensor in (out, *out.inputs):
+            tensor._array.flags.writeable = False  # the pulls will read what is in it now
+    elif out._array.base is not None:
+        out._array = out._array.copy()  # it was a view of an input, which may be changed
     return out
 
 
@@ -289,9 +449,51 @@ def _unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
     return gradient.sum(axis=repeated, keepdims=True)
 
 
-def _unreduce(gradient: Array, axis: Axis, keepdims: bool, ndim: int) -> Array:
+def _unreduce(gradient: Array, dims: tuple[int, ...], keepdim: bool) -> Array:
     """Put back the dimensions that a reduction has removed, with length 1."""
-    if keepdims or ndim == 0:
-        return gradient
-    axes: Iterable[int] = range(ndim) if axis is None else np.atleast_1d(axis).tolist()
-    return np.expand_dims(gradient, tuple(axes))
+    return gradient if keepdim else np.expand_dims(gradient, dims)
+
+
+def _compare(relation: np.ufunc, tensor: Tensor, other: Any) -> Any:
+    """Compare with numbers; leave to Python what is to become of anything else."""
+    try:
+        numbers = as_tensor(other)._array
+    except (TypeError, ValueError):
+        return NotImplemented
+    return relation(tensor._array, numbers)
+
+
+# -- what is refused -----------------------------------------------------------------------------
+
+
+def _real_numbers(name: str, data: ArrayLike) -> Array:
+    """Return a copy as float64; NumPy would make a number of None, and of a string of digits."""
+    array = np.asarray(data)
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"{name} must be real numbers, got {data!r}")
+    return array.astype(np.float64)
+
+
+def _whole_numbers(name: str, values: tuple[Any, ...]) -> tuple[int, ...]:
+    """Return whole numbers that came one by one, or as one tuple."""
+    if len(values) == 1 and isinstance(values[0], (tuple, list)):
+        values = tuple(values[0])
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise TypeError(f"{name} must be whole numbers, got {value!r}")
+    return tuple(int(value) for value in values)
+
+
+def _dims(dim: Dim, ndim: int) -> tuple[int, ...]:
+    """Return dimensions, counted from the front; all of them for None or an empty tuple."""
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+        return tuple(range(ndim))
+    given = _whole_numbers("dim", (dim,))
+    for each in given:
+        # A number without dimensions counts as one with a single one, as in PyTorch.
+        if not -max(ndim, 1) <= each < max(ndim, 1):
+            raise np.exceptions.AxisError(each, ndim)
+    dims = tuple(each % ndim for each in given) if ndim else ()
+    if len(set(dims)) < len(dims):
+        raise ValueError(f"dim must name each dimension once, got {dim}")
+    return dims

@@ -102,32 +102,115 @@ def test_muon_is_torch_s_as_far_as_torch_s_sixteen_bits_go():
 
 GROUPS = {
     "SGD": ({"lr": 0.1, "momentum": 0.9}, {"lr": 0.02, "momentum": 0.5, "weight_decay": 0.2}),
+    "SGD, Nesterov": (
+        {"lr": 0.1, "momentum": 0.9, "nesterov": True},
+        {"lr": 0.02, "weight_decay": 0.2},
+    ),
     "Adam": ({"lr": 0.05}, {"lr": 0.01, "betas": (0.5, 0.7), "weight_decay": 0.3}),
-    "AdamW": ({"lr": 0.05, "weight_decay": 0.3}, {"lr": 0.01, "weight_decay": 0.0}),
+    "AdamW": ({"lr": 0.05, "weight_decay": 0.3}, {"lr": 0.01, "weight_decay": 0.0, "eps": 1e-3}),
 }
 
 
-@pytest.mark.parametrize("name", GROUPS)
-def test_one_optimiser_a_group_is_torch_s_one_with_groups(name):
-    """The biases and the weights of one network, each with settings of their own."""
-    x, y = normal(16, 3, seed=1), normal(16, 2, seed=2)
+def two_groups(make, name, later=False, seed=3):
+    """Return a network of weights and biases, and an optimiser with a group of each."""
+    w, v, b, c = leaf(3, 4, seed=seed), leaf(4, 2, seed=5), leaf(4, seed=4), leaf(2, seed=6)
     weights, biases = GROUPS[name]
-    sets = []
-    for ours in (True, False):
-        parameters = [leaf(3, 4, seed=3), leaf(4, 2, seed=5), leaf(4, seed=4), leaf(2, seed=6)]
-        w, v, b, c = parameters
-        groups = [{"params": [w, v], **weights}, {"params": [b, c], **biases}]
-        make = getattr(optim if ours else torch.optim, name)
-        optimizers = [make([w, v], **weights), make([b, c], **biases)] if ours else [make(groups)]
-        for _ in range(STEPS):
+    groups = [{"params": [w, v], **weights}, {"params": [b, c], **biases}]
+    optimizer = make(groups[: 1 if later else 2], lr=0.5)
+    if later:
+        optimizer.add_param_group(groups[1])
+    return (w, v, b, c), optimizer
+
+
+def network_loss(w, v, b, c):
+    x, y = normal(16, 3, seed=1), normal(16, 2, seed=2)
+    return ((torch.tanh(x @ w + b) @ v + c - y) ** 2).mean()
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "added"])
+@pytest.mark.parametrize("name", GROUPS)
+def test_groups_step_by_step_as_torch_s(name, later):
+    """The biases and the weights of one network, each with settings of their own."""
+    kind = name.partition(",")[0]
+    ours, mine = two_groups(getattr(optim, kind), name, later)
+    theirs, torchs = two_groups(getattr(torch.optim, kind), name, later)
+    for _ in range(STEPS):
+        for parameters, optimizer in ((ours, mine), (theirs, torchs)):
+            optimizer.zero_grad()
+            network_loss(*parameters).backward()
+            optimizer.step()
+        for a, b in zip(ours, theirs, strict=True):
+            agree(f"{kind}, groups", "torch", a.detach(), b.detach(), 1e-12)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_groups_and_one_optimiser_for_each_are_the_same(name):
+    make = getattr(optim, name.partition(",")[0])
+    together, one = two_groups(make, name)
+    apart, _ = two_groups(make, name)
+    weights, biases = GROUPS[name]
+    two = [make(apart[:2], **weights), make(apart[2:], **biases)]
+    for _ in range(STEPS):
+        for parameters, optimizers in ((together, [one]), (apart, two)):
             for parameter in parameters:
                 parameter.grad = None
-            ((torch.tanh(x @ w + b) @ v + c - y) ** 2).mean().backward()
+            network_loss(*parameters).backward()
             for optimizer in optimizers:
                 optimizer.step()
-        sets.append(parameters)
-    for a, b in zip(*sets, strict=True):
-        agree(name, "torch", a.detach(), b.detach(), 1e-12)
+    for a, b in zip(together, apart, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_groups_of_muon_are_those_of_the_published_formula():
+    a, b = leaf(5, 3), leaf(2, 4)
+    starts = [x.detach().numpy().copy() for x in (a, b)]
+    settings = [(0.02, 0.9, 0.3), (0.1, 0.5, 0.0)]
+    names = ("lr", "momentum", "weight_decay")
+    groups = [
+        {"params": [x], **dict(zip(names, numbers, strict=True))}
+        for x, numbers in zip((a, b), settings, strict=True)
+    ]
+    optimizer, grads = optim.Muon(groups), [gradients(5, 3), gradients(2, 4)]
+    for pair in zip(*grads, strict=True):
+        a.grad, b.grad = (g.clone() for g in pair)
+        optimizer.step()
+    for x, start, gs, numbers in zip((a, b), starts, grads, settings, strict=True):
+        expected = published_muon(start, [g.numpy() for g in gs], *numbers)[-1]
+        agree("Muon, groups", "Jordan et al. (2024)", x.detach(), expected, 1e-12)
+
+
+SCHEDULES = torch.optim.lr_scheduler
+MAKERS = {
+    "StepLR": lambda o: SCHEDULES.StepLR(o, 3, 0.5),
+    "LambdaLR": lambda o: SCHEDULES.LambdaLR(o, lambda t: 1 / (1 + t)),
+    "CosineAnnealingLR": lambda o: SCHEDULES.CosineAnnealingLR(o, STEPS),
+    "OneCycleLR": lambda o: SCHEDULES.OneCycleLR(o, 0.2, STEPS),
+    "CyclicLR": lambda o: SCHEDULES.CyclicLR(o, 0.01, 0.1, 3),
+    "SequentialLR": lambda o: SCHEDULES.SequentialLR(
+        o, [SCHEDULES.LinearLR(o, 0.1), SCHEDULES.ExponentialLR(o, 0.9)], [4]
+    ),
+    "ReduceLROnPlateau": lambda o: SCHEDULES.ReduceLROnPlateau(o, patience=1),
+}
+
+
+@pytest.mark.parametrize("schedule", MAKERS)
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+def test_torch_s_schedules_drive_our_optimisers(name, schedule):
+    """Rates, and the momentum or first beta that a cycle changes, group by group."""
+    sets = []
+    for module in (optim, torch.optim):
+        parameters, optimizer = two_groups(getattr(module, name), name)
+        driver = MAKERS[schedule](optimizer)
+        for step in range(STEPS):
+            optimizer.zero_grad()
+            network_loss(*parameters).backward()
+            optimizer.step()
+            driver.step(*([float(step)] if schedule == "ReduceLROnPlateau" else []))
+        sets.append((parameters, [group["lr"] for group in optimizer.param_groups]))
+    (ours, rates), (theirs, expected) = sets
+    assert rates == expected
+    for a, b in zip(ours, theirs, strict=True):
+        agree(f"{name}, torch's schedules", "torch", a.detach(), b.detach(), 1e-12)
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -243,6 +326,11 @@ def test_orthogonalize_brings_all_singular_values_near_1():
     assert 0.6 < after.min() < after.max() < 1.3
 
 
+def test_a_matrix_shorter_than_the_docstring_says_counts_as_that_long():
+    matrix = torch.tensor([[1e-7, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    agree("orthogonalize", "by hand", optim.orthogonalize(matrix / 4, 0)[0, 0], 0.25)
+
+
 @shapes_vary
 @given(rows=sizes, columns=sizes, seed=seeds)
 def test_the_twins_are_torch_s(rows, columns, seed):
@@ -327,22 +415,157 @@ def test_l2_in_adam_decays_a_weight_with_large_gradients_less_and_adamw_does_not
 # -- what the classes share ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*PAIRS, "Muon"])
-def test_going_on_from_a_saved_state(name):
-    make, keywords = (
-        (optim.Muon, {"lr": 0.02}) if name == "Muon" else (PAIRS[name][0], PAIRS[name][2])
-    )
-    grads = gradients(4, 3)
-    whole = leaf(4, 3)
-    expected = walk(make([whole], **keywords), whole, grads)[-1]
-    theta = leaf(4, 3)
-    first = make([theta], **keywords)
-    walk(first, theta, grads[:5])
+ALL = {**{name: (ours, keywords) for name, (ours, _, keywords) in PAIRS.items()}}
+ALL["Muon"] = (optim.Muon, {"lr": 0.02})
+
+
+def stepped(name, dtype=torch.float64, shape=(4, 3)):
+    """Return an optimiser after five steps, and its parameter."""
+    make, keywords = ALL[name]
+    theta = leaf(*shape, dtype=dtype)
+    optimizer = make([theta], **keywords)
+    walk(optimizer, theta, [g.to(dtype) for g in gradients(*shape)[:5]])
+    return optimizer, theta
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ALL)
+def test_ten_steps_after_a_round_trip_are_the_same_bits(name, dtype, tmp_path):
+    make, keywords = ALL[name]
+    first, theta = stepped(name, dtype)
+    copy = theta.detach().clone().requires_grad_()
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    grads = [g.to(dtype) for g in gradients(4, 3, seed=9, steps=10)]
+    expected = walk(first, theta, grads)
+    resumed = make([copy], **{**keywords, "lr": 1.0})
+    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert torch.equal(walk(resumed, copy, grads), expected)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_was_saved_stays_as_it_was(name):
+    first, theta = stepped(name)
     saved, copy = first.state_dict(), theta.detach().clone().requires_grad_()
-    walk(first, theta, grads[5:])  # going on does not change what was saved
-    resumed = make([copy], **keywords)
-    resumed.load_state_dict(saved)
-    assert torch.equal(walk(resumed, copy, grads[5:])[-1], expected)
+    rest = gradients(4, 3)[5:]
+    expected = walk(first, theta, rest)  # going on does not change what was saved
+    make, keywords = ALL[name]
+    for _ in range(2):  # nor does going on from it
+        again = copy.detach().clone().requires_grad_()
+        resumed = make([again], **keywords)
+        resumed.load_state_dict(saved)
+        assert torch.equal(walk(resumed, again, rest), expected)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_groups_and_what_a_schedule_has_noted_come_back(name):
+    make = getattr(optim, name.partition(",")[0])
+    parameters, first = two_groups(make, name)
+    schedule = MAKERS["OneCycleLR"](first)
+    for _ in range(4):
+        first.zero_grad()
+        network_loss(*parameters).backward()
+        first.step()
+        schedule.step()
+    others, second = two_groups(make, name, seed=8)
+    second.load_state_dict(first.state_dict())
+    for group, other in zip(first.param_groups, second.param_groups, strict=True):
+        assert {**group, "params": 0} == {**other, "params": 0}
+    for a, b in zip(parameters, others, strict=True):
+        with torch.no_grad():
+            b.copy_(a)
+            b.grad = a.grad.clone()
+    first.step()
+    second.step()
+    for a, b in zip(parameters, others, strict=True):
+        assert torch.equal(a, b)
+
+
+def spoilt(name, change):
+    """Return an optimiser of the kind, and a saved state with something wrong in it."""
+    saved = stepped(name)[0].state_dict()
+    change(saved)
+    return saved
+
+
+def put(*path):
+    """Return a function that puts the last of the path where the others lead."""
+    *way, last, value = path
+
+    def change(saved):
+        for step in way:
+            saved = saved[step]
+        saved[last] = value
+
+    return change
+
+
+def drop(*path):
+    *way, last = path
+
+    def change(saved):
+        for step in way:
+            saved = saved[step]
+        del saved[last]
+
+    return change
+
+
+GROUP = ("param_groups", 0)
+WRONG_STATES = {
+    "one number for a matrix": ("Adam", put("state", 0, "m", torch.ones(1)), r"shape \(4, 3\)"),
+    "a row": ("Adam", put("state", 0, "v", torch.ones(1, 3)), r"got \(1, 3\)"),
+    "turned": ("SGD, momentum", put("state", 0, "buffer", torch.ones(3, 4)), r"got \(3, 4\)"),
+    "no tensor": ("Muon", put("state", 0, "buffer", 0.5), "must be a real tensor"),
+    "complex": ("Muon", put("state", 0, "buffer", torch.ones(4, 3) * 1j), "must be a real tensor"),
+    "a moment too few": ("AdamW", drop("state", 0, "v"), r"must have \['m', 't', 'v'\]"),
+    "one too many": ("AdamW", put("state", 0, "w", torch.ones(4, 3)), "got .*'w'"),
+    "steps not counted": ("Adam", put("state", 0, "t", 0), "t must be at least 1"),
+    "half a step": ("Adam", put("state", 0, "t", 2.5), "t must be a whole number"),
+    "no dict of a state": ("Adam", put("state", 0, [1]), "must be a dict"),
+    "a state of nobody": ("Adam", put("state", 7, {}), r"parameters \[7\]"),
+    "another kind": ("Adam", put("optimizer", "AdamW"), "that of our Adam, got AdamW"),
+    "no kind": ("Adam", drop("optimizer"), "that of our Adam"),
+    "no groups": ("Adam", drop("param_groups"), "a list 'param_groups'"),
+    "no states": ("Adam", drop("state"), "a dict 'state'"),
+    "no parameters": ("Adam", drop(*GROUP, "params"), "without a list 'params'"),
+    "too many parameters": (
+        "Adam",
+        put(*GROUP, "params", [0, 1]),
+        r"\[1\] parameters, got .*\[2\]",
+    ),
+    "one of them twice": ("Adam", put(*GROUP, "params", [0, 0]), "twice"),
+    "a setting too few": ("Adam", drop(*GROUP, "eps"), r"lacks the settings \['eps'\]"),
+    "an unknown setting": ("Adam", put(*GROUP, "momentun", 0.5), "no setting 'momentun'"),
+    "a negative rate": ("Adam", put(*GROUP, "lr", -1.0), "lr must be at least 0"),
+    "a rate in words": ("Adam", put(*GROUP, "lr", "0.1"), "lr must be a number, got '0.1'"),
+    "betas out of range": ("Adam", put(*GROUP, "betas", (0.9, 1.0)), "beta_2 must be from 0"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_STATES)
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(case):
+    name, change, message = WRONG_STATES[case]
+    optimizer, theta = stepped(name)
+    twin_of_it, copy = stepped(name)
+    with pytest.raises((ValueError, TypeError), match=message):
+        optimizer.load_state_dict(spoilt(name, change))
+    rest = gradients(4, 3)[5:]
+    assert torch.equal(walk(optimizer, theta, rest), walk(twin_of_it, copy, rest))
+
+
+@pytest.mark.parametrize("kinds", [("Adam", "AdamW"), ("SGD, momentum", "Muon"), ("Muon", "Adam")])
+def test_a_state_of_another_optimiser_is_refused(kinds):
+    with pytest.raises(ValueError, match=f"that of our {kinds[1].partition(',')[0]}, got"):
+        stepped(kinds[1])[0].load_state_dict(stepped(kinds[0])[0].state_dict())
+
+
+def test_a_state_of_torch_s_is_refused_and_no_dict_too():
+    ours = optim.Adam([leaf(4, 3)])
+    theirs = torch.optim.Adam([leaf(4, 3)])
+    with pytest.raises(ValueError, match="that of our Adam, got a dict of"):
+        ours.load_state_dict(theirs.state_dict())
+    with pytest.raises(TypeError, match="must be a dict, got list"):
+        ours.load_state_dict([])
 
 
 def test_a_parameter_without_a_gradient_stays():
@@ -353,11 +576,169 @@ def test_a_parameter_without_a_gradient_stays():
     assert torch.equal(b.detach(), before)
 
 
-def test_zero_grad_forgets():
+def test_zero_grad_forgets_or_sets_to_zero():
     a = leaf(2)
+    optimizer = optim.SGD([a], lr=0.1)
     a.grad = torch.ones(2, dtype=torch.float64)
-    optim.SGD([a], lr=0.1).zero_grad()
+    optimizer.zero_grad(set_to_none=False)
+    assert a.grad.tolist() == [0, 0]
+    optimizer.zero_grad()
     assert a.grad is None
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_closure_computes_the_gradient_before_the_step(name):
+    make, keywords = ALL[name]
+    with_closure, plain = leaf(3, 2), leaf(3, 2)
+    first, second = make([with_closure], **keywords), make([plain], **keywords)
+
+    def closure():
+        first.zero_grad()
+        loss = (with_closure**2).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        expected = (plain**2).sum()
+        second.zero_grad()
+        expected.backward()
+        assert second.step() is None
+        assert first.step(closure).item() == expected.item()
+        assert torch.equal(with_closure, plain)
+
+
+@pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="this PyTorch has none for a CPU")
+@pytest.mark.parametrize("name", ["SGD, momentum", "AdamW", "Muon"])
+def test_a_grad_scaler_unscales_clips_and_leaves_out_what_overflowed(name):
+    """In two steps of three the gradient is finite; the scaler is enabled."""
+    make, keywords = ALL[name]
+    scaled, plain = (leaf(3, 2, dtype=torch.float32) for _ in range(2))
+    first, second = make([scaled], **keywords), make([plain], **keywords)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    for factor in (1.0, math.inf, 2.0):
+        first.zero_grad()
+        scaler.scale((factor * scaled**2).sum()).backward()
+        scaler.unscale_(first)
+        length = optim.clip_grad_norm([scaled], 0.5)
+        scaler.step(first)
+        scaler.update()
+        assert bool(length.isfinite()) is math.isfinite(factor)
+        if math.isfinite(factor):
+            second.zero_grad()
+            (factor * plain**2).sum().backward()
+            optim.clip_grad_norm([plain], 0.5)
+            second.step()
+        agree(f"{make.__name__}, scaled", "unscaled", scaled.detach(), plain.detach())
+    assert scaler.get_scale() == 512.0
+
+
+def break_shape(parameter):
+    parameter.grad = torch.ones_like(parameter)
+    parameter.data = torch.zeros(2, 2, dtype=parameter.dtype)
+
+
+def make_sparse(parameter):
+    parameter.grad = torch.ones_like(parameter).to_sparse()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [(break_shape, r"shape of its parameter, \(2, 2\), got \(4, 3\)"), (make_sparse, "dense")],
+)
+@pytest.mark.parametrize("name", ALL)
+def test_a_bad_gradient_in_the_third_parameter_changes_none(name, break_it, message):
+    make, keywords = ALL[name]
+    parameters = [leaf(4, 3, seed=i) for i in range(3)]
+    optimizer = make(parameters, **keywords)
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    before = [p.detach().clone() for p in parameters[:2]]
+    states = [dict(optimizer.state[p]) for p in parameters[:2]]
+    break_it(parameters[2])
+    with pytest.raises(ValueError, match=message):
+        optimizer.step()
+    with pytest.raises(ValueError, match=message):
+        optim.clip_grad_norm(parameters, 0.1)
+    for parameter, copy, state in zip(parameters, before, states, strict=False):
+        assert torch.equal(parameter, copy)
+        assert parameter.grad.eq(1).all()
+        assert all(optimizer.state[parameter][key] is value for key, value in state.items())
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if ALL[name][0].keeps and "SGD" not in name])
+def test_a_parameter_that_changed_its_shape_does_not_meet_its_old_state(name):
+    optimizer, theta = stepped(name, shape=(1, 1))
+    theta.grad = None
+    theta.data = torch.zeros(3, 2, dtype=theta.dtype)
+    theta.grad = torch.ones_like(theta)
+    with pytest.raises(ValueError, match=r"has shape \(3, 2\) now, .* before \(1, 1\)"):
+        optimizer.step()
+    assert not theta.any()
+
+
+def test_a_rate_that_is_not_finite_is_refused_at_the_step():
+    theta = leaf(2)
+    theta.grad = torch.ones_like(theta)
+    optimizer = optim.SGD([theta], lr=0.1)
+    optimizer.param_groups[0]["lr"] = math.nan
+    with pytest.raises(ValueError, match="lr must be finite, got nan"):
+        optimizer.step()
+    with pytest.raises(ValueError, match="lr must be at least 0, got nan"):
+        optimizer.lr = math.nan
+
+
+def test_the_rate_of_all_groups():
+    _, optimizer = two_groups(optim.Adam, "Adam")
+    with pytest.raises(ValueError, match=r"lr differs between param_groups: \[0.01, 0.05\]"):
+        _ = optimizer.lr
+    optimizer.lr = 0.3
+    assert optimizer.lr == 0.3
+    assert [group["lr"] for group in optimizer.param_groups] == [0.3, 0.3]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sixteen_bits_take_the_steps_of_thirty_two(dtype):
+    """Gradients whose squares leave the range of 16 bits, at both ends."""
+    numbers = torch.tensor([[3e4, -300.0, 1e-4, 0.0], [1.0, -6e4, -1e-7, 2.0]])
+    for name, (make, keywords) in ALL.items():
+        low, high = (torch.ones(2, 4, dtype=d, requires_grad=True) for d in (dtype, torch.float32))
+        high.grad = numbers.to(dtype).float()
+        low.grad = numbers.to(dtype)
+        if "SGD" in name:
+            keywords = {**keywords, "lr": 1e-5}
+        make([low], **keywords).step()
+        make([high], **keywords).step()
+        eps = torch.finfo(dtype).eps
+        agree(
+            make.__name__, "float32", low.detach().float(), high.detach(), eps, limit=str(dtype)[6:]
+        )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_lengths_beyond_sixteen_bits(dtype):
+    matrix = torch.full((4, 6), 3e4, dtype=dtype)
+    matrix[0, 0] = -3e4
+    expected = optim.orthogonalize(matrix.double())
+    eps = torch.finfo(dtype).eps
+    ours = optim.orthogonalize(matrix)
+    assert ours.dtype == dtype
+    agree("orthogonalize", "float64", ours.double(), expected, eps, limit=str(dtype)[6:])
+    theta = torch.zeros(4, 6, dtype=dtype, requires_grad=True)
+    theta.grad = matrix.clone()
+    length = optim.clip_grad_norm([theta], 1.0)
+    agree("clip_grad_norm", "float64", length, matrix.double().norm(), 1e-6)
+    shorter = matrix.double() / matrix.double().norm()
+    agree("clip_grad_norm", "float64", theta.grad.double(), shorter, eps, limit=str(dtype)[6:])
+
+
+def test_the_printed_form_shows_the_groups():
+    _, optimizer = two_groups(optim.AdamW, "AdamW")
+    _, theirs = two_groups(torch.optim.AdamW, "AdamW")
+    ours = repr(optimizer).splitlines()
+    assert set(ours) <= set(repr(theirs).splitlines())
+    assert "    lr: 0.01" in ours
+    assert "Parameter Group 1" in ours
 
 
 # -- schedules -----------------------------------------------------------------------------------
@@ -421,12 +802,46 @@ def test_clipping_is_torch_s(rows, seed, limit):
         agree("clip_grad_norm", "torch", x.grad, exact)
 
 
-def test_clipping_without_gradients_and_with_broken_ones():
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_clipping_what_is_not_finite_is_torch_s(bad):
+    ours, theirs = ([leaf(2), leaf(3)] for _ in range(2))
+    for parameters in (ours, theirs):
+        parameters[0].grad = torch.tensor([bad, 1.0]).double()
+        parameters[1].grad = torch.ones(3).double()
+    a = optim.clip_grad_norm(ours, 1.0)
+    b = torch.nn.utils.clip_grad_norm_(theirs, 1.0)
+    assert a.isfinite() == b.isfinite() == False  # noqa: E712
+    assert str(a) == str(b)
+    for x, y in zip(ours, theirs, strict=True):
+        assert str(x.grad) == str(y.grad)
+
+
+def test_clipping_can_refuse_and_then_changes_nothing():
     theta = leaf(2)
     assert optim.clip_grad_norm([theta], 1.0) == 0
-    theta.grad = torch.tensor([math.nan, 1.0]).double()
-    with pytest.raises(ValueError, match="length is nan"):
-        optim.clip_grad_norm([theta], 1.0)
+    theta.grad = torch.tensor([math.inf, 1.0]).double()
+    with pytest.raises(ValueError, match="length is inf"):
+        optim.clip_grad_norm([theta], 1.0, error_if_nonfinite=True)
+    assert theta.grad.tolist() == [math.inf, 1.0]
+
+
+def test_clipping_one_tensor_a_generator_and_one_that_comes_twice():
+    def theta():
+        made = torch.zeros(2, 2, requires_grad=True)
+        made.grad = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
+        return made
+
+    for parameters in (lambda t: t, lambda t: (x for x in [t]), lambda t: [t, t]):
+        one = theta()
+        assert optim.clip_grad_norm(parameters(one), 1.0) == 5
+        agree("clip_grad_norm", "by hand", one.grad, [[0.6, 0], [0, 0.8]])
+
+
+def test_clipping_parameters_of_two_types():
+    a, b = leaf(1, dtype=torch.float32), leaf(1)
+    a.grad, b.grad = torch.tensor([3.0]), torch.tensor([4.0]).double()
+    agree("clip_grad_norm", "by hand", optim.clip_grad_norm([a, b], 1.0), 5.0, 1e-6)
+    agree("clip_grad_norm", "by hand", torch.cat([a.grad, b.grad]), [0.6, 0.8], 1e-6)
 
 
 # -- what is wrong is named ----------------------------------------------------------------------
@@ -436,28 +851,125 @@ def test_clipping_without_gradients_and_with_broken_ones():
     ("call", "message"),
     [
         (lambda: optim.SGD([], lr=0.1), "nothing to optimise"),
+        (lambda: optim.SGD((p for p in []), lr=0.1), "nothing to optimise"),
         (lambda: optim.SGD([leaf(1)], lr=-1.0), "lr must be at least 0, got -1.0"),
         (lambda: optim.SGD([leaf(1)], lr=math.nan), "lr must be at least 0, got nan"),
+        (lambda: optim.SGD([leaf(1)], lr=math.inf), "lr must be at least 0, got inf"),
         (lambda: optim.SGD([leaf(1)], lr=1.0, momentum=1.0), "momentum must be from 0 to below 1"),
         (lambda: optim.SGD([leaf(1)], lr=1.0, nesterov=True), "nesterov needs a momentum"),
+        (lambda: optim.SGD([leaf(1) * 2], lr=1.0), "non-leaf"),
+        (lambda: optim.SGD([leaf(1)] * 2, lr=1.0), "twice"),
+        (lambda: optim.SGD([{"params": leaf(1), "learning_rate": 1}]), "no setting 'learning_rat"),
+        (lambda: optim.SGD([{"params": leaf(1), "weight_deacy": 1}]), "you mean 'weight_decay'"),
+        (lambda: optim.SGD([{"params": leaf(1), "lr": -1}]), "lr must be at least 0, got -1"),
+        (lambda: optim.SGD([{"lr": 1.0}]), "must have 'params'"),
         (lambda: optim.Adam([leaf(1)], betas=(0.9, 1.0)), "beta_2 must be from 0 to below 1"),
+        (lambda: optim.Adam([leaf(1)], betas=(-0.1, 0.9)), "beta_1 must be from 0 to below 1"),
+        (lambda: optim.Adam([leaf(1)], betas=(0.9,)), "betas must be two numbers"),
+        (lambda: optim.Adam([leaf(1)], eps=-1e-8), "eps must be at least 0"),
         (lambda: optim.AdamW([leaf(1)], weight_decay=-1), "weight_decay must be at least 0"),
         (lambda: optim.Muon([leaf(3)]), r"must be matrices, got shape \(3,\)"),
+        (lambda: optim.Muon([leaf(3, 0)]), r"must be matrices, got shape \(3, 0\)"),
+        (lambda: optim.Muon([leaf(3, 1)], steps=-1), "steps must be at least 0"),
         (lambda: optim.orthogonalize(normal(3)), "two dimensions"),
+        (lambda: optim.orthogonalize(normal(3, 2), -1), "steps must be at least 0"),
         (lambda: optim.warmup_cosine(0, 1.0, 5, 5), "below total 5, got 5"),
         (lambda: optim.warmup_cosine(-1, 1.0, 0, 5), "step must be at least 0"),
-        (lambda: optim.cosine_restarts(0, 1.0, 0), "at least 1, got 0 and 1"),
-        (lambda: optim.inverse_square_root(0, 8, 8), "at least 1, got 0, 8, 8"),
+        (lambda: optim.warmup_cosine(1, 1.0, -1, 5), "warmup must be at least 0"),
+        (lambda: optim.warmup_cosine(1, math.nan, 0, 5), "peak must be at least 0, got nan"),
+        (lambda: optim.warmup_cosine(1, 1.0, 0, 5, floor=2.0), "floor must be from 0 to peak 1.0"),
+        (lambda: optim.cosine_restarts(0, 1.0, 0), "period must be at least 1, got 0"),
+        (lambda: optim.cosine_restarts(0, 1.0, 1, 0), "growth must be at least 1, got 0"),
+        (lambda: optim.cosine_restarts(0, 1.0, 1, floor=-1), "floor must be at least 0"),
+        (lambda: optim.inverse_square_root(0, 8, 8), "step must be at least 1, got 0"),
         (lambda: optim.clip_grad_norm([leaf(1)], 0.0), "max_norm must be above 0"),
-        (
-            lambda: optim.SGD([leaf(1)], lr=1.0).load_state_dict({"lr": 1.0, "states": []}),
-            "for 1 parameters, got 0",
-        ),
+        (lambda: optim.clip_grad_norm([leaf(1)], math.nan), "max_norm must be above 0, got nan"),
     ],
 )
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("make", [optim.SGD, optim.Adam, optim.AdamW, optim.Muon])
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (leaf(3, 2), "params must be a list .* got Tensor"),
+        ("weights", "got str"),
+        ({"w": leaf(3, 2)}, "got dict"),
+        (None, "got NoneType"),
+        (torch.nn.Linear(2, 2), "got Linear"),
+        ([1.0], "can only optimize Tensors"),
+        (["w"], "can only optimize Tensors"),
+        ([leaf(3, 2), None], "can only optimize Tensors"),
+        ([leaf(3, 2) * 1j], "real numbers"),
+        ([{"params": [leaf(3, 2)]}, leaf(3, 2)], "param_group must be a dict"),
+        ([{"params": "w"}], "got str"),
+        ([{"params": {leaf(3, 2)}}], "got set"),
+    ],
+)
+def test_what_is_no_list_of_parameters(make, params, message):
+    with pytest.raises(TypeError, match=message):
+        make(params, lr=0.1)
+    if not isinstance(params, list) and not isinstance(params, torch.Tensor):
+        with pytest.raises(TypeError, match=message):
+            optim.clip_grad_norm(params, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: optim.SGD([leaf(1)], lr="0.1"), "lr must be a number, got '0.1'"),
+        (lambda: optim.SGD([leaf(1)], lr=None), "lr must be a number, got None"),
+        (lambda: optim.SGD([leaf(1)], lr=True), "lr must be a number, got True"),
+        (lambda: optim.SGD([leaf(1)], 0.1, 0.9, 0), "positional argument"),
+        (lambda: optim.SGD([leaf(1)], 0.1, 0.9, nesterov=1), "nesterov must be True or False"),
+        (lambda: optim.SGD([leaf(1)], 0.1, dampening=0.1), "dampening"),
+        (lambda: optim.Adam([leaf(1)], betas=0.9), "betas must be two numbers"),
+        (lambda: optim.Adam([leaf(1)], betas="ab"), "betas must be two numbers"),
+        (lambda: optim.Adam([leaf(1)], betas=("a", 0.9)), "beta_1 must be a number"),
+        (lambda: optim.Muon([leaf(2, 2)], 0.1, 0.1), "positional argument"),
+        (lambda: optim.Muon([leaf(2, 2)], steps=2.5), "steps must be a whole number, got 2.5"),
+        (lambda: optim.orthogonalize([[1.0]]), "must be a tensor of floating-point"),
+        (lambda: optim.orthogonalize(torch.ones(2, 2).long()), "must be a tensor of floating-po"),
+        (lambda: optim.orthogonalize(normal(2, 2), 2.5), "steps must be a whole number"),
+        (lambda: optim.warmup_cosine(1.5, 1.0, 0, 5), "step must be a whole number, got 1.5"),
+        (lambda: optim.warmup_cosine(1, "1", 0, 5), "peak must be a number, got '1'"),
+        (lambda: optim.warmup_cosine(1, 1.0, 0.5, 5), "warmup must be a whole number"),
+        (lambda: optim.cosine_restarts(1, 1.0, 2, 1.5), "growth must be a whole number"),
+        (lambda: optim.inverse_square_root(1, 8.5, 4), "d_model must be a whole number"),
+        (lambda: optim.clip_grad_norm([leaf(1)], "1"), "max_norm must be a number"),
+        (lambda: optim.clip_grad_norm([1.0], 1.0), "parameters must be tensors, got float"),
+        (lambda: optim.clip_grad_norm([np.ones(2)], 1.0), "must be tensors, got ndarray"),
+        (lambda: optim.SGD([leaf(1)]).step("loss"), "closure must be a function, got 'loss'"),
+    ],
+)
+def test_what_is_of_the_wrong_type(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_a_group_that_is_refused_is_not_added():
+    a, b = leaf(2), leaf(2)
+    optimizer = optim.Adam([a])
+    for group in (
+        {"params": [b], "lr": -1.0},
+        {"params": [b], "eps": "small"},
+        {"params": [b, b]},
+        {"params": [a]},  # it is in the first group
+        {"params": [b * 2]},
+        {"params": [b], "momentum": 0.9},
+    ):
+        kept = dict(group)
+        with pytest.raises((ValueError, TypeError)):
+            optimizer.add_param_group(group)
+        assert group == kept
+        assert [list(each["params"]) for each in optimizer.param_groups] == [[a]]
+    shared = {"params": [b], "lr": 0.5}
+    optimizer.add_param_group(shared)
+    optimizer.param_groups[1]["lr"] = 0.1
+    assert shared == {"params": [b], "lr": 0.5}
 
 
 @pytest.mark.verifies("Optimizer", "what its subclasses share: saving, passing over, clearing")

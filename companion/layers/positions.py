@@ -38,7 +38,7 @@ def sinusoidal_positions(
     d_model : int
         Features :math:`D`, an even number.
     base : float
-        Sets the longest wavelength, :math:`2\pi\,\text{base}`.
+        Sets the longest wavelength, :math:`2\pi\,\text{base}^{(D-2)/D}`.
 
     Returns
     -------

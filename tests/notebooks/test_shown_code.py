@@ -156,9 +156,9 @@ def test_no_stored_output_holds_an_address_of_the_repository(path):
 
 def test_the_line_above_is_said_in_chinese():
     messages = catalogs.shown_sources(contents.ROOT, "zh_CN", "chapters/optimisation")
-    adam = next(m for m in messages if m.msgid.startswith("`companion.optim.Adam`"))
-    said = re.fullmatch(r"(.*) · (.*) · \[(.*)\]\((.*)\)", adam.msgstr)
-    english = re.fullmatch(r"(.*) · (.*) · \[(.*)\]\((.*)\)", adam.msgid)
+    shown = next(m for m in messages if m.msgid.startswith("`companion.optim.orthogonalize`"))
+    said = re.fullmatch(r"(.*) · (.*) · \[(.*)\]\((.*)\)", shown.msgstr)
+    english = re.fullmatch(r"(.*) · (.*) · \[(.*)\]\((.*)\)", shown.msgid)
     assert said[2] == "略去了参数检查"
     assert said[3].startswith("源代码第")
     assert re.findall(r"\d+", said[3]) == re.findall(r"\d+", english[3])
