@@ -5,9 +5,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 # The first of these that runs and is neither too old nor too new.
-PYTHON ?= $(shell for name in python3.12 python3.11 python3.13 python3; do \
+PYTHON ?= $(shell for name in python3.12 python3.11 python3.13 python3.14 python3; do \
   $$name -c "$(FITS)" 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -99,7 +99,7 @@ clean: ## Remove what was built and installed
 
 $(READY): requirements.txt constraints.txt requirements-weights.txt pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c "$(FITS)" || { \
-	  echo "The book needs Python 3.11, 3.12 or 3.13; $(or $(PYTHON),python3) is" \
+	  echo "The book needs Python 3.11 to 3.14; $(or $(PYTHON),python3) is" \
 	    "$$($(or $(PYTHON),python3) --version 2>&1 || true)." >&2; \
 	  echo "Name another one: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
 	@$(PY) -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { \

@@ -1,6 +1,10 @@
-"""Widgets that move without a kernel: every state is drawn ahead, controls choose in the browser.
+"""Figures with controls: drawn by the kernel when a control moves, or all of them ahead.
 
-For axes a, b, c the pictures stand in stacks within stacks: a stack over the values of a, each
+In Jupyter and on Colab a kernel runs, so only the state in view is drawn. The pages of the book
+have none. When they are made, tools/execute.py sets ``COMPANION_WIDGETS`` to ``stored``: then every
+state is drawn ahead, and the controls choose among the pictures in the browser.
+
+For axes a, b, c these pictures stand in stacks within stacks: a stack over the values of a, each
 of its entries a stack over b, each of those a stack over c. The index of a control (a slider over
 quantities, buttons for kinds) is linked, in the browser, to the index of each stack of its level.
 The built site makes plain controls and pictures of what is stored (tools/extensions/widgets.py).
@@ -8,12 +12,14 @@ The built site makes plain controls and pictures of what is stored (tools/extens
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 import itertools
 import json
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from companion.notebook.pictures import SHARPNESS, address, layers, of_one_size, pixels
@@ -26,6 +32,9 @@ __all__ = ["explore"]
 MOST_AXES = 3
 MOST_BYTES = 400_000
 
+VIEW = "application/vnd.jupyter.widget-view+json"
+STILL = "The controls work while the notebook runs, in Jupyter or on Colab."
+
 Axes = dict[str, dict[str, Any]]
 
 
@@ -35,11 +44,15 @@ def explore(
     alt: str | Callable[..., str],
     **axes: Sequence[Any] | Mapping[str, Any],
 ) -> None:
-    r"""Show a figure with controls that work in the built page, where no kernel runs.
+    r"""Show a figure with controls, which also work in the built page, where no kernel runs.
 
     An axis whose labels are all numbers gets a slider, any other axis a button for each label.
-    `function` is called once for every combination of values. Where the widgets library has
-    no `Stack` (version 7, as on Colab), figures are drawn when a control moves instead.
+    `function` is called for the first value of each axis, and again when a control has moved.
+    An error on the way is shown in place of the figure. Where no controls can be shown, the
+    first figure is.
+
+    If the environment variable ``COMPANION_WIDGETS`` is ``stored``, as when chapters are run for
+    the book's pages, `function` is called ahead for every combination of values instead.
 
     Parameters
     ----------
@@ -55,14 +68,12 @@ def explore(
     ------
     ValueError
         If there is no axis or more than three, an axis is empty, two labels are the same, or
-        the pictures together exceed 400 kB.
+        the pictures that a page is to store exceed 400 kB together.
     """
-    import ipywidgets
     from IPython.display import display
 
-    named = _named(axes)
-    build = _stacked if hasattr(ipywidgets, "Stack") else _live
-    display(build(function, alt, named))
+    stored = os.environ.get("COMPANION_WIDGETS") == "stored"
+    display((_stacked if stored else _Live)(function, alt, _named(axes)))
 
 
 def _named(axes: Mapping[str, Sequence[Any] | Mapping[str, Any]]) -> Axes:
@@ -184,15 +195,60 @@ def _check_size(box: Any, pictures: int, axes: Axes) -> None:
         )
 
 
-def _live(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
-    """Draw the state that the controls point at, in the running kernel."""
-    from IPython.display import HTML, display
-    from ipywidgets import VBox, interactive_output
+@contextlib.contextmanager
+def _none_left_open() -> Iterator[None]:
+    """Close what an error left half drawn: Jupyter would show it below the next cell."""
+    import matplotlib.pyplot as plt
 
-    def draw(**labels: str) -> None:
-        state = {name: axes[name][label] for name, label in labels.items()}
-        drawn = pixels(function(**state))
-        display(HTML(_image(_describe(alt, state), address(drawn), drawn.shape)))
+    before = plt.get_fignums()
+    try:
+        yield
+    except BaseException:
+        for number in set(plt.get_fignums()).difference(before):
+            plt.close(number)
+        raise
 
-    controls = _controls(axes)
-    return VBox([*controls.values(), interactive_output(draw, controls)])
+
+class _Live:
+    """Controls above the picture of the state that they point at, drawn in the running kernel."""
+
+    def __init__(self, function: Callable[..., Figure], alt: Any, axes: Axes) -> None:
+        from ipywidgets import Output, VBox
+
+        self.function, self.alt, self.axes = function, alt, axes
+        self.controls = _controls(axes)
+        self.first = self._draw()  # if this fails, so does the cell
+        self.place = Output()
+        self.box = VBox([*self.controls.values(), self.place])
+        for control in self.controls.values():
+            control.continuous_update = False  # a slider is drawn for where it stops
+            control.observe(self._redraw, "value")
+
+    def _state(self) -> dict[str, Any]:
+        return {name: self.axes[name][control.value] for name, control in self.controls.items()}
+
+    def _draw(self) -> str:
+        """Return the picture as HTML."""
+        with _none_left_open():
+            drawn = pixels(self.function(**self._state()))
+        return _image(_describe(self.alt, self._state()), address(drawn), drawn.shape)
+
+    def _redraw(self, _change: Any) -> None:
+        """Draw anew; an error, or what `function` prints, is shown in the picture's place."""
+        from IPython.display import HTML, display
+
+        with self.place:
+            self.place.clear_output(wait=True)
+            display(HTML(self._draw()))
+
+    def __repr__(self) -> str:
+        return f"{_describe(self.alt, self._state())}\n{STILL}"
+
+    def _repr_mimebundle_(self, **_options: Any) -> dict[str, Any]:
+        """Return the controls, and for where there can be none, the first picture."""
+        from IPython.display import HTML, display
+
+        with self.place:
+            display(HTML(self.first))
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        return {"text/plain": repr(self), "text/html": f"{self.first}<p>{STILL}</p>", VIEW: view}

@@ -1,4 +1,7 @@
-"""companion.notebook.explore: every state drawn ahead, and sliders that need no kernel."""
+"""companion.notebook.explore: drawn live, or every state ahead for sliders that need no kernel.
+
+How it behaves in a real kernel is tested in tests/notebooks/test_live_widgets.py.
+"""
 
 import base64
 import io
@@ -25,6 +28,7 @@ def draw(a=0, b=0, c=0):
 @pytest.fixture
 def displayed(monkeypatch):
     shown = []
+    monkeypatch.setenv("COMPANION_WIDGETS", "stored")
     monkeypatch.setattr("IPython.display.display", shown.append)
     return shown
 
@@ -216,6 +220,7 @@ def test_bad_axes(axes, says):
         explore(draw, alt="", **axes)
 
 
+@pytest.mark.usefixtures("displayed")
 def test_too_large_a_widget_says_how_large_and_what_to_do(monkeypatch):
     monkeypatch.setattr(widgets, "MOST_BYTES", 10_000)
     with pytest.raises(ValueError, match=r"under 10 kB, got \d+ kB for 8 pictures \(4 a x 2 b\)"):
@@ -232,49 +237,53 @@ def test_the_limit_counts_all_that_a_page_holds(displayed, monkeypatch):
         explore(draw, alt="{a}", a=range(4), b=range(2))
 
 
-def test_something_else_than_a_figure_is_refused():
+@pytest.mark.parametrize("where", ["stored", ""])
+def test_something_else_than_a_figure_is_refused(monkeypatch, where):
+    monkeypatch.setenv("COMPANION_WIDGETS", where)
     with pytest.raises(TypeError, match="must return a matplotlib figure, got str"):
         explore(lambda a: "figure", alt="", a=[1])
 
 
-class TestOlderWidgets:
-    """Version 7 of ipywidgets, as on Colab, has no Stack: figures are drawn when asked for."""
+class TestLive:
+    """Where nothing else is asked for, a figure is drawn when a control has moved."""
 
     @pytest.fixture
-    def live(self, monkeypatch):
-        calls, shown, outputs = [], [], []
+    def explorer(self, monkeypatch):
+        """Return the calls of the function, and what `explore` displays."""
+        calls, shown = [], []
 
         def record(a, b):
             calls.append((a, b))
             return draw(a, b)
 
-        def interactive_output(function, controls):
-            def update(_=None):
-                function(**{name: control.value for name, control in controls.items()})
-
-            for control in controls.values():
-                control.observe(update, "value")
-            update()
-            return ipywidgets.Output()
-
-        def display(thing):
-            (outputs if hasattr(thing, "data") else shown).append(thing)
-
-        monkeypatch.delattr(ipywidgets, "Stack")
-        monkeypatch.setattr(ipywidgets, "interactive_output", interactive_output)
-        monkeypatch.setattr("IPython.display.display", display)
+        monkeypatch.delenv("COMPANION_WIDGETS", raising=False)
+        monkeypatch.setattr("IPython.display.display", shown.append)
         explore(record, alt="{a} {b}", a={"one": 1, "two": 2}, b=[3, 4])
-        return calls, shown[0], outputs
+        (explorer,) = shown
+        return calls, explorer, shown
 
-    def test_only_the_state_in_view_is_drawn(self, live):
-        calls, box, outputs = live
+    def test_only_the_state_in_view_is_drawn(self, explorer):
+        calls, _, _ = explorer
         assert calls == [(1, 3)]
-        assert len(box.children) == 3
-        assert 'alt="1 3"' in outputs[0].data
 
-    def test_a_slider_draws_anew_with_the_values_behind_the_labels(self, live):
-        calls, box, outputs = live
-        box.children[0].value = "two"
-        box.children[1].index = 1
+    def test_a_control_draws_anew_with_the_values_behind_the_labels(self, explorer):
+        calls, live, shown = explorer
+        live.controls["a"].value = "two"
+        live.controls["b"].index = 1
         assert calls[1:] == [(2, 3), (2, 4)]
-        assert 'alt="2 4"' in outputs[-1].data
+        assert 'alt="2 4"' in shown[-1].data
+
+    def test_a_slider_that_is_dragged_draws_where_it_stops(self, explorer):
+        assert not explorer[1].controls["b"].continuous_update
+
+    def test_where_there_are_no_controls_the_first_state_is_shown_and_why(self, explorer):
+        """Pages and programs that know nothing of widgets take HTML or text instead."""
+        calls, live, _ = explorer
+        bundle = live._repr_mimebundle_()
+        view = bundle["application/vnd.jupyter.widget-view+json"]
+        assert 'alt="1 3"' in bundle["text/html"]
+        assert bundle["text/html"].endswith(f"<p>{widgets.STILL}</p>")
+        assert bundle["text/plain"] == f"1 3\n{widgets.STILL}"
+        assert view["model_id"] == live.box.model_id
+        assert list(live.box.children) == [*live.controls.values(), live.place]
+        assert calls == [(1, 3)]

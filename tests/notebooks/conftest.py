@@ -13,7 +13,7 @@ from tools import wheel as wheels
 
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return the environment without what would lead back to the repository."""
-    left_out = {"PYTHONPATH", "MPLBACKEND", "VIRTUAL_ENV", "COMPANION_QUIET"}
+    left_out = {"PYTHONPATH", "MPLBACKEND", "VIRTUAL_ENV", "COMPANION_QUIET", "COMPANION_WIDGETS"}
     return {k: v for k, v in os.environ.items() if k not in left_out} | variables
 
 

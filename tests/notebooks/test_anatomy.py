@@ -84,6 +84,12 @@ def test_the_first_cell_sets_up(notebook, code):
     assert notebook.cells[0].outputs == []
 
 
+def test_data_out_of_reach_are_told_in_a_sentence_of_the_chapters_own(code):
+    """What the exception says is ten lines of addresses, for those who asked for a set."""
+    named = re.compile(r"except .*\bUnavailable\b.* as ")
+    assert [n for n, cell in enumerate(code, 1) if named.search(cell.source)] == []
+
+
 def test_all_cells_were_run_in_order(code):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
 

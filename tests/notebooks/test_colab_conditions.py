@@ -17,6 +17,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.notebooks import environments
+from tests.notebooks.talking import Talk, controls, errors, pictures, streams
 from tests.notebooks.test_nbval import MEMORY
 from tools import contents, setup_cell, site, wheel
 
@@ -97,10 +98,10 @@ def test_the_first_cell_installs_what_is_missing_and_says_what_it_found(first_ru
     _, done, _ = first_run
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout.splitlines()
-    assert [line.split(" ")[0] for line in said] == ["Installing", "Installing", "This", "It"]
-    assert re.fullmatch(r"This runs on: \S.*", said[2])
+    assert [line.split(" ")[0] for line in said] == [*["Installing"] * 3, "This", "It"]
+    assert re.fullmatch(r"This runs on: \S.*", said[3])
     sizes = setup_cell.sizes(nbformat.read(CHAPTER, as_version=4))
-    assert said[3].removeprefix("It trains with: ") in sizes.values()
+    assert said[4].removeprefix("It trains with: ") in sizes.values()
 
 
 def test_nothing_that_was_there_is_replaced(first_run, base, tmp_path):
@@ -168,69 +169,15 @@ def test_the_chapter_runs_to_its_end(first_run, published, tmp_path, monkeypatch
 def test_widgets_compute_live_when_a_slider_moves(first_run, tmp_path):
     """A slider's message is sent as the page sends it; the kernel answers with a new picture."""
     with Talk(first_run[0].manager(tmp_path), tmp_path) as talk:
-        messages = talk.ask("execute_request", {"code": EXPLORE, "silent": False})
+        messages = talk.run(EXPLORE)
+        assert errors(messages) == []
         assert "7.7.1 False [(1, 0.5)]" in streams(messages)
         (first,) = pictures(messages)
         assert 'alt="a bar of height 1, width 0.5"' in first
-        height, width = sliders(messages)
+        height, width = controls(messages)
         (second,) = pictures(talk.move(height, 2))
         assert 'alt="a bar of height 3, width 0.5"' in second
         (third,) = pictures(talk.move(width, 1))
         assert 'alt="a bar of height 3, width 1.0"' in third
     shown = [re.search('src="data:image/webp;base64,(.*?)"', p)[1] for p in (first, second, third)]
     assert len(set(shown)) == 3
-
-
-class Talk:
-    """A conversation with a kernel, as a notebook's page has it."""
-
-    def __init__(self, manager, folder):
-        self.manager, self.folder = manager, folder
-
-    def __enter__(self):
-        self.manager.start_kernel(cwd=str(self.folder))
-        self.client = self.manager.client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=120)
-        return self
-
-    def __exit__(self, *_):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-    def ask(self, kind, content):
-        """Send a message; return all that the kernel says until it is idle again."""
-        message = self.client.session.msg(kind, content)
-        self.client.shell_channel.send(message)
-        answers = []
-        while True:
-            answer = self.client.get_iopub_msg(timeout=120)
-            if answer["parent_header"].get("msg_id") != message["header"]["msg_id"]:
-                continue
-            assert answer["msg_type"] != "error", answer["content"]
-            answers.append(answer)
-            if answer["content"].get("execution_state") == "idle":
-                return answers
-
-    def move(self, slider, index):
-        """Move a slider to a place."""
-        data = {"method": "update", "state": {"index": index}, "buffer_paths": []}
-        return self.ask("comm_msg", {"comm_id": slider, "data": data})
-
-
-def streams(messages):
-    return "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
-
-
-def pictures(messages):
-    shown = [m["content"]["data"] for m in messages if m["msg_type"] == "display_data"]
-    return [data["text/html"] for data in shown if "<img" in data.get("text/html", "")]
-
-
-def sliders(messages):
-    opened = [m["content"] for m in messages if m["msg_type"] == "comm_open"]
-    return [
-        content["comm_id"]
-        for content in opened
-        if content["data"]["state"].get("_model_name") == "SelectionSliderModel"
-    ]

@@ -16,7 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests.notebooks.conftest import clean_environment
-from tools import contents, masks, notebooks
+from tools import contents, execute, masks, notebooks
 
 ORIGIN = "import companion\nprint(companion.__file__)"
 NO_REPOSITORY = "import importlib.util\nprint(importlib.util.find_spec('tools'))"
@@ -34,7 +34,7 @@ def nbval(path, packages=None):
     command += ["--rootdir", str(path.parent), "-p", "no:cacheprovider", "-p", "no:xdist"]
     command += ["--nbval-sanitize-with", str(masks.PATH), "--nbval-cell-timeout", "900", path.name]
     # Pictures are shown in the notebook, as a reader has them.
-    environment = clean_environment(COMPANION_QUIET="1")
+    environment = clean_environment(**execute.FOR_KEEPS)
     if packages:
         environment["PYTHONPATH"] = str(packages)
     return subprocess.run(
