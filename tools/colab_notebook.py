@@ -1,8 +1,9 @@
 """Put together the notebook that opens in Colab: the chapter's code, and its text made plain.
 
-The code cells are the chapter's own, with what they put out. The cells of text come from the built
-page, one for one. Two kinds of cells are added: a first one, which says what this is, and the
-captions of figures, since only the book's pages can show those below the picture.
+The code cells are the chapter's own, with what they put out, in the words of the edition.
+The cells of text come from the built page, one for one. Two kinds of cells are added: a first one,
+which says what this is, and the captions of figures, since only the book's pages can show those
+below the picture.
 """
 
 from __future__ import annotations
