@@ -21,7 +21,7 @@ from typing import Any
 from companion.assign import runner, texts
 
 KINDS = ("by hand", "predict", "code", "measure", "open")
-CODE = ("starter", "solution")
+CODE = ("starter", "solution", "trial")
 TEXTS = ("title", "question", "hint", "explanation")
 
 
@@ -81,6 +81,7 @@ class Exercise:
     values: Mapping[str, Any] = field(default_factory=dict)  # what {{name}} in a text stands for
     words: bool = False  # the question asks for an explanation besides the code
     by_hand: int = 0  # how many of the points no check can give
+    trial: str = ""  # code of the page that tries a reader's answer, with the chapter's imports
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

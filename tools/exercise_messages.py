@@ -96,5 +96,7 @@ def derive(root: Path, language: str, page: str) -> list[polib.POEntry]:
 def _on_page(exercise: Exercise) -> Iterator[str]:
     yield from (exercise.title, phrases.KIND[exercise.kind], phrases.HINT)
     yield from (exercise.question, exercise.hint)
+    if exercise.trial:
+        yield from (phrases.TRIAL, phrases.TRY)
     if exercise.public_solution:
         yield from (phrases.SOLUTION, exercise.explanation)

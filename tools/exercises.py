@@ -52,6 +52,9 @@ def render(exercise: Exercise) -> str:
     options = {"label": exercise.id, "class": f"difficulty-{exercise.difficulty}"}
     boxes = [box("exercise", exercise.text("title"), question, **options)]
     boxes.append(box("dropdown", "Hint", exercise.text("hint"), **{"class": "hint"}))
+    if exercise.trial:
+        body = f"{phrases.TRY}\n\n{code(exercise.trial)}"
+        boxes.append(box("dropdown", phrases.TRIAL, body, **{"class": "trial"}))
     if exercise.public_solution:
         boxes.append(box("dropdown", "Solution", solution(exercise), **{"class": "solution"}))
     return "\n\n".join(boxes)

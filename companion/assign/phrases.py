@@ -18,6 +18,8 @@ KIND = {
     "open": "*Open, about {{minutes}} minutes.*",
 }
 HINT = "Hint"
+TRIAL = "Check"
+TRY = "Run your answer, and then this. It stops where your answer is not right yet."
 SOLUTION = "Solution"
 
 STUDENT = {
@@ -57,6 +59,6 @@ RUBRIC = {
 
 def all_phrases() -> list[str]:
     """Return every phrase once, in order, with what the checks' machinery says."""
-    groups = (KIND, {"hint": HINT, "solution": SOLUTION}, STUDENT, CODE, SOLUTIONS, RUBRIC)
+    groups = (KIND, {"hint": HINT, "trial": TRIAL, "try": TRY, "solution": SOLUTION}, STUDENT, CODE, SOLUTIONS, RUBRIC)
     said = [text for group in groups for text in group.values()]
     return list(dict.fromkeys([*said, *localise.messages(inspect.getsource(runner))]))

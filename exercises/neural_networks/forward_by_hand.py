@@ -12,7 +12,7 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-Two inputs, two hidden neurons with ReLU, one output without: $W = {{weights}}$ (a row for each hidden neuron), $b = {{biases}}$, output weights $v = {{out}}$ and bias $c = {{shift}}$. What are the hidden neurons before and after ReLU for $x = {{inputs}}$, the output, and its squared error against the target ${{target}}$? Which weights could be a little larger without any change of the error?
+Two inputs, two hidden neurons with ReLU, one output without: $z = x W + b$ with $W = {{weights}}$ (a column for each hidden neuron) and $b = {{biases}}$, then output weights $v = {{out}}$ and bias $c = {{shift}}$. What are the hidden neurons before and after ReLU for $x = {{inputs}}$, the output, and its squared error against the target ${{target}}$? Which weights and biases could be a little larger without any change of the error?
 """
 STARTER = """
 hidden_before = [..., ...]
@@ -20,15 +20,15 @@ hidden_after = [..., ...]
 network_output = ...
 squared_error = ...
 """
-HINT = "Each hidden neuron takes its own row of the matrix, number by number with the inputs, and adds its bias."
+HINT = "Each hidden neuron takes its own column of the matrix, number by number with the inputs, and adds its bias."
 EXPLANATION = r"""
-Before ReLU the neurons have ${{before_1}}$ and ${{before_2}}$, after it ${{after_1}}$ and ${{after_2}}$. The output is ${{sum}} = {{output}}$, so the squared error is {{error}}. Neuron {{silent}} is silent: its row of $W$, its bias and its output weight could all be a little larger, and nothing would change. Their derivatives are 0, so a step of training on this sample leaves them as they are.
+Before ReLU the neurons have ${{before_1}}$ and ${{before_2}}$, after it ${{after_1}}$ and ${{after_2}}$. The output is ${{sum}} = {{output}}$, so the squared error is {{error}}. Neuron {{silent}} is silent: its column of $W$, its bias and its output weight could all be a little larger, and nothing would change. Their derivatives are 0, so a step of training on this sample leaves them as they are.
 """
 Numbers = tuple[int, ...]
 
 
 def exercise(
-    weights: tuple[Numbers, Numbers] = ((2, -1), (-3, 1)),
+    weights: tuple[Numbers, Numbers] = ((2, -1), (-3, 1)),  # those of each neuron
     biases: Numbers = (1, 2),
     out: Numbers = (3, -2),
     shift: int = -4,
@@ -59,11 +59,11 @@ def exercise(
         solution=_answer(**right),
         explanation=EXPLANATION,
         values={
-            "weights": _matrix(*weights),
-            "biases": _column(biases),
-            "out": _matrix(out),
+            "weights": _matrix(*zip(*weights, strict=True)),
+            "biases": _matrix(biases),
+            "out": _column(out),
             "shift": shift,
-            "inputs": _column(inputs),
+            "inputs": _matrix(inputs),
             "target": target,
             "before_1": before[0],
             "before_2": before[1],
@@ -122,7 +122,7 @@ def _wrong_answers(weights, biases, out, shift, inputs, target) -> dict[str, str
     bare = [_product(row, inputs) for row in weights]
     return {
         "ReLU left out": _run(right, out, shift, target, relu=lambda _, z: z),
-        "columns taken for rows": _run(turned, out, shift, target),
+        "rows taken for columns": _run(turned, out, shift, target),
         "hidden biases left out": _run(bare, out, shift, target),
         "output bias left out": _run(right, out, 0, target),
     }
@@ -165,7 +165,7 @@ def relu_is_a_relu(hidden_before, hidden_after, network_output, squared_error):
 def forward_is_right(hidden_before, hidden_after, network_output, squared_error, *, right):
     """Check every number on the way."""
     assert list(hidden_before) == right["hidden_before"], (
-        "hidden_before is not right: each neuron has its own row of W, and its bias"
+        "hidden_before is not right: each neuron has its own column of W, and its bias"
     )
     assert list(hidden_after) == right["hidden_after"], (
         "hidden_after is not right: negative numbers become 0, others stay"

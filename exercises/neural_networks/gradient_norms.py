@@ -20,7 +20,7 @@ CASES = {
     ),
     "relu": (
         "ReLU, standard deviation $1/\\sqrt n$",
-        "half of the derivatives are 0, so the mean square is halved in every layer.",
+        "half of the derivatives are 0, so the mean square is halved in every layer, and the norm multiplied by $\\sqrt{1/2}$.",
     ),
     "relu he": (
         "ReLU, standard deviation $\\sqrt{2/n}$",
@@ -32,7 +32,7 @@ CASES = {
     ),
     "linear": (
         "no activation, standard deviation $1/\\sqrt n$",
-        "a sum of $n$ products with variance $1/n$ keeps the mean square.",
+        "a sum of $n$ products with variance $1/n$ keeps the mean square, and so the norm.",
     ),
     "linear half": (
         "no activation, standard deviation $1/(2\\sqrt n)$",
@@ -48,7 +48,7 @@ CASES = {
     ),
 }
 QUESTION = """
-A network has {{depth}} layers of $n = {{width}}$ neurons, normal weights and no biases. Compare the norm of the loss's gradient with respect to the network's input with that with respect to its output. It *vanishes* if it is less than a hundredth, *explodes* if it is more than a hundred times as large, and *stays* if it is within a factor of 10:
+A network has {{depth}} layers of $n = {{width}}$ neurons, normal weights and no biases. Compare the norm of the loss's gradient with respect to the network's input with that with respect to its output. It *vanishes* if it is less than a hundredth, *explodes* if it is more than a hundred times as large, and *stays* otherwise:
 
 {cases}
 
@@ -69,7 +69,16 @@ def gradient_ratio(activation, std, depth=DEPTH, n=WIDTH):
 # For example gradient_ratio(torch.relu, 1 / WIDTH**0.5). The others are
 # torch.sigmoid, torch.tanh, and for no activation torch.clone.
 """
-HINT = "On its way back the gradient passes each layer's transposed weights and the derivative of each activation. By what factor does one layer change its mean square?"
+HINT = "On its way back the gradient passes each layer's transposed weights and the derivative of each activation. By what factor does one layer change its norm?"
+TRIAL = """
+cases = {
+CASES}
+for case, (activation, std) in cases.items():
+    ratio = gradient_ratio(activation, std)
+    fate = "explodes" if ratio > 100 else "vanishes" if ratio < 0.01 else "stays"
+    print(f"({case}) the norm is multiplied by {ratio:.2g}")
+    check(f"prediction ({case})", depth_predictions[case], fate)
+"""
 PAGE = ("relu", "sigmoid", "linear twice", "relu he", "linear half")
 
 
@@ -114,7 +123,23 @@ def exercise(
         },
         public_solution=True,
         words=True,
+        trial=TRIAL.replace("CASES", _calls(letters, width)),
     )
+
+
+def _calls(letters: dict[str, str], width: int) -> str:
+    """Return for each case, as code, the activation and the standard deviation."""
+    lines = ""
+    for case, letter in letters.items():
+        kind, scale = _parts(case)
+        lines += f'    "{letter}": (torch.{kind}, {scale / width**0.5:.4g}),\n'
+    return lines.replace("torch.linear", "torch.clone")
+
+
+def _parts(case: str) -> tuple[str, float]:
+    """Return a case's activation, and its standard deviation times √n."""
+    kind, _, how = case.partition(" ")
+    return kind, SCALES.get(how, 1.0) * (2**0.5 if case == "relu twice" else 1.0)
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
@@ -148,8 +173,7 @@ SCALES = {"he": 2**0.5, "twice": 2.0, "half": 0.5}
 
 def gradient_ratio(case, depth, width, seed) -> float:
     """Return the norm of the gradient at the input over that at the output, for 32 samples."""
-    kind, _, how = case.partition(" ")
-    scale = SCALES.get(how, 1.0) * (2**0.5 if case == "relu twice" else 1.0)
+    kind, scale = _parts(case)
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -172,18 +196,23 @@ def fates(depth, width, cases, seed) -> dict[str, str]:
     return found
 
 
+def word(given):
+    """Return a word however it was written."""
+    return given.strip().lower() if isinstance(given, str) else given
+
+
 def fates_are_named(depth_predictions):
     """Check that there is one of the three words for each case."""
     words = ("vanishes", "stays", "explodes")
     for case in "abcde":
-        given = depth_predictions.get(case)
+        given = word(depth_predictions.get(case))
         assert given in words, f"({case}) should be one of {', '.join(words)}, got {given!r}"
 
 
 def fates_come_true(depth_predictions, *, depth, width, cases, seed):
     """Run the networks and compare."""
     truth = fates(depth, width, cases, seed)
-    wrong = [case for case in truth if depth_predictions[case] != truth[case]]
+    wrong = [case for case in truth if word(depth_predictions[case]) != truth[case]]
     assert not wrong, (
         f"The run says otherwise for {', '.join(wrong)}: how does one layer change the gradient?"
     )

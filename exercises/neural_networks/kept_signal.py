@@ -15,7 +15,7 @@ from exercises import Check, Exercise
 QUESTION = r"""
 A layer is a linear map without a bias, $z = x W^\top$, followed by the activation function $f$, where $f(z)$ is $z$ if $z > 0$ and ${{slope}}\,z$ otherwise. Write `bent_weights`, which draws normally distributed weights such that $f(z)$, the output of a layer, has on average the same mean square as its input $x$. (Between the two, at $z$, the mean square may be another.)
 
-Then measure. Send standard normal inputs through networks with {{width}} neurons in each layer. `signal_at[depth]` is the mean square of what comes out of the layer number `depth`, after $f$, divided by the mean square of the network's input, and averaged over 30 networks with other random weights. Do so for the depths {{depths}}. How far apart are the 30 networks?
+Then measure. Send 20 standard normal inputs through each of 30 networks with {{width}} neurons in each layer. `signal_at[depth]` is the mean square of what comes out of the layer number `depth`, after $f$, divided by the mean square of the network's input, and averaged over the 30 networks, which have other random weights. Do so for the depths {{depths}}. How far apart are the 30 networks?
 """
 STARTER = '''
 depths = {depths}
@@ -44,6 +44,16 @@ def mean_square(depth, rng):
 
 rng = np.random.default_rng(0)
 signal_at = {n: np.mean([mean_square(n, rng) for _ in range(30)]) for n in depths}
+"""
+TRIAL = """
+rng = np.random.default_rng(2)
+for n_in, n_out in [(300, 60), (60, 300)]:
+    x = rng.normal(size=(500, n_in))
+    z = x @ bent_weights(n_in, n_out, rng).T
+    f = np.where(z > 0, z, SLOPE * z)
+    check(f"mean square from {n_in} to {n_out} neurons", (f**2).mean(), 1, 0.1)
+for depth in depths:
+    check(f"signal after {depth} layers", signal_at[depth], at_least=0.6, at_most=1.7)
 """
 EXPLANATION = r"""
 A layer's sum has the mean square $n_\text{in}\,\sigma^2$ times that of its input, and $f$ keeps the share $\tfrac12 (1 + s^2)$ of it, with $s = {{slope}}$. So $\sigma^2 = 2 / \big((1 + s^2)\, n_\text{in}\big)$, which is He's for $s = 0$. Measured after $f$, the mean over the networks stays near 1 at every depth. (Measured at $z$, before $f$, it would be $2 / (1 + s^2)$.) Single networks are the further from 1 the deeper they are, because each layer multiplies the mean square by a number near 1 that depends on its random weights.
@@ -94,6 +104,7 @@ def exercise(
         wrong_answers={mistake: fill(std) for mistake, std in STDS.items() if mistake != "right"},
         words=True,
         by_hand=1,
+        trial=TRIAL.replace("SLOPE", str(slope)),
     )
 
 

@@ -14,7 +14,7 @@ import torch
 from exercises import Check, Exercise
 
 QUESTION = r"""
-An old checkpoint holds an LSTM whose four maps stand below each other in the order ${{order}}$: input gate $i$, forget gate $f$ and output gate $o$, new content $g$. Write one step of it in NumPy, for a batch.
+The file with the weights of an old LSTM holds its four matrices stacked on top of each other in the order ${{order}}$: input gate $i$, forget gate $f$ and output gate $o$, new content $g$. Write one step of it in NumPy, for a batch.
 """
 STARTER = '''
 def lstm_step(x, h, c, w, u, b):
@@ -33,8 +33,21 @@ def lstm_step(x, h, c, w, u, b):
     memory = MEMORY
     return STATE, memory
 """
+TRIAL = """
+rng = np.random.default_rng(0)
+x, h, c = (rng.normal(size=(3, n)) for n in (4, 2, 2))
+w, u, b = (rng.normal(size=shape) for shape in ((8, 4), (8, 2), (8,)))
+rows = np.concatenate([2 * "ORDER".index(gate) + np.arange(2) for gate in "ifgo"])
+cell = torch.nn.LSTMCell(4, 2, dtype=torch.float64)  # its order is i, f, g, o
+with torch.no_grad():
+    cell.weight_ih[:], cell.weight_hh[:] = torch.tensor(w[rows]), torch.tensor(u[rows])
+    cell.bias_ih[:], cell.bias_hh[:] = torch.tensor(b[rows]), 0
+    expected = cell(torch.tensor(x), (torch.tensor(h), torch.tensor(c)))
+for name, found, right in zip("hc", lstm_step(x, h, c, w, u, b), expected):
+    check(f"new {name}", found, right, 1e-9)
+"""
 EXPLANATION = r"""
-Keep what the forget gate lets through, write what the input gate lets in: $c' = f \odot c + i \odot g$, then show $h' = o \odot \tanh(c')$. The order of the maps is a convention, and a checkpoint does not say which: with a wrong one nothing fails, all shapes fit, and the outputs are wrong. Compare with one known output before you trust a conversion.
+Keep what the forget gate lets through, write what the input gate lets in: $c' = f \odot c + i \odot g$, then show $h' = o \odot \tanh(c')$. The order of the matrices is a convention, and a file of weights (a *checkpoint*) does not say which: with a wrong one nothing fails, all shapes fit, and the outputs are wrong. Compare with one known output before you trust a conversion.
 """
 MEMORY = "sigmoid(f) * c + sigmoid(i) * np.tanh(g)"
 STATE = "sigmoid(o) * np.tanh(memory)"
@@ -67,6 +80,7 @@ def exercise(order: str = "figo", seed: int = 0) -> Exercise:
             ),
             "the old memory shown": _code(order, state="sigmoid(o) * np.tanh(c)"),
         },
+        trial=TRIAL.replace("ORDER", order),
     )
 
 
@@ -145,5 +159,5 @@ def steps_follow(lstm_step, *, order, seed):
         mine, theirs = lstm_step(x, *mine, *maps), torch_step(x, *theirs, *maps, order)
         error = max(np.abs(a - b).max() for a, b in zip(mine, theirs, strict=True))
         assert error < 1e-9, (
-            f"After {step} steps, each from the state before, the state is off by {error:.2g}"
+            f"After step {step} of three, each from the state before, the state is off by {error:.2g}"
         )

@@ -45,6 +45,18 @@ def operation_forward(a, b):
 def operation_pull(a, b, g):
     return g * FOR_A, g * FOR_B
 """
+TRIAL = """
+rng = np.random.default_rng(1)
+for shapes in [(2, 3), (2, 3)], [(3,), (2, 3)], [(2, 1), (1, 4)], [(), (5,)]:
+    a, b = (torch.tensor(rng.normal(size=shape), requires_grad=True) for shape in shapes)
+    out = torch.logaddexp(a, b)
+    g = torch.randn_like(out)
+    out.backward(g)
+    arrays = a.detach().numpy(), b.detach().numpy()
+    check(f"output for shapes {shapes}", operation_forward(*arrays), out, 1e-9)
+    for name, found, right in zip("ab", operation_pull(*arrays, g.numpy()), (a.grad, b.grad)):
+        check(f"gradient for {name}, shapes {shapes}", found, right, 1e-9)
+"""
 EXPLANATION = r"""
 Element by element the derivatives are ${{for_a}}$ for $a$ and ${{for_b}}$ for $b$, and each is multiplied by $g$. An element that broadcasting has copied takes part in several outputs, so its gradient is the *sum* over its copies: over dimensions that were put in front, and over those of length 1 that were stretched. Copying on the way forward is adding on the way back.
 """
@@ -111,6 +123,7 @@ def exercise(operation: str = "logaddexp", seed: int = 0) -> Exercise:
             ),
             "a mean over the copies": _code(SOLUTION, *code).replace("g.sum", "g.mean"),
         },
+        trial=TRIAL if operation == "logaddexp" else "",
     )
 
 

@@ -66,6 +66,7 @@ def exercise(
             ),
             "uphill": _answer({**right, "w_after": round(2 * w - right["w_after"], 6)}),
         },
+        public_solution=True,
     )
 
 

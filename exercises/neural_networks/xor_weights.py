@@ -11,17 +11,23 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-Find weights for a network with two inputs, two hidden ReLU neurons and one linear output that gives ${{differ}}$ when its inputs differ and ${{equal}}$ when they are equal. The inputs are ${{low}}$ or ${{high}}$, and the output must be exact: $y = v^\top \mathrm{ReLU}(W x + b) + c$. Why is there no such network without ReLU?
+Find weights for a network with two inputs, two hidden ReLU neurons and one linear output that gives ${{differ}}$ when its inputs differ and ${{equal}}$ when they are equal. The inputs are ${{low}}$ or ${{high}}$, and the output must be exact: $y = \mathrm{ReLU}(x W + b)\, v + c$, with $x$ and $b$ as rows and $v$ as a column. Why is there no such network without ReLU?
 """
 STARTER = """
-xor_weights = [[..., ...], [..., ...]]  # W, a row for each hidden neuron
+xor_weights = [[..., ...], [..., ...]]  # W, a column for each hidden neuron
 xor_biases = [..., ...]  # b
 xor_out = [..., ...]  # v
 xor_shift = ...  # c
 """
-HINT = "Only the sum of the inputs matters, and it has three values. Let one neuron bend at the smallest, and the other at the one in the middle."
+HINT = "Only the sum of the inputs matters, and it has three values. Let one neuron begin to rise at the smallest of them, and the other at the one in the middle."
+TRIAL = """
+for x in [LOW, LOW], [LOW, HIGH], [HIGH, LOW], [HIGH, HIGH]:
+    hidden = np.maximum(0, np.array(x) @ np.array(xor_weights) + xor_biases)
+    right = EQUAL if x[0] == x[1] else DIFFER
+    check(f"output for {x}", hidden @ np.array(xor_out) + xor_shift, right)
+"""
 EXPLANATION = r"""
-With both rows the same, a neuron sees the sum of the inputs, scaled and shifted here to 0, 1, 2. The first neuron passes that on, the second one is 0 until the middle: 0, 0, 1. One of the first and minus two of the second make 0, 1, 0, and $v$ and $c$ bring that to the outputs wanted: all of $W$ is ${{row}}$, and $b = ({{biases}})$, $v = ({{out}})$, $c = {{equal}}$. Without ReLU the output would be a plane, on which the two corners where the inputs differ have the same mean as the two where they are equal.
+With both rows of $W$ the same, a neuron sees the sum of the inputs, scaled and shifted here to 0, 1, 2. The first neuron passes that on, the second one is 0 until the middle: 0, 0, 1. One of the first and minus two of the second make 0, 1, 0, and $v$ and $c$ bring that to the outputs wanted: all of $W$ is ${{row}}$, and $b = ({{biases}})$, $v = ({{out}})$, $c = {{equal}}$. There are other solutions; the check takes them, too. Without ReLU the output would be a plane, on which the two corners where the inputs differ have the same mean as the two where they are equal.
 """
 
 
@@ -62,12 +68,20 @@ def exercise(low: int = -1, high: int = 1, equal: int = 0, differ: int = 1) -> E
         },
         public_solution=True,
         words=True,
+        trial=_trial(**given),
     )
 
 
 def _answer(row: float, biases: list[float], out: list[float], shift: float) -> str:
     weights = [[row, row], [row, row]]
     return f"xor_weights = {weights}\nxor_biases = {biases}\nxor_out = {out}\nxor_shift = {shift}"
+
+
+def _trial(**given: int) -> str:
+    code = TRIAL
+    for name, value in given.items():
+        code = code.replace(name.upper(), str(value))
+    return code
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
@@ -83,8 +97,8 @@ def draw(rng: random.Random) -> dict[str, Any]:
 def run_network(x, weights, biases, out, shift) -> float:
     """Return the network's output for a pair of inputs."""
     before = [
-        sum(w * n for w, n in zip(row, x, strict=True)) + b
-        for row, b in zip(weights, biases, strict=True)
+        sum(w * n for w, n in zip(column, x, strict=True)) + b
+        for column, b in zip(zip(*weights, strict=True), biases, strict=True)
     ]
     return float(sum(v * max(0.0, z) for v, z in zip(out, before, strict=True)) + shift)
 

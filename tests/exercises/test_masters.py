@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import functools
 import inspect
 import itertools
 import re
@@ -10,6 +11,7 @@ import nbformat
 import pytest
 
 from companion.assign import localise, sources
+from companion.notebook import CheckFailed
 from exercises import KINDS, Check, run
 from tests.exercises.quick import MODULES, quick  # noqa: F401
 from tools import contents
@@ -208,3 +210,45 @@ def test_the_book_gives_nothing_away(exercise):
 def test_what_leaks_would_be_found(exercise):
     text = flat(exercise.solution + "\n" + exercise.text("explanation"))
     assert any(secret in text for secret in secrets(exercise))
+
+
+# -- what a reader tries on the page -------------------------------------------------------------
+
+TRIALS = [e for e in EXERCISES if e.trial]
+
+
+@functools.cache
+def imports_of(chapter):
+    """Return what the notebook with a chapter's exercises imports."""
+    path = next(c.last for c in contents.chapters() if c.module == chapter)
+    cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    found = (node for cell in cells[1:] for node in ast.parse(cell).body)
+    lines = [ast.unparse(n) for n in found if isinstance(n, ast.Import | ast.ImportFrom)]
+    return "\n".join(lines)
+
+
+def try_on_the_page(exercise, code):
+    """Run an answer where the exercise stands, and then its check."""
+    names = {}
+    chapter = next(name for name, module in MODULES.items() if exercise in module.EXERCISES)
+    for part in (imports_of(chapter), exercise.starter, code, exercise.trial):
+        exec(part, names)
+
+
+def test_every_exercise_can_be_checked_on_its_page():
+    assert [e.id for e in EXERCISES if not (e.trial or e.public_solution)] == []
+
+
+@each(TRIALS)
+def test_the_page_s_check_passes_the_solution(exercise, capsys):
+    try_on_the_page(exercise, exercise.solution)
+    assert "✓" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("exercise", "mistake"),
+    [pytest.param(e, m, id=f"{e.id}: {m}") for e in TRIALS for m in e.wrong_answers],
+)
+def test_the_page_s_check_finds_the_wrong_answers(exercise, mistake):
+    with pytest.raises(CheckFailed):
+        try_on_the_page(exercise, exercise.wrong_answers[mistake])

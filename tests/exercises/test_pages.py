@@ -84,6 +84,8 @@ def test_an_exercise_as_it_is_written():
 def test_every_exercise_has_its_boxes(exercise):
     text = exercises.render(exercise)
     assert text.count("::::{exercise}") == text.count(":::{dropdown} Hint") == 1
+    assert text.count(":::{dropdown} Check") == bool(exercise.trial)
+    assert exercise.trial in text
     assert text.count(":::{dropdown} Solution") == exercise.public_solution
     assert (exercise.starter in text) == (exercise.kind != "by hand")
     shows_code = exercise.public_solution and exercise.kind == "code"
