@@ -12,6 +12,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+__all__ = [
+    "sigmoid",
+    "sigmoid_derivative",
+    "tanh",
+    "tanh_derivative",
+    "relu",
+    "relu_derivative",
+    "gelu",
+    "gelu_derivative",
+    "silu",
+    "silu_derivative",
+    "softmax",
+    "softmax_derivative",
+    "log_softmax",
+    "log_softmax_derivative",
+]
+
 
 def sigmoid(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Logistic sigmoid, :math:`\sigma(x) = 1 / (1 + e^{-x})`.

@@ -25,6 +25,16 @@ from torch import Tensor, nn
 from companion.activations import softmax
 from companion.layers import Linear, apply_rotary
 
+__all__ = [
+    "causal_mask",
+    "sliding_window_mask",
+    "padding_mask",
+    "scaled_dot_product_attention",
+    "online_softmax_attention",
+    "KVCache",
+    "MultiHeadAttention",
+]
+
 
 def causal_mask(
     n_queries: int, n_keys: int | None = None, device: torch.device | str | None = None

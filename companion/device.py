@@ -15,6 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
+__all__ = [
+    "pick_device",
+    "supports_bf16",
+    "pick_dtype",
+    "seed_everything",
+    "describe_device",
+    "seconds",
+    "peak_bytes",
+]
+
 #: bfloat16 arithmetic in hardware begins with NVIDIA's Ampere generation; a T4 (7.5)
 #: reports support for it but emulates it, slowly.
 BF16_COMPUTE_CAPABILITY = (8, 0)

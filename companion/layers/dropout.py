@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+__all__ = ["Dropout"]
+
 
 class Dropout(nn.Module):
     r"""Set each number to 0 with probability p while training (Srivastava et al. 2014).

@@ -15,6 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+__all__ = ["fans", "xavier_uniform_", "xavier_normal_", "he_uniform_", "he_normal_", "initialise"]
+
 
 def fans(weight: Tensor) -> tuple[int, int]:
     r"""Return how many inputs each output has, and how many outputs each input has.

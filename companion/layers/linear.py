@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from companion.layers._checks import _require_features, _require_positive
 
+__all__ = ["Linear", "Embedding"]
+
 
 class Linear(nn.Module):
     r"""Affine map of the last dimension, :math:`y = x W^\top + b`.

@@ -13,6 +13,8 @@ from companion.activations import relu
 from companion.layers.dropout import Dropout
 from companion.layers.linear import Linear
 
+__all__ = ["MLP"]
+
 
 class MLP(nn.Module):
     r"""Linear maps with a non-linear function between each two.

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from companion.layers._checks import _require_eps, _require_features, _require_positive
 
+__all__ = ["LayerNorm", "RMSNorm"]
+
 
 class LayerNorm(nn.Module):
     r"""Layer normalisation over the last dimension (Ba, Kiros and Hinton 2016, eq. 3).

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from companion.layers._checks import _require_even, _require_positive
 
+__all__ = ["sinusoidal_positions", "apply_rotary"]
+
 
 def sinusoidal_positions(
     length: int, d_model: int, base: float = 10_000.0

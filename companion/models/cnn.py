@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from companion.layers import MLP
 
+__all__ = ["conv2d", "max_pool2d", "Conv2d", "CNN"]
+
 
 def conv2d(
     x: Float[Tensor, "batch c_in height width"],

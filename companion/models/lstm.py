@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from companion.activations import sigmoid
 from companion.layers import Dropout, Embedding, Linear
 
+__all__ = ["LSTMCell", "LSTM", "LSTMClassifier"]
+
 State = tuple[Tensor, Tensor]
 
 

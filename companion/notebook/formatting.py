@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["latex", "report"]
+__all__ = ["as_array", "format_number", "latex", "report"]
 
 
 def as_array(value: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from companion.notebook.formatting import format_number
 
-__all__ = ["Progress", "progress"]
+__all__ = ["Progress", "count", "progress"]
 
 T = TypeVar("T")
 WIDTH = 20

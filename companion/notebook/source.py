@@ -10,7 +10,7 @@ from typing import Any
 
 from companion.notebook.shortening import shorten_docstrings, without_argument_checks
 
-__all__ = ["show"]
+__all__ = ["repository_address", "show"]
 
 DISTRIBUTION = "large-models-companion"
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]

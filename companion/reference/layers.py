@@ -2,6 +2,18 @@ r"""Normalisation and positions in NumPy, as their formulas are written."""
 
 import numpy as np
 
+__all__ = [
+    "linear",
+    "layer_norm",
+    "rms_norm",
+    "sinusoidal_positions",
+    "apply_rotary",
+    "mlp",
+    "dropout",
+    "xavier_std",
+    "he_std",
+]
+
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | float = 0.0) -> np.ndarray:
     r""":math:`x W^\top + b` with W of shape (out, in)."""
