@@ -534,6 +534,11 @@ class MultiHeadAttention(nn.Module):
         self.w_v = Linear(d_model, n_kv_heads * self.d_head, bias)
         self.w_o = Linear(n_heads * self.d_head, d_model, bias)
 
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        heads = f"n_heads={self.n_heads}, n_kv_heads={self.n_kv_heads}, d_head={self.d_head}"
+        return f"{heads}, dropout={self.dropout}, rotary={self.rotary}"
+
     def forward(
         self,
         x: Float[Tensor, "batch query d_model"],

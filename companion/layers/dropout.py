@@ -46,6 +46,10 @@ class Dropout(nn.Module):
             raise ValueError(f"p must be from 0 to below 1, got {p}")
         self.p, self.generator = p, generator
 
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        return f"p={self.p}"
+
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Drop numbers at random, or in evaluation mode none."""
         if not self.training or self.p == 0:

@@ -45,6 +45,10 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(d_model))
         self.eps = eps
 
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        return f"d_model={len(self.weight)}, eps={self.eps}, bias={self.bias is not None}"
+
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Normalise each row of (..., d_model)."""
         _require_features(x, self.weight.shape[0])
@@ -84,6 +88,10 @@ class RMSNorm(nn.Module):
         _require_eps(eps)
         self.weight = nn.Parameter(torch.ones(d_model))
         self.eps = eps
+
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        return f"d_model={len(self.weight)}, eps={self.eps}"
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Normalise each row of (..., d_model)."""

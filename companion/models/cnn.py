@@ -135,6 +135,12 @@ class Conv2d(nn.Module):
         self.bias = nn.Parameter(torch.empty(c_out).uniform_(-bound, bound))
         self.stride, self.padding = stride, padding
 
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        c_out, c_in, size, _ = self.weight.shape
+        settings = f"size={size}, stride={self.stride}, padding={self.padding}"
+        return f"c_in={c_in}, c_out={c_out}, {settings}"
+
     def forward(
         self, x: Float[Tensor, "batch c_in height width"]
     ) -> Float[Tensor, "batch c_out height_out width_out"]:
