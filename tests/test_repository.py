@@ -91,7 +91,6 @@ ASKED_FOR_OTHERWISE = {
     "ruff": "make lint",
     "setuptools": "pyproject.toml",
     "sphinxcontrib-bibtex": "_config.yml",
-    "numpydoc": "tools/extensions/api.py, by its name",
     "beartype": "tests/plugins/shapes.py, by its name",
 }
 
