@@ -16,6 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+__all__ = [
+    "Optimizer",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Muon",
+    "orthogonalize",
+    "warmup_cosine",
+    "cosine_restarts",
+    "inverse_square_root",
+    "clip_grad_norm",
+]
+
 State = dict[str, Any]
 
 

@@ -38,7 +38,8 @@ def fans(shape):
 @pytest.mark.parametrize("gain", [1.0, 1.2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_numbers_are_those_of_torch(kind, gain, shape):
-    ours = getattr(layers, kind)(torch.empty(shape).double(), gain, generator(3))
+    options = {"gain": gain, "generator": generator(3)}
+    ours = getattr(layers, kind)(torch.empty(shape).double(), **options)
     theirs = by_torch(kind, torch.empty(shape).double(), gain, generator(3))
     agree(kind, "torch.nn.init", ours, theirs)
 

@@ -3,8 +3,9 @@
 Each of these functions gives what the one it replaces gives, in the versions that the book is
 built with: Sphinx's parser of translated messages, which is asked twice for each message and sets
 up all of MyST every time; MyST's settings of a document, made anew even where they are not used;
-the search for a plugin among all installed packages, which comes with each citation; and the
-search for one of Sphinx's collectors among all objects in memory.
+the search for a plugin among all installed packages, which comes with each citation; numpydoc's
+template, compiled anew for each docstring; and the search for one of Sphinx's collectors among all
+objects in memory.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from myst_parser.mdit_to_docutils import base
 from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
 from myst_parser.parsers.mdit import create_md_parser
 from myst_parser.parsers.sphinx_ import MystParser
+from numpydoc import docscrape_sphinx
 from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.io import SphinxI18nReader
 from sphinx.transforms import i18n
@@ -97,6 +99,19 @@ def document_once(make: Callable[..., nodes.document]) -> Callable[..., nodes.do
     return made
 
 
+def template_once(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that makes one environment of templates, which keeps what it compiles."""
+    known: list[Any] = []
+
+    @functools.wraps(make)
+    def made(loader: Any) -> Any:
+        if not known:
+            known.append(make(loader=loader))
+        return known[0]
+
+    return made
+
+
 def disable_collector(app) -> None:
     """Disable Sphinx's own collector of tables of contents, found by what it listens to."""
     listeners = [one for event in app.events.listeners.values() for one in event]
@@ -108,6 +123,7 @@ def disable_collector(app) -> None:
 
 MESSAGES = Messages()
 i18n.publish_msgstr = MESSAGES
+docscrape_sphinx.SandboxedEnvironment = template_once(docscrape_sphinx.SandboxedEnvironment)
 base.make_document = document_once(base.make_document)
 collectors.disable_builtin_toctree_collector = disable_collector
 pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)
