@@ -269,12 +269,12 @@ def _kernel_takes(q: Tensor, k: Tensor) -> bool:
     return q.device.type != "cpu" or bool(q.isfinite().all() and k.isfinite().all())
 
 
-def _like(mask: Tensor, q: Tensor) -> Tensor:
-    """Give an additive mask the number format of q, but let no finite number become infinite."""
-    if mask.dtype == torch.bool:
+def _like(mask: Tensor, x: Tensor) -> Tensor:
+    """Give an additive mask the number format of x, but let no finite number become infinite."""
+    if mask.dtype == torch.bool or mask.dtype == x.dtype:
         return mask
-    largest = torch.finfo(q.dtype).max
-    return torch.where(mask.isfinite(), mask.clamp(-largest, largest), mask).to(q.dtype)
+    largest = min(torch.finfo(x.dtype).max, torch.finfo(mask.dtype).max)
+    return torch.where(mask.isfinite(), mask.clamp(-largest, largest), mask).to(x.dtype)
 
 
 def _scale(scale: float | None, q: Tensor) -> float:
@@ -286,7 +286,7 @@ def _apply_mask(scores: Tensor, mask: Tensor | None) -> Tensor:
         return scores
     if mask.dtype == torch.bool:
         return scores.masked_fill(~mask, -math.inf)
-    return scores + mask.to(scores.dtype)
+    return scores + _like(mask, scores)
 
 
 def _hide(mask: Tensor | None, sees: Tensor) -> Tensor:

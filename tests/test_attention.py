@@ -395,11 +395,16 @@ def test_more_queries_than_keys(path):
 
 
 @every_path
-def test_additive_mask_in_another_float_format(path):
-    q, k, v = qkv(dtype=torch.float32)
-    mask = normal(5, 6, seed=7)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("of_mask", [torch.float64, torch.float32, torch.float16])
+def test_additive_mask_in_another_float_format(path, dtype, of_mask):
+    q, k, v = qkv(dtype=dtype)
+    mask = normal(5, 6, seed=7).to(of_mask)
+    mask[:, 2] = -math.inf
+    mask[:, 3] = torch.finfo(of_mask).min  # hides as well, and is finite
     value = PATHS[path](q, k, v, mask=mask)
-    agree(path, "torch", value, F.scaled_dot_product_attention(q, k, v, mask.float()))
+    expected = F.scaled_dot_product_attention(q, k, v, mask.to(dtype))
+    agree(path, "torch", value, expected)
 
 
 # ---------------------------------------------------------------- gradients
