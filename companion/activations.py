@@ -18,6 +18,23 @@ from torch import Tensor
 
 from companion._tensors import _require_floats, _wide
 
+__all__ = [
+    "sigmoid",
+    "sigmoid_derivative",
+    "tanh",
+    "tanh_derivative",
+    "relu",
+    "relu_derivative",
+    "gelu",
+    "gelu_derivative",
+    "silu",
+    "silu_derivative",
+    "softmax",
+    "softmax_derivative",
+    "log_softmax",
+    "log_softmax_derivative",
+]
+
 
 def _in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Let a function compute 16-bit numbers in float32, and round what it returns back."""

@@ -35,6 +35,16 @@ from companion._tensors import (
 from companion.activations import softmax
 from companion.layers import Linear, Rotary
 
+__all__ = [
+    "causal_mask",
+    "sliding_window_mask",
+    "padding_mask",
+    "scaled_dot_product_attention",
+    "online_softmax_attention",
+    "KVCache",
+    "MultiHeadAttention",
+]
+
 
 def causal_mask(
     n_queries: int, n_keys: int | None = None, *, device: torch.device | str | None = None
@@ -683,6 +693,11 @@ class MultiHeadAttention(nn.Module):
         self.q_norm, self.k_norm = (
             nn.Identity() if qk_norm is None else qk_norm(d_head) for _ in "qk"
         )
+
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        heads = f"n_heads={self.n_heads}, n_kv_heads={self.n_kv_heads}, d_head={self.d_head}"
+        return f"{heads}, dropout={self.dropout}, rotary={self.rotary is not None}"
 
     def forward(
         self,

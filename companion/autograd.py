@@ -27,6 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+__all__ = ["Tensor", "as_tensor", "topological_order"]
+
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Pull = Callable[[Array], Array]  # from the gradient of the output to that of one input

@@ -17,6 +17,16 @@ import torch
 
 from companion._tensors import _require_sizes, _require_whole
 
+__all__ = [
+    "pick_device",
+    "supports_bf16",
+    "pick_dtype",
+    "seed_everything",
+    "describe_device",
+    "seconds",
+    "peak_bytes",
+]
+
 #: bfloat16 arithmetic in hardware begins with NVIDIA's Ampere generation; a T4 (7.5)
 #: reports support for it but emulates it, slowly.
 BF16_COMPUTE_CAPABILITY = (8, 0)

@@ -30,6 +30,21 @@ from companion._tensors import (
 )
 from companion.activations import log_softmax, sigmoid, softmax
 
+__all__ = [
+    "mse",
+    "mse_gradient",
+    "log_sum_exp",
+    "cross_entropy",
+    "cross_entropy_gradient",
+    "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_gradient",
+    "kl_divergence",
+    "mlm_loss",
+    "info_nce",
+    "perplexity",
+    "bits_per_byte",
+]
+
 IGNORE = -100  # as in PyTorch: a target that does not count
 
 

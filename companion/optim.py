@@ -18,6 +18,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+__all__ = [
+    "Optimizer",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Muon",
+    "orthogonalize",
+    "warmup_cosine",
+    "cosine_restarts",
+    "inverse_square_root",
+    "clip_grad_norm",
+]
+
 State = dict[str, Any]
 Group = dict[str, Any]
 # What PyTorch and its schedules keep in a group besides the settings of an optimiser.

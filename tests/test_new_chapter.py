@@ -34,6 +34,8 @@ def small(tmp_path):
     (tmp_path / "_toc.yml").write_text(TOC, encoding="utf-8")
     for folder in ("chapters", "companion/reference", "tests/exercises", "exercises"):
         (tmp_path / folder).mkdir(parents=True)
+    for path in new_chapter.PACKAGES:
+        shutil.copy(ROOT / path, tmp_path / path)
     return tmp_path
 
 
@@ -96,6 +98,19 @@ def test_the_chapter_is_the_last_of_the_numbered_ones(small):
 def test_contents_that_are_laid_out_otherwise_are_refused(old, new):
     with pytest.raises(new_chapter.Refused, match=r"_toc\.yml"):
         new_chapter.listed(TOC.replace(old, new), NAME)
+
+
+@pytest.mark.parametrize("path", new_chapter.PACKAGES)
+def test_the_package_names_the_new_module(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    longer = new_chapter.exported(text, "scaling_laws")
+    assert longer.count('    "optim",\n    "reference",\n    "scaling_laws",\n') == (
+        path == new_chapter.PACKAGES[0]
+    )
+    new = [line for line in longer.splitlines() if "scaling_laws" in line]
+    assert [line.strip(' ",') for line in new] == ["scaling_laws"] * 2
+    left = [line for line in longer.splitlines(keepends=True) if "scaling_laws" not in line]
+    assert "".join(left) == text
 
 
 @pytest.mark.parametrize("error", [new_chapter.Refused, KeyboardInterrupt])
@@ -170,6 +185,20 @@ def test_every_file_of_the_new_chapter_says_that_it_is_a_placeholder(trial):
         assert ("Placeholder:" in text) == (template in told), path
         assert "chapter_name" not in text
         assert "chapter-name" not in text
+
+
+def test_the_package_has_the_new_module(trial):
+    code = "import companion; print(companion.scaling_laws.line, companion.reference.scaling_laws)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=trial,
+        env=os.environ | {"PYTHONPATH": str(trial)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(trial) in done.stdout
 
 
 def test_the_new_code_keeps_the_style_of_the_book(trial):

@@ -4,12 +4,16 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import random
 import re
 import subprocess
 import sys
+import typing
 from importlib import metadata
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from packaging.requirements import Requirement
 
@@ -237,7 +241,8 @@ def test_the_rule_for_imports(module, imported, wrong):
 
 @pytest.mark.chapter
 def test_every_module_is_taught_in_one_chapter():
-    names = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith(("_", "py."))}
+    found = [path for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"]
+    names = {path.stem for path in found if not path.name.startswith("_")}
     untaught = names - {*ORDER, "reference", "notebook", "assign"}
     assert untaught == set(), 'no chapter names it in its metadata: "companion": {"modules": ...}'
     assert len(set(ORDER)) == len(ORDER)
@@ -277,11 +282,20 @@ def public():
 PUBLIC = dict(public())
 
 
+# Twins say their formula in one line. The others are the inside of a command, of a grammar, of an
+# engine that a chapter builds line by line: each function does what its one sentence says.
+IN_ONE_LINE = (
+    *("companion.reference.", "companion.assign.", "companion.autograd."),
+    *("companion.tinyworld.", "companion.tokenizers.merges.", "companion.notebook.measured."),
+)
+
+
 def exported():
     """Yield the functions that modules name in ``__all__``, with their own parameters."""
     for name, thing in PUBLIC.items():
         module = sys.modules[thing.__module__]
-        if inspect.isfunction(thing) and thing.__name__ in getattr(module, "__all__", ()):
+        listed = inspect.isfunction(thing) and thing.__name__ in getattr(module, "__all__", ())
+        if listed and not name.startswith(IN_ONE_LINE):
             yield name
 
 
@@ -330,3 +344,51 @@ def test_docstrings_with_math_are_raw():
     """Otherwise a tab or a line feed stands where a command was meant."""
     for name, thing in PUBLIC.items():
         assert not re.search(r"[\t\f\v\b\r\a]", thing.__doc__ or ""), name
+
+
+# What randomness is called, by the generator that a function takes.
+CHANCE = {torch.Generator: "generator", np.random.Generator: "rng", random.Random: "rng"}
+OTHER_WORDS = {"gen", "random", "random_state", "prng", "key"}
+
+
+def parameters():
+    """Yield every public function and class with its parameters, those of generators too."""
+    for name, thing in PUBLIC.items():
+        error = inspect.isclass(thing) and issubclass(thing, BaseException)
+        if not error and not name.startswith("companion.assign"):
+            yield name, inspect.signature(inspect.unwrap(thing)).parameters.values()
+
+
+def misnamed(parameter):
+    """Say whether a source of randomness is called otherwise than elsewhere in the package."""
+    kinds = [parameter.annotation, *typing.get_args(parameter.annotation)]
+    words = {word for kind, word in CHANCE.items() if kind in kinds}
+    if not words:  # a whole number is a seed, a generator says what it is
+        return parameter.name in {*CHANCE.values(), *OTHER_WORDS}
+    return {parameter.name} != words
+
+
+def test_there_is_one_word_for_randomness():
+    found = {name: [p for p in ps if misnamed(p)] for name, ps in parameters()}
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+    named = [p.name for _, ps in parameters() for p in ps]
+    assert all(named.count(word) > 2 for word in ("generator", "rng", "seed"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "wrong"),
+    [
+        ("generator", torch.Generator, False),
+        ("generator", torch.Generator | None, False),
+        ("rng", torch.Generator, True),
+        ("rng", np.random.Generator | None, False),
+        ("rng", random.Random, False),
+        ("generator", random.Random, True),
+        ("rng", int, True),
+        ("seed", int, False),
+        ("random_state", int, True),
+    ],
+)
+def test_how_a_misnamed_source_of_randomness_is_found(name, kind, wrong):
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    assert misnamed(inspect.Parameter(name, keyword, annotation=kind)) is wrong

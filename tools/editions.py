@@ -31,6 +31,7 @@ UNUSED = {
 OURS = [
     f"tools.extensions.{name}"
     for name in (
+        "api",
         "chapters",
         "colab",
         "dropdowns",

@@ -1,9 +1,9 @@
 """Begin a chapter: ``make chapter NAME=scaling-laws``.
 
 It writes what every chapter has, from the templates in ``tools/skeleton``: the notebook, a module
-with its twin and their tests, two exercises with theirs, and the entry in ``_toc.yml``. Then the
-notebook is run. All of it passes ``make check``; its text says what belongs where. What cannot be
-finished is taken back, so that nothing half is left.
+with its twin and their tests, two exercises with theirs; and it enters them in ``_toc.yml`` and in
+the package's list of modules. Then the notebook is run. All of it passes ``make check``; its text
+says what belongs where. What cannot be finished is taken back, so that nothing half is left.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ FILES = {
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 24
 TOC = "_toc.yml"
+#: What lists the modules: the package's own file, and that of the twins.
+PACKAGES = ("companion/__init__.py", "companion/reference/__init__.py")
+EXPORTS = re.compile(r'__all__ = \[\n(?:    "\w+",\n)+\]')
+IMPORTS = re.compile(r"^( *)from companion(?:\.reference)? import \(\n", re.MULTILINE)
 
 
 class Refused(ValueError):
@@ -75,6 +79,14 @@ def listed(toc: str, name: str) -> str:
     return text
 
 
+def exported(text: str, module: str) -> str:
+    """Return a package's file that also names a module, among those that it imports."""
+    names = re.findall(r'"(\w+)"', EXPORTS.search(text)[0])
+    lines = "".join(f'    "{name}",\n' for name in sorted([*names, module]))
+    text = EXPORTS.sub(f"__all__ = [\n{lines}]", text)
+    return IMPORTS.sub(rf"\g<0>\g<1>    {module},\n", text)  # ruff sorts them
+
+
 def ends_with(toc: str, page: str) -> bool:
     """Tell whether a page is the last of the numbered chapters in a table of contents."""
     try:
@@ -108,22 +120,26 @@ def begin(name: str, root: Path = contents.ROOT) -> list[str]:
         If the name is none or is taken, or if the notebook cannot be run.
     """
     check_name(name, root)
-    toc = (root / TOC).read_text(encoding="utf-8")
-    texts, with_chapter = render(name), listed(toc, name)
-    folder = root / "exercises" / name.replace("-", "_")
+    lists = {path: (root / path).read_text(encoding="utf-8") for path in (TOC, *PACKAGES)}
+    module = name.replace("-", "_")
+    longer = {path: exported(lists[path], module) for path in PACKAGES}
+    texts, longer[TOC] = render(name), listed(lists[TOC], name)
+    folder = root / "exercises" / module
     try:
         folder.mkdir()
         for path, text in texts.items():
             (root / path).write_text(text, encoding="utf-8")
-        store(root / TOC, with_chapter)
-        finish(name, list(texts), root)
+        for path, text in longer.items():
+            store(root / path, text)
+        finish(name, [*texts, *PACKAGES], root)
     except BaseException:
         for path in texts:
             (root / path).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
-        store(root / TOC, toc)
+        for path, text in lists.items():
+            store(root / path, text)
         raise
-    return [*texts, TOC]
+    return [*texts, *lists]
 
 
 def finish(name: str, paths: list[str], root: Path) -> None:

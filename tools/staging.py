@@ -14,7 +14,7 @@ from tools import standins
 
 STYLES = [
     *("fonts", "tokens", "base", "layout", "code", "boxes", "widgets", "landing", "chinese"),
-    *("reference", "print"),
+    *("reference", "api", "print"),
 ]
 FONTS = {
     "source-serif-4": [

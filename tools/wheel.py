@@ -15,7 +15,7 @@ from pathlib import Path
 from tools import contents
 
 FOLDER = "wheels"
-PARTS = ("pyproject.toml", "README.md", "LICENSE")
+PARTS = ("pyproject.toml", "LICENSE")
 DATE = "315532800"  # 1 January 1980, the first that a zip archive can hold
 
 

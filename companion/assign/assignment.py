@@ -19,6 +19,8 @@ from companion.assign.book import LANGUAGES, AssignError, Book, Chapter, say
 if TYPE_CHECKING:
     from exercises import Check, Exercise
 
+__all__ = ["Question", "Assignment", "draw", "choose"]
+
 FORMAT = 1
 VISIBLE = Fraction(1, 4)  # of the points that checks give, what the visible ones give together
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from companion.assign import localise, runner, sources
 from companion.assign.assignment import Assignment, Question
 
+__all__ = ["test_file", "write"]
+
 CASE = """
 @test_case(name={name!r}, points={points!r}, hidden={hidden!r})
 def check_{number}(env):

@@ -16,6 +16,8 @@ from companion.assign import texts
 if TYPE_CHECKING:
     from exercises import Master
 
+__all__ = ["LANGUAGES", "AssignError", "Chapter", "Book", "say", "find"]
+
 # The languages of assignments, and how the catalogs name them; English needs none.
 LANGUAGES = {"en": "", "zh": "zh_CN"}
 

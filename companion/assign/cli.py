@@ -12,6 +12,8 @@ from companion.assign import book as books
 from companion.assign import listing
 from companion.assign.book import LANGUAGES, AssignError
 
+__all__ = ["main"]
+
 NEEDED = {"otter": "otter-grader", "pybtex": "pybtex", "nbclient": "nbclient", "polib": "polib"}
 LIST_NEEDS = {"yaml": "PyYAML", "nbformat": "nbformat"}
 

@@ -30,6 +30,8 @@ from companion.assign import (
 from companion.assign.grading_collect import Submission
 from companion.assign.grading_report import Row
 
+__all__ = ["add_arguments", "run", "Session"]
+
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

@@ -14,6 +14,8 @@ from otter.test_files import TestFile
 from otter.test_files.exception_test import ExceptionTestFile
 from otter.test_files.ok_test import OKTestFile
 
+__all__ = ["Assignment", "locate", "fingerprint", "read"]
+
 
 @dataclass(frozen=True)
 class Assignment:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+__all__ = ["Submission", "student_of", "collect"]
+
 LARGEST = 50 * 2**20
 _NOT_HANDED_IN = {".ipynb_checkpoints", "__MACOSX", ".git", "__pycache__"}
 

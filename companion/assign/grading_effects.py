@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+__all__ = ["StandIn", "write_back", "swapped"]
+
 
 class StandIn:
     """Stands for something that is not data, and stays where it was made."""

@@ -21,6 +21,8 @@ from companion.assign.grading_results import Outcome
 from companion.assign.sandbox import Failed, Interrupted, Limits, Sandbox, Stopped
 from companion.assign.sandbox_keeper import Nursery
 
+__all__ = ["Cell", "cells", "parse", "Judge", "grade"]
+
 ATTEMPTS = 4  # a notebook that ends its own process is run again without that cell
 LARGEST_NOTEBOOK = 50 * 2**20
 

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
+__all__ = ["Job", "warm_up", "grade_all", "kill"]
+
 PRELOAD = "companion.assign.grading_preload"
 SPARE = 60.0  # seconds beyond a submission's own, after which its grader is stopped too
 

@@ -16,6 +16,8 @@ from companion.assign.sandbox import Failed, Interrupted, Sandbox, Stopped
 from companion.assign.sandbox_calls import followed, random_states, set_random_states
 from companion.assign.sandbox_wire import AT_ONCE, LONGEST, Decoder, Encoder
 
+__all__ = ["AnswerError", "Answers", "Environment", "Remote", "RemoteFunction", "surroundings"]
+
 
 class AnswerError(Exception):
     """An error that a submission's code raised, of a type that is not Python's own."""

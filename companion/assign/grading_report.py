@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+__all__ = ["Row", "write", "row", "number", "table", "read_table", "feedback", "page_name"]
+
 BEFORE = ["student", "file", "total", "max"]
 AFTER = ["by_hand", "status", "what_happened", "seconds", "fingerprint"]
 Row = dict[str, str]

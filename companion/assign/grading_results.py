@@ -10,6 +10,8 @@ from otter.test_files.abstract_test import TestCaseResult
 
 from companion.assign.grading_assignment import Assignment
 
+__all__ = ["Outcome", "all_failed", "told", "outcome", "nothing"]
+
 # What can befall a submission, the worst first.
 STATUS = (
     "failed", "unreadable", "memory", "processes", "files", "timeout", "crashed", "output",

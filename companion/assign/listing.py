@@ -6,6 +6,8 @@ from typing import Any
 
 from companion.assign.book import Book
 
+__all__ = ["listed", "as_text"]
+
 KEYS = ("number", "title", "kind", "difficulty", "points", "minutes", "solution")
 
 

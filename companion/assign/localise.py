@@ -12,6 +12,8 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 
+__all__ = ["messages", "localise"]
+
 SAYING = ("AssertionError", "print")
 BRACE = re.compile(r"(?<!\{)\{(?:\{\{)*(?!\{)|(?<!\})\}(?:\}\})*(?!\})")  # one that is not doubled
 LETTER = re.compile(r"[^\W\d_]")

@@ -14,6 +14,8 @@ from companion.assign import autograder, notebooks, rubric
 from companion.assign.assignment import Assignment
 from companion.assign.book import AssignError
 
+__all__ = ["make"]
+
 RECORD = "assignment.json"
 SECONDS = 600  # for one cell of the solution
 

@@ -12,6 +12,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from companion.assign import localise, phrases, runner, sources
 from companion.assign.assignment import Assignment, Question
 
+__all__ = ["student", "solution"]
+
 # A cell whose code need not be read: Colab shows the title alone, JupyterLab folds the code.
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 

@@ -9,6 +9,8 @@ import inspect
 
 from companion.assign import localise, runner
 
+__all__ = ["all_phrases"]
+
 # The line below an exercise's title, on the page and in a student's notebook.
 KIND = {
     "by hand": "*By hand, about {{minutes}} minutes.*",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from companion.assign.book import Book, Chapter
 
+__all__ = ["Links", "labels", "citation"]
+
 ROLE = re.compile(r"\{([\w:+-]+)\}`([^`]+)`")
 
 

@@ -6,6 +6,8 @@ import companion
 from companion.assign import phrases
 from companion.assign.assignment import Assignment, Question
 
+__all__ = ["write"]
+
 SAID = phrases.RUBRIC
 
 

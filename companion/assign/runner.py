@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+__all__ = ["unwritten", "unwritten_function", "needs", "demand", "report"]
+
 
 def unwritten(value: Any) -> bool:
     """Tell whether a value is still what the starter put there: ``...``, somewhere in it."""

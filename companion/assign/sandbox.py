@@ -26,6 +26,8 @@ from companion.assign.sandbox_keeper import Keeper, Nursery, could_read
 from companion.assign.sandbox_use import of_descendants, of_folder, own_processes
 from companion.assign.sandbox_wire import Unreadable
 
+__all__ = ["Limits", "Stopped", "Interrupted", "Failed", "readable", "other_user", "Sandbox"]
+
 MB = 2**20
 NOBODY = 65534  # the user without rights, on every Unix
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/opt/conda")

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+__all__ = ["random_states", "set_random_states", "followed"]
+
 
 def random_states() -> dict[str, Any]:
     """Return the states of the three global generators of random numbers."""

@@ -13,6 +13,8 @@ from typing import Any
 
 from companion.assign.sandbox_wire import LARGEST, Unreadable
 
+__all__ = ["Closed", "Late", "Channel"]
+
 _HEAD = struct.Struct("!QQ")
 
 

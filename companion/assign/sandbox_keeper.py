@@ -23,6 +23,8 @@ from typing import Any
 
 from companion.assign import sandbox_kernel as kernel
 
+__all__ = ["Nursery", "Keeper", "could_read"]
+
 INTERRUPT = b"I"
 _KILL = signal.SIGKILL
 

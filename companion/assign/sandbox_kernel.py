@@ -16,6 +16,18 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+__all__ = [
+    "die_with_parent",
+    "adopt_orphans",
+    "hide_memory",
+    "limit",
+    "limit_memory",
+    "landlock_version",
+    "landlock",
+    "unshare",
+    "become",
+]
+
 LINUX = sys.platform == "linux"
 
 # prctl(2)

@@ -20,6 +20,8 @@ from companion.assign.sandbox_audit import Guard
 from companion.assign.sandbox_channel import Channel, Closed
 from companion.assign.sandbox_student import Notebook, Otter
 
+__all__ = ["main"]
+
 
 def _environment(folder: str, keep: tuple[str, ...]) -> None:
     """Leave nothing in the environment but what a notebook needs."""

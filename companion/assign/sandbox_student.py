@@ -23,6 +23,17 @@ from companion.assign.sandbox_calls import followed, random_states, set_random_s
 from companion.assign.sandbox_channel import Channel, Closed
 from companion.assign.sandbox_wire import AT_ONCE, Decoder, Encoder
 
+__all__ = [
+    "OutputLimit",
+    "Sink",
+    "Otter",
+    "shell",
+    "unwritten",
+    "describe",
+    "Notebook",
+    "surroundings",
+]
+
 _NOTES = 20  # attempts that are told
 
 

@@ -7,6 +7,8 @@ import os
 
 import psutil
 
+__all__ = ["of_descendants", "own_processes", "of_folder"]
+
 
 def of_descendants(keeper: int) -> tuple[int, int]:
     """Return the bytes that a keeper's descendants have for themselves, and their number."""

@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 
+__all__ = ["LARGEST", "LONGEST", "AT_ONCE", "Unreadable", "Encoder", "Decoder"]
+
 LARGEST = 64 * 2**20  # bytes of a message
 DEEPEST = 40  # containers in containers
 LONGEST = 1_000_000  # what an iterator may yield

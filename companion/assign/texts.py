@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+__all__ = ["fields", "fill", "messages", "translate"]
+
 FIELD = re.compile(r"\{\{(\w+)\}\}")
 LINE = re.compile(r"(?P<marker>\s*(?:[-*+]\s+|\d+[.)]\s+)?)(?P<message>.*)")
 FENCE = re.compile(r"\s*(```|\$\$)")

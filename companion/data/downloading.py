@@ -18,7 +18,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
 
-__all__ = ["Interrupted", "download", "sha256"]
+__all__ = ["Interrupted", "Report", "download", "sha256"]
 
 ATTEMPTS = 4  # in a row that bring nothing new
 PAUSE = 0.5  # seconds before the second attempt; twice as long before each further one

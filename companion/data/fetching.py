@@ -21,7 +21,7 @@ from urllib.parse import quote
 from companion.data.downloading import Report, download, sha256
 from companion.data.registry import File, Source, source
 
-__all__ = ["Unavailable", "addresses", "fetch", "locate"]
+__all__ = ["Unavailable", "addresses", "cache_folder", "fetch", "locate"]
 
 AT_ONCE = 8  # downloads of small files at the same time
 _announced: set[str] = set()

@@ -15,14 +15,7 @@ from typing import Any
 
 from companion.data.rows import Answer, Question, Tagged
 
-__all__ = [
-    "lines",
-    "questions",
-    "read_json",
-    "tab_separated",
-    "tagged",
-    "with_header",
-]
+__all__ = ["complaint", "lines", "questions", "read_json", "tab_separated", "tagged", "with_header"]
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:

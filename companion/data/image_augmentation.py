@@ -224,7 +224,7 @@ def random_crop(
     images: Shaped[Tensor, "n h w"],
     height: int,
     width: int,
-    rng: torch.Generator,
+    generator: torch.Generator,
     padding: int = 0,
 ) -> Shaped[Tensor, "n {height} {width}"]:
     r"""Cut a rectangle out of each image, its place drawn anew for each.
@@ -233,7 +233,7 @@ def random_crop(
     ----------
     images : Tensor, shape (n, H, W)
     height, width : int
-    rng : torch.Generator
+    generator : torch.Generator
         Where chance comes from: ``torch.Generator().manual_seed(seed)``.
     padding : int
         Rows and columns of 0 that are put around first, so that an image can keep its size and
@@ -250,8 +250,8 @@ def random_crop(
 
     Examples
     --------
-    >>> rng = torch.Generator().manual_seed(0)
-    >>> random_crop(torch.ones(2, 4, 4), 3, 3, rng).shape
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_crop(torch.ones(2, 4, 4), 3, 3, generator).shape
     torch.Size([2, 3, 3])
     """
     wide = torch.nn.functional.pad(images, (padding,) * 4)
@@ -260,8 +260,8 @@ def random_crop(
         raise ValueError(
             f"height and width must be at most {tuple(wide.shape[-2:])}, got {(height, width)}"
         )
-    down = torch.randint(most_down + 1, (len(images),), generator=rng).tolist()
-    right = torch.randint(most_right + 1, (len(images),), generator=rng).tolist()
+    down = torch.randint(most_down + 1, (len(images),), generator=generator).tolist()
+    right = torch.randint(most_right + 1, (len(images),), generator=generator).tolist()
     places = zip(wide, down, right, strict=True)
     cut = [crop(image, top, left, height, width) for image, top, left in places]
     return torch.stack(cut) if cut else wide[:, :height, :width]

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["File", "Source", "names", "source"]
+__all__ = ["DIGITS", "File", "Source", "names", "source"]
 
 #: Where a file of a repository is served from; the second is a mirror that others run.
 HOSTS = (

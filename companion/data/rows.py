@@ -4,6 +4,22 @@ from typing import NamedTuple
 
 import numpy as np
 
+__all__ = [
+    "Example",
+    "Pair",
+    "AttributedPair",
+    "Tagged",
+    "Answer",
+    "Question",
+    "Images",
+    "Poem",
+    "Instruction",
+    "Turn",
+    "Preference",
+    "Rating",
+    "Recording",
+]
+
 
 class Example(NamedTuple):
     """A text and its class."""

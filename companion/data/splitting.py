@@ -14,6 +14,7 @@ import numpy as np
 from companion.data.keys import Labels, keys
 
 __all__ = [
+    "Seed",
     "by_label",
     "group_split",
     "largest_first",

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from companion._tensors import _require_floats
 from companion.layers._checks import _require_generator
 
+__all__ = ["Dropout"]
+
 
 class Dropout(nn.Module):
     r"""Set each number to 0 with probability p while training (Srivastava et al. 2014).
@@ -49,6 +51,10 @@ class Dropout(nn.Module):
             raise ValueError(f"p must be from 0 to below 1, got {p}")
         _require_generator(generator)
         self.p, self.generator = p, generator
+
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        return f"p={self.p}"
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Drop numbers at random, or in evaluation mode none."""

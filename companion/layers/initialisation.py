@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from companion._tensors import _require_tensors
 from companion.layers._checks import _require_generator
 
+__all__ = ["fans", "xavier_uniform_", "xavier_normal_", "he_uniform_", "he_normal_", "initialise"]
+
 
 def fans(weight: Tensor) -> tuple[int, int]:
     r"""Return how many inputs each output has, and how many outputs each input has.

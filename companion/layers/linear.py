@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from companion._tensors import _require_ids, _require_sizes
 from companion.layers._checks import _require_features
 
+__all__ = ["Linear", "Embedding"]
+
 
 class Linear(nn.Module):
     r"""Affine map of the last dimension, :math:`y = x W^\top + b`.
@@ -44,6 +46,11 @@ class Linear(nn.Module):
         bound = 1 / math.sqrt(d_in)
         self.weight = nn.Parameter(torch.empty(d_out, d_in).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(d_out).uniform_(-bound, bound)) if bias else None
+
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        d_out, d_in = self.weight.shape
+        return f"d_in={d_in}, d_out={d_out}, bias={self.bias is not None}"
 
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         """Map (..., d_in) to (..., d_out)."""
@@ -81,6 +88,11 @@ class Embedding(nn.Module):
         super().__init__()
         _require_sizes(vocab_size=vocab_size, d_model=d_model)
         self.weight = nn.Parameter(torch.randn(vocab_size, d_model))
+
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        vocab_size, d_model = self.weight.shape
+        return f"vocab_size={vocab_size}, d_model={d_model}"
 
     def forward(self, ids: Integer[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
         """Map ids (...) to vectors (..., d_model)."""

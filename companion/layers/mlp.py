@@ -14,6 +14,8 @@ from companion.activations import relu, silu
 from companion.layers.dropout import Dropout
 from companion.layers.linear import Linear
 
+__all__ = ["MLP", "SwiGLU"]
+
 
 class MLP(nn.Module):
     r"""Linear maps with a non-linear function between each two.

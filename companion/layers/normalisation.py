@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from companion._tensors import _in_range, _require_sizes, _wide
 from companion.layers._checks import _require_eps, _require_features
 
+__all__ = ["LayerNorm", "RMSNorm"]
+
 
 class LayerNorm(nn.Module):
     r"""Layer normalisation over the last dimension (Ba, Kiros and Hinton 2016, eq. 3).
@@ -47,6 +49,10 @@ class LayerNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(d_model))
         self.bias = nn.Parameter(torch.zeros(d_model)) if bias else None
         self.eps = eps
+
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        return f"d_model={len(self.weight)}, eps={self.eps}, bias={self.bias is not None}"
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Normalise each row of (..., d_model)."""
@@ -89,6 +95,10 @@ class RMSNorm(nn.Module):
         _require_eps(eps)
         self.weight = nn.Parameter(torch.ones(d_model))
         self.eps = eps
+
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        return f"d_model={len(self.weight)}, eps={self.eps}"
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Normalise each row of (..., d_model)."""

@@ -22,6 +22,8 @@ from companion.layers._checks import _require_even
 Scaling = Callable[[Tensor], Tensor]
 PAIRS = ("neighbours", "halves")
 
+__all__ = ["sinusoidal_positions", "apply_rotary", "Rotary", "Llama3Scaling"]
+
 
 def sinusoidal_positions(
     length: int, d_model: int, base: float = 10_000.0

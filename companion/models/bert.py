@@ -17,6 +17,8 @@ from companion.attention import MultiHeadAttention
 from companion.layers import Embedding, LayerNorm, Linear
 from companion.tokenizers import WordPiece
 
+__all__ = ["BertConfig", "BertLayer", "BertEncoder"]
+
 
 @dataclass(frozen=True)
 class BertConfig:

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from companion._tensors import _require_floats, _require_sizes, _require_whole
 from companion.layers import MLP
 
+__all__ = ["conv2d", "max_pool2d", "Conv2d", "CNN"]
+
 
 def conv2d(
     x: Float[Tensor, "batch c_in height width"],
@@ -138,6 +140,12 @@ class Conv2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(c_out, c_in, size, size).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(c_out).uniform_(-bound, bound))
         self.stride, self.padding = stride, padding
+
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        c_out, c_in, size, _ = self.weight.shape
+        settings = f"size={size}, stride={self.stride}, padding={self.padding}"
+        return f"c_in={c_in}, c_out={c_out}, {settings}"
 
     def forward(
         self, x: Float[Tensor, "batch c_in height width"]

@@ -16,6 +16,8 @@ from torch import Tensor
 from companion.models.bert import BertConfig, BertEncoder
 from companion.tokenizers import WordPiece
 
+__all__ = ["Checkpoint", "CHECKPOINTS", "load_pretrained", "from_hugging_face"]
+
 
 @dataclass(frozen=True)
 class Checkpoint:

@@ -17,6 +17,8 @@ from companion._tensors import _require_floats, _require_sizes, _require_whole_n
 from companion.activations import sigmoid
 from companion.layers import Dropout, Embedding, Linear
 
+__all__ = ["LSTMCell", "LSTM", "LSTMClassifier"]
+
 State = tuple[Tensor, Tensor]
 
 

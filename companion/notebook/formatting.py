@@ -8,11 +8,25 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["latex", "report"]
+__all__ = ["as_array", "format_number", "latex", "report"]
 
 
 def as_array(value: Any) -> np.ndarray:
-    """Return `value` (number, nested list, NumPy array or torch tensor) as a NumPy array."""
+    """Return a value as a NumPy array.
+
+    Parameters
+    ----------
+    value : number, str, nested list, ndarray or Tensor
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError
+        If it is made of anything but real numbers, booleans or strings.
+    """
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         value = (value.double() if value.is_floating_point() else value).numpy()
@@ -26,7 +40,18 @@ def as_array(value: Any) -> np.ndarray:
 
 
 def format_number(value: Any, decimals: int = 4) -> str:
-    """Write one number: integers as they are, others rounded, never a negative zero."""
+    """Write one number: integers as they are, others rounded, never a negative zero.
+
+    Parameters
+    ----------
+    value : number, bool or str
+        A string and a boolean are written as they are.
+    decimals : int
+
+    Returns
+    -------
+    str
+    """
     if isinstance(value, str):
         return str(value)
     if isinstance(value, (bool, np.bool_)):

@@ -19,7 +19,7 @@ from companion.notebook.style import COLOURS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_graph"]
+__all__ = ["Place", "draw_graph"]
 
 MOST_NUMBERS = 2  # an array of more is drawn as its shape
 SWEEPS = 12

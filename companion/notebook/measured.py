@@ -13,6 +13,8 @@ import numpy as np
 
 from companion.notebook.formatting import format_number
 
+__all__ = ["against_bounds", "bounds_in_words", "against_expected", "exactly"]
+
 SHOWN_IN_FULL = 4  # an array of more entries is summarised
 LETTERS = 40  # of a text
 SMALL = 1e-4  # numbers below are written with a power of ten

@@ -18,7 +18,7 @@ from companion.notebook.style import PIXELS_PER_INCH
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["address", "layers", "of_one_size", "pixels"]
+__all__ = ["SHARPNESS", "address", "layers", "of_one_size", "pixels"]
 
 SHARPNESS = 1.5
 COLOURS = 48

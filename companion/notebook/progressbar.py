@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from companion.notebook.formatting import format_number
 
-__all__ = ["Progress", "progress"]
+__all__ = ["Progress", "count", "progress"]
 
 T = TypeVar("T")
 WIDTH = 20
@@ -83,7 +83,23 @@ class Progress(Generic[T]):
 
 
 def count(iterable: Iterable[Any], total: int | None) -> int:
-    """Return how many items there will be, having checked it."""
+    """Return how many items there will be, having checked it.
+
+    Parameters
+    ----------
+    iterable : iterable
+    total : int, optional
+        Default its length.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If ``total`` is negative, or not given for what has no length.
+    """
     if total is None:
         if not isinstance(iterable, Sized):
             raise ValueError(f"total must be given for a {type(iterable).__name__} (no length)")

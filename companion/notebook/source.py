@@ -10,7 +10,7 @@ from typing import Any
 
 from companion.notebook.shortening import shorten_docstrings, without_argument_checks
 
-__all__ = ["show"]
+__all__ = ["repository_address", "show"]
 
 DISTRIBUTION = "large-models-companion"
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,13 @@ def show(object: Any, *, whole: bool = False) -> None:
 
 
 def repository_address() -> str | None:
-    """Return the address of the book's repository, as the installed package states it."""
+    """Return the address of the book's repository, as the installed package states it.
+
+    Returns
+    -------
+    str or None
+        None where the package is not installed, or states none.
+    """
     try:
         urls = metadata.metadata(DISTRIBUTION).get_all("Project-URL") or []
     except metadata.PackageNotFoundError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["COLOURS", "PIXELS_PER_INCH", "WEIGHTS_MAP", "use_style"]
+__all__ = ["COLOURS", "PIXELS_PER_INCH", "WEIGHTS_MAP", "register_weights_map", "use_style"]
 
 # After Okabe and Ito; the yellow is left out because it is too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

@@ -1,1 +1,23 @@
 """NumPy twins: each formula in float64, obvious and slow, to hold the fast code against."""
+
+from companion.reference import (
+    activations,
+    attention,
+    data,
+    layers,
+    losses,
+    models,
+    optim,
+    tokenizers,
+)
+
+__all__ = [
+    "activations",
+    "attention",
+    "data",
+    "layers",
+    "losses",
+    "models",
+    "optim",
+    "tokenizers",
+]

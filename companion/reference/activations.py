@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+__all__ = ["sigmoid", "tanh", "relu", "gelu", "silu", "softmax", "log_softmax"]
+
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     r""":math:`1 / (1 + e^{-x})`, through whichever exponential does not overflow."""

@@ -8,6 +8,15 @@ import numpy as np
 
 from companion.reference.activations import softmax
 
+__all__ = [
+    "attention_weights",
+    "scaled_dot_product_attention",
+    "attention_by_loops",
+    "causal_mask",
+    "multi_head_attention",
+    "online_softmax_attention",
+]
+
 
 def attention_weights(
     q: np.ndarray, k: np.ndarray, mask: np.ndarray | None = None, *, scale: float | None = None

@@ -5,6 +5,18 @@ from fractions import Fraction
 
 import numpy as np
 
+__all__ = [
+    "shares",
+    "scale",
+    "standardise",
+    "jaccard",
+    "near_duplicates",
+    "minhash",
+    "cohens_kappa",
+    "rotate",
+    "colour",
+]
+
 
 def shares(n: int, fractions: Sequence[Fraction]) -> list[int]:
     r"""Share out n rows by largest remainders, in exact fractions."""

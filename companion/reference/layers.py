@@ -4,6 +4,20 @@ import numpy as np
 
 from companion.reference.activations import silu
 
+__all__ = [
+    "linear",
+    "layer_norm",
+    "rms_norm",
+    "sinusoidal_positions",
+    "apply_rotary",
+    "llama3_scaling",
+    "mlp",
+    "swiglu",
+    "dropout",
+    "xavier_std",
+    "he_std",
+]
+
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | float = 0.0) -> np.ndarray:
     r""":math:`x W^\top + b` with W of shape (out, in)."""

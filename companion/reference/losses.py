@@ -7,6 +7,17 @@ import numpy as np
 
 from companion.reference.activations import sigmoid, softmax
 
+__all__ = [
+    "mse",
+    "log_sum_exp",
+    "cross_entropy",
+    "cross_entropy_gradient",
+    "binary_cross_entropy_with_logits",
+    "kl_divergence",
+    "mlm_loss",
+    "info_nce",
+]
+
 
 def mse(prediction: np.ndarray, target: np.ndarray) -> float:
     r""":math:`\frac1N \sum_i (\hat y_i - y_i)^2`."""

@@ -4,6 +4,8 @@ import numpy as np
 
 from companion.reference.activations import sigmoid
 
+__all__ = ["conv2d", "max_pool2d", "lstm_step", "lstm"]
+
 
 def conv2d(
     x: np.ndarray,

@@ -6,6 +6,8 @@ after the last of them.
 
 import numpy as np
 
+__all__ = ["sgd", "adam", "orthogonalize", "muon"]
+
 
 def sgd(theta: np.ndarray, gradients: list, lr: float, momentum: float = 0.0) -> np.ndarray:
     r""":math:`b \leftarrow \mu b + g`, :math:`\theta \leftarrow \theta - \eta b`."""

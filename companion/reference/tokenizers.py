@@ -2,6 +2,8 @@ r"""Byte-pair encoding as one would do it on paper: everything is counted anew a
 
 from collections import Counter
 
+__all__ = ["learn", "join", "encode"]
+
 
 def learn(words: dict[str, int], n_merges: int) -> list[tuple[bytes, bytes]]:
     r"""Return the merges that words, with their counts, teach.

@@ -12,6 +12,30 @@ from typing import NamedTuple
 
 from companion.tinyworld import lexicon
 
+__all__ = [
+    "N_EVENTS",
+    "P_GOOD",
+    "Word",
+    "Kind",
+    "KINDS",
+    "zipf",
+    "WORDS",
+    "without",
+    "Event",
+    "Story",
+    "State",
+    "next_kinds",
+    "choices",
+    "probability_of_feeling",
+    "MARK",
+    "article",
+    "sentences",
+    "write_event",
+    "write",
+    "read",
+    "log_probability",
+]
+
 #: Probabilities of 1 to 6 events, so that stories have 3 to 8 sentences.
 N_EVENTS = {1: 0.10, 2: 0.20, 3: 0.25, 4: 0.20, 5: 0.15, 6: 0.10}
 #: The probability of a good feeling in the end, for each mood from −3 to 3.

@@ -4,6 +4,18 @@ A word's probability falls with its place in the list, as ``1 / (place + 2)``: a
 common and most are rare, as in real languages (Zipf's law). No word stands in two lists.
 """
 
+__all__ = [
+    "PEOPLE",
+    "PLACES",
+    "COLOURS",
+    "THINGS",
+    "ANIMALS",
+    "FOODS",
+    "TIMES",
+    "GOOD_FEELINGS",
+    "BAD_FEELINGS",
+]
+
 
 def _rows(text: str) -> list[list[str]]:
     return [line.split() for line in text.strip().split("\n")]

@@ -10,6 +10,8 @@ from typing import Any
 from companion.tinyworld import grammar
 from companion.tinyworld.grammar import KINDS, MARK, WORDS, Story
 
+__all__ = ["reward", "is_good", "sentiment", "entities", "question", "instruction", "preference"]
+
 TOKENS = (re.compile(r"\w+|[^\w\s]"), re.compile(r"\S"))
 #: What can be asked about an event, and what the answer is called.
 ABOUT_EVENTS = {

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 from companion.tinyworld import grammar, tasks
 from companion.tinyworld.grammar import KINDS, N_EVENTS, P_GOOD, WORDS, Event, State, Story, Word
 
+__all__ = ["TinyWorld", "surprise"]
+
 T = TypeVar("T")
 Length = Callable[[str], float]
 # The word that stands for any other where only its being there matters.

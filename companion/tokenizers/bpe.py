@@ -21,6 +21,8 @@ import regex
 
 from companion.tokenizers.merges import Pair, Word, join, join_all, learn, split_bytes, utf8
 
+__all__ = ["BPE"]
+
 #: How GPT-2 cuts a text into words: a space belongs to the word that follows it.
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 #: Words of more bytes than this are joined with a queue, which pays only for long ones.

@@ -6,6 +6,8 @@ that was not there when the vocabulary was made cannot be written.
 
 from collections.abc import Iterable
 
+__all__ = ["Characters"]
+
 
 class Characters:
     r"""One token for each character of a vocabulary.

@@ -10,6 +10,8 @@ import heapq
 from collections import Counter, defaultdict
 from itertools import pairwise
 
+__all__ = ["Pair", "Word", "join", "join_all", "learn", "split_bytes", "utf8"]
+
 Pair = tuple[bytes, bytes]
 Word = list[bytes]
 

@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+__all__ = ["WordPiece"]
+
 #: A longer word becomes [UNK] unseen, as in the original.
 MAX_WORD_LENGTH = 100
 

@@ -1,6 +1,7 @@
 """The package's wheel, which the site carries: whole, alone, and the same bytes every time."""
 
 import zipfile
+from email import message_from_bytes
 
 import companion
 from tools import contents
@@ -15,6 +16,14 @@ def test_it_holds_the_whole_package_and_nothing_else(wheel):
     assert packaged == {path.as_posix() for path in kept}
     assert wheel.name == wheels.name()
     assert wheels.version() == companion.__version__
+
+
+def test_it_says_of_itself_what_the_packages_own_readme_says(wheel):
+    packed = zipfile.ZipFile(wheel)
+    (name,) = [name for name in packed.namelist() if name.endswith(".dist-info/METADATA")]
+    said = message_from_bytes(packed.read(name)).get_payload(decode=True).decode("utf-8")
+    readme = (contents.ROOT / "companion" / "README.md").read_text(encoding="utf-8")
+    assert said.strip() == readme.strip()
 
 
 def test_the_same_source_gives_the_same_bytes(wheel, tmp_path):

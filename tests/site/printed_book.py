@@ -91,12 +91,13 @@ class Book:
         return found
 
     def titles(self) -> list[str]:
-        """Return the titles of all pages but the landing page, in English."""
+        """Return the titles of all printed pages but the landing page, in English."""
         found = []
         for page in contents.pages(self.root)[1:]:
             path = contents.file_of(page, self.root)
             text = Source(0, path, page).text if path.suffix == ".ipynb" else path.read_text()
-            found.append(HEADING.search(text)[2])
+            if "\nprinted: false\n" not in text:
+                found.append(HEADING.search(text)[2])
         return found
 
     def chinese_titles(self) -> list[str]:

@@ -50,7 +50,7 @@ window.questions = (() => {
   // What a reader sees, code and the hidden half of the math left out.
   function text() {
     const copy = document.querySelector("main").cloneNode(true);
-    copy.querySelectorAll("script, pre, code, .katex-mathml").forEach((node) => node.remove());
+    copy.querySelectorAll("script, pre, code, .api dt, .katex-mathml").forEach((node) => node.remove());
     return copy.textContent;
   }
 

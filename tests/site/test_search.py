@@ -70,6 +70,14 @@ FIRST = """queries => queries.map((query) => {
   return found.reverse().slice(0, 3).map(([page, , anchor]) => page + anchor);
 })"""
 
+# What is found by the names that every object has in JavaScript, and is no page of the book.
+OBJECT_NAMES = """() => {
+  const names = Object.getOwnPropertyNames(Object.prototype);
+  const found = names.flatMap((name) => Search._performSearch(...Search._parseQuery(name)));
+  const unknown = found.filter(([page]) => !Search._index.docnames.includes(page));
+  return [names, unknown, found.map(([, , , , score]) => score).filter(Number.isNaN)];
+}"""
+
 
 def taught() -> dict[str, str]:
     """Return the first place where each term is taught."""
@@ -129,3 +137,14 @@ def test_a_hit_names_the_section_and_shows_its_text(new_visit):
     assert visit.messages == []
     first.locator("a").click()
     visit.page.wait_for_url("**/attention.html*#what-it-costs")
+
+
+@pytest.mark.parametrize("folder", QUERIES)
+def test_names_that_every_object_has_find_only_pages_that_there_are(new_visit, folder):
+    visit = new_visit(f"{folder}/search.html?q=__proto__")
+    visit.page.locator("#search-results .search-summary:not(:empty)").wait_for(timeout=10_000)
+    assert "undefined" not in visit.page.locator("#search-results").text_content()
+    names, unknown, no_numbers = visit.page.evaluate(OBJECT_NAMES)
+    assert {"__proto__", "constructor", "toString", "hasOwnProperty"} <= set(names)
+    assert (unknown, no_numbers) == ([], [])
+    assert visit.messages == []

@@ -3,7 +3,7 @@
 Bodies are rendered as for the site. Ids are made unique by the page they come from, and links
 between pages become links within the one. What a reader unfolds on the site stands open here:
 hints under their exercises, solutions at the end of the chapter. Code that only draws a figure
-is left to the site.
+is left to the site, and so are pages whose front matter says ``printed: false``.
 """
 
 from __future__ import annotations
@@ -151,8 +151,16 @@ class PrintedBuilder(BodiesBuilder):
         self.say = phrases.speaker(Path(self.srcdir), self.config.language)
 
     def get_target_uri(self, docname: str, typ: str | None = None) -> str:
-        """Return a page's address, to be made a link within the one page."""
-        return SCHEME + docname
+        """Return a page's address, to be made a link within the one page, or on the site."""
+        return self.site_address(docname) if self.is_left_out(docname) else SCHEME + docname
+
+    def is_left_out(self, docname: str) -> bool:
+        """Tell whether a page says that it is for the site alone."""
+        return self.env.metadata.get(docname, {}).get("printed") == "False"
+
+    def site_address(self, docname: str) -> str:
+        """Return where a page stands on the site."""
+        return f"{self.config.html_baseurl.rstrip('/')}/{docname}.html"
 
     def get_relative_uri(self, from_: str, to: str, typ: str | None = None) -> str:
         """Return the same address wherever the link stands."""
@@ -160,7 +168,7 @@ class PrintedBuilder(BodiesBuilder):
 
     def write_doc(self, docname: str, doctree: nodes.document) -> None:
         """Render a page whose folded parts are open; the landing page gives way to the title."""
-        if docname == self.config.root_doc:
+        if docname == self.config.root_doc or self.is_left_out(docname):
             return
         unfold(doctree, self.say)
         self.imgpath = "_images"
@@ -168,7 +176,7 @@ class PrintedBuilder(BodiesBuilder):
 
     def keep(self, pagename: str, body: str, doctree: nodes.document) -> None:
         """Keep a page as a chapter."""
-        address = f"{self.config.html_baseurl.rstrip('/')}/{pagename}.html"
+        address = self.site_address(pagename)
         moves = (
             f'<p class="moves">{html.escape(self.say(MOVES))} <a href="{address}">{address}</a></p>'
         )

@@ -4,8 +4,8 @@ Each of these functions gives what the one it replaces gives, in the versions th
 built with: Sphinx's parser of translated messages, which is asked twice for each message and sets
 up all of MyST every time; MyST's settings of a document, made anew even where they are not used;
 the page that a numbered reference leads to, read from the disk for each reference; the search for
-a plugin among all installed packages, which comes with each citation; and the search for one of
-Sphinx's collectors among all objects in memory.
+a plugin among all installed packages, which comes with each citation; numpydoc's template, compiled
+anew for each docstring; and the search for one of Sphinx's collectors among all objects in memory.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from myst_parser.mdit_to_docutils import base
 from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
 from myst_parser.parsers.mdit import create_md_parser
 from myst_parser.parsers.sphinx_ import MystParser
+from numpydoc import docscrape_sphinx
 from sphinx.domains.std import StandardDomain
 from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.io import SphinxI18nReader
@@ -130,6 +131,19 @@ def looking_only(resolve: Callable[..., Any]) -> Callable[..., Any]:
     return resolved
 
 
+def template_once(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that makes one environment of templates, which keeps what it compiles."""
+    known: list[Any] = []
+
+    @functools.wraps(make)
+    def made(loader: Any) -> Any:
+        if not known:
+            known.append(make(loader=loader))
+        return known[0]
+
+    return made
+
+
 def disable_collector(app) -> None:
     """Disable Sphinx's own collector of tables of contents, found by what it listens to."""
     listeners = [one for event in app.events.listeners.values() for one in event]
@@ -142,6 +156,7 @@ def disable_collector(app) -> None:
 MESSAGES = Messages()
 PAGES = Pages()
 i18n.publish_msgstr = MESSAGES
+docscrape_sphinx.SandboxedEnvironment = template_once(docscrape_sphinx.SandboxedEnvironment)
 base.make_document = document_once(base.make_document)
 StandardDomain._resolve_numref_xref = looking_only(StandardDomain._resolve_numref_xref)
 collectors.disable_builtin_toctree_collector = disable_collector

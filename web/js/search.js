@@ -12,6 +12,15 @@
   const summarize = Search.makeSearchSummary;
   let asked = [];
 
+  // Sphinx asks for words in plain objects, which also answer for the names that every object has,
+  // such as "constructor" and "__proto__". These keep what Sphinx calls, and no other name.
+  const keep = Search.setIndex;
+  const bare = Object.assign(Object.create(null), { hasOwnProperty: Object.prototype.hasOwnProperty });
+  Search.setIndex = (index) => {
+    for (const map of Object.values(index)) if (!Array.isArray(map)) Object.setPrototypeOf(map, bare);
+    keep(index);
+  };
+
   Search._parseQuery = (query) => {
     asked = words(query);
     const [text, terms, excluded, , objects] = parse(query);
