@@ -11,7 +11,8 @@ from bs4 import BeautifulSoup
 
 import companion
 from tests.site.conftest import EDITIONS, ROOT
-from tools import contents, shown_code
+from tests.site.small_books import write_book
+from tools import contents, editions, shown_code
 from tools.extensions import api
 
 FOLDERS = [edition.folder for edition in EDITIONS]
@@ -65,7 +66,7 @@ def test_every_name_leads_to_its_source(page, module):
 def test_a_function_is_described_in_all_parts(page):
     name = "companion.attention.scaled_dot_product_attention"
     sign = page(OF_MODULES["attention"]).find(id=name)
-    assert sign.get_text().startswith("scaled_dot_product_attention(q, k, v, mask=None")
+    assert sign.get_text().strip().startswith("scaled_dot_product_attention(q, k, v, mask=None")
     body = sign.find_next_sibling("dd")
     assert body.select_one(".math .katex")
     fields = [field.get_text().rstrip(":") for field in body.select("dl.field-list > dt")]
@@ -87,10 +88,8 @@ def test_docstrings_are_english_and_say_so(page, folder, name):
     found = page(name, folder)
     for section in found.select("section.api"):
         assert section.get("lang") == (None if folder == "en" else "en")
-    there = page(name, "en").select("section.api dd")
-    assert [each.get_text() for each in found.select("section.api dd")] == [
-        each.get_text() for each in there
-    ]
+    texts = ([p.get_text() for p in each.select("section.api p")] for each in (found, page(name)))
+    assert next(texts) == next(texts)
     assert "not-translated" not in str(found.find("main"))
 
 
@@ -119,3 +118,24 @@ def test_what_no_page_names_stands_where_the_star_is(tmp_path):
     assert api.chosen(["losses", "*"], tmp_path) == ["losses", "losses", "attention"]
     (tmp_path / api.FOLDER / "page.md").write_text("# Page\n\n```{api}\nlosses\n*\n```\n")
     assert api.chosen(["losses", "*"], tmp_path) == ["losses", "attention", "notebook"]
+
+
+# -- what is left out of the printed books ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("builder", ["printed", "ebook"])
+def test_pages_for_the_site_alone_are_not_printed(run_builder, tmp_path, builder):
+    write_book(tmp_path, "Hello.")
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: index\nchapters:\n- file: kept\n- file: left\n"
+    )
+    (tmp_path / "kept.md").write_text("# Kept\n\nMore in {doc}`left`.\n")
+    (tmp_path / "left.md").write_text("---\nprinted: false\n---\n\n# Left out\n\nSecret.\n")
+    config = tmp_path / "_config.yml"
+    config.write_text(config.read_text() + "html:\n  baseurl: https://book.example\n")
+    assert run_builder(builder, tmp_path) == 0
+    made = editions.place(builder, tmp_path, EDITIONS[0])
+    text = "".join(path.read_text() for path in made.glob("*") if path.is_file())
+    assert "More in" in text
+    assert "Secret." not in text
+    assert "https://book.example/en/left.html" in text
