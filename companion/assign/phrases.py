@@ -61,6 +61,13 @@ RUBRIC = {
 
 def all_phrases() -> list[str]:
     """Return every phrase once, in order, with what the checks' machinery says."""
-    groups = (KIND, {"hint": HINT, "trial": TRIAL, "try": TRY, "solution": SOLUTION}, STUDENT, CODE, SOLUTIONS, RUBRIC)
+    groups = (
+        KIND,
+        {"hint": HINT, "trial": TRIAL, "try": TRY, "solution": SOLUTION},
+        STUDENT,
+        CODE,
+        SOLUTIONS,
+        RUBRIC,
+    )
     said = [text for group in groups for text in group.values()]
     return list(dict.fromkeys([*said, *localise.messages(inspect.getsource(runner))]))
