@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from companion._arguments import _require_generator, _require_int
+
 __all__ = [
     "affine_grid",
     "crop",
@@ -224,7 +226,7 @@ def random_crop(
     images: Shaped[Tensor, "n h w"],
     height: int,
     width: int,
-    rng: torch.Generator,
+    generator: torch.Generator,
     padding: int = 0,
 ) -> Shaped[Tensor, "n {height} {width}"]:
     r"""Cut a rectangle out of each image, its place drawn anew for each.
@@ -233,7 +235,7 @@ def random_crop(
     ----------
     images : Tensor, shape (n, H, W)
     height, width : int
-    rng : torch.Generator
+    generator : torch.Generator
         Where chance comes from: ``torch.Generator().manual_seed(seed)``.
     padding : int
         Rows and columns of 0 that are put around first, so that an image can keep its size and
@@ -250,18 +252,20 @@ def random_crop(
 
     Examples
     --------
-    >>> rng = torch.Generator().manual_seed(0)
-    >>> random_crop(torch.ones(2, 4, 4), 3, 3, rng).shape
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_crop(torch.ones(2, 4, 4), 3, 3, generator).shape
     torch.Size([2, 3, 3])
     """
+    _require_generator("generator", generator, torch.Generator)
+    padding = _require_int("padding", padding, least=0)
     wide = torch.nn.functional.pad(images, (padding,) * 4)
     most_down, most_right = wide.shape[-2] - height, wide.shape[-1] - width
     if min(most_down, most_right) < 0:
         raise ValueError(
             f"height and width must be at most {tuple(wide.shape[-2:])}, got {(height, width)}"
         )
-    down = torch.randint(most_down + 1, (len(images),), generator=rng).tolist()
-    right = torch.randint(most_right + 1, (len(images),), generator=rng).tolist()
+    down = torch.randint(most_down + 1, (len(images),), generator=generator).tolist()
+    right = torch.randint(most_right + 1, (len(images),), generator=generator).tolist()
     places = zip(wide, down, right, strict=True)
     cut = [crop(image, top, left, height, width) for image, top, left in places]
     return torch.stack(cut) if cut else wide[:, :height, :width]
