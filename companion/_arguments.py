@@ -48,6 +48,13 @@ def _require_iterable(values: Any, name: str) -> Iterable[Any]:
     return values
 
 
+def _require_ordered(values: Any, name: str) -> Iterable[Any]:
+    """Return what can be gone through in the same order in every process, unlike a set."""
+    if isinstance(values, (set, frozenset)):
+        raise TypeError(f"{name} must have an order, got a {type(values).__name__}")
+    return _require_iterable(values, name)
+
+
 def _require_rng(seed: Any, name: str = "seed") -> np.random.Generator:
     """Return the generator of a seed."""
     try:

@@ -30,7 +30,7 @@ SHAPES = {"jaxtyping"}
 # What a module needs besides, and only there.
 BESIDES = {
     "tokenizers": {"regex"},
-    "models": {"safetensors", "pooch"},
+    "models": {"safetensors"},
     "data": {"pooch", "sklearn", "tqdm"},
 }
 NOTEBOOK = {"numpy", "matplotlib", "matplotlib_inline", "cycler", "ipywidgets", "IPython", "PIL"}
@@ -197,6 +197,8 @@ def forbidden(module, imported):
         return False
     if top == "companion":
         target = inner.split(".")[0]
+        if target == "_arguments":  # how arguments are refused, in which nothing is taught
+            return False
         if part not in ORDER:
             return module != ""
         # A concept may be a folder of modules; those import one another.
