@@ -19,6 +19,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from companion.reference import tokenizers as twin
 from companion.tokenizers import BPE, Characters, bpe, merges
+from tests.plugins.shapes import unchecked
 from tests.support import shapes_vary
 from tests.verification import same
 from tools import assets
@@ -310,6 +311,74 @@ def test_another_file_is_refused(tmp_path, content):
     path.write_text(content)
     with pytest.raises(ValueError, match=r"tokenizer\.json"):
         BPE.load(path)
+
+
+def test_files_of_other_systems_are_read(tmp_path, files):
+    """With a mark before the text, and with two characters at the end of a line."""
+    trained = BPE.train("the cat the hat", 262, {"<|end|>": 900})
+    path = tmp_path / "tokenizer.json"
+    trained.save(path)
+    content = json.dumps(json.loads(path.read_text()), indent=1).replace("\n", "\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + content.encode())
+    assert BPE.load(path).tokens == trained.tokens
+    encoder, vocab = tmp_path / "encoder.json", tmp_path / "vocab.bpe"
+    encoder.write_bytes(b"\xef\xbb\xbf" + files[0].read_bytes())
+    lines = files[1].read_text(encoding="utf-8").replace("\n", "\r\n")
+    vocab.write_bytes(b"\xef\xbb\xbf" + lines.encode())
+    assert len(BPE.from_gpt2(encoder, vocab).merges) == 50_000
+
+
+@pytest.mark.parametrize("wrong", ["#version: 0.2\na b c\n", "中 b\n"])
+def test_what_are_no_files_of_gpt2_is_said(tmp_path, files, wrong):
+    path = tmp_path / "vocab.bpe"
+    path.write_text(wrong, encoding="utf-8")
+    for both in ((files[0], path), (path, path)):
+        with pytest.raises(ValueError, match="must be the files of GPT-2's tokenizer"):
+            BPE.from_gpt2(*both)
+
+
+def test_half_a_file_is_refused(tmp_path):
+    path, cut = tmp_path / "tokenizer.json", tmp_path / "cut.json"
+    BPE.train("the cat the hat", 262, ["<|end|>"]).save(path)
+    content = path.read_bytes()
+    for n in range(0, len(content), 97):
+        cut.write_bytes(content[:n])
+        with pytest.raises(ValueError, match=r"cut\.json"):
+            BPE.load(cut)
+
+
+DAMAGES = {
+    "another key": {"more": 1},
+    "another version": {"format": "byte-level BPE, version 7"},
+    "a fraction": {"ids": [["00", 0.5]]},
+    "a token twice": {"ids": [[f"{i % 200:02x}", i] for i in range(256)]},
+    "no pattern": {"pattern": "("},
+    "a pair twice": {"merges": [["74", "68"]] * 2},
+    "half a pair": {"merges": [["74", ""]]},
+    "a number for a name": {"special_tokens": [3]},
+}
+
+
+@pytest.mark.parametrize("change", DAMAGES.values(), ids=DAMAGES)
+def test_a_file_that_was_changed_is_refused(tmp_path, change):
+    path = tmp_path / "tokenizer.json"
+    BPE.train("the cat the hat", 257).save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match=r"tokenizer\.json"):
+        BPE.load(path)
+
+
+def test_patterns_that_cannot_be_used():
+    with pytest.raises(ValueError, match="pattern must be a regular expression"):
+        BPE.train("a", 256, pattern="(")
+    with pytest.raises(ValueError, match="pattern must not search from the right"):
+        BPE.train("a", 256, pattern=r"(?r)\w+")
+
+
+@pytest.mark.parametrize("merge", [("a", "b"), b"ab", (b"a",), 5])
+def test_what_is_no_merge_is_refused(merge):
+    with unchecked(), pytest.raises(TypeError, match="merges must be pairs of bytes"):
+        BPE([merge])
 
 
 def test_bytes_that_are_no_text():

@@ -1,5 +1,6 @@
+import dataclasses
+import hashlib
 import importlib.util
-import sys
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from transformers import BertModel, BertTokenizerFast
 from companion import models
 from companion.activations import gelu
 from companion.attention import padding_mask
+from companion.data import downloading, fetching
 from companion.models import BertConfig, BertEncoder, load_pretrained, loading
+from tests.data.server import Server, running
 from tests.plugins import shapes
 from tests.support import fill, normal
 from tests.verification import agree, same
@@ -170,18 +173,18 @@ def test_layer_by_its_parts():
 @pytest.fixture
 def nowhere(monkeypatch, tmp_path):
     """Hide the package with the weights and fail every download."""
-    import pooch
-
     monkeypatch.delenv("COMPANION_MODELS", raising=False)
+    monkeypatch.delenv("COMPANION_MIRROR", raising=False)
+    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COMPANION_QUIET", "1")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
     requests = []
 
-    def fetch(self, file):
-        requests.append(self.get_url(file))
+    def download(address, *arguments, **facts):
+        requests.append(address)
         raise OSError("no route to host")
 
-    monkeypatch.setattr(pooch.Pooch, "fetch", fetch)
+    monkeypatch.setattr(fetching, "download", download)
     return requests
 
 
@@ -233,20 +236,61 @@ def test_nothing_to_be_had(nowhere, monkeypatch):
         assert hint in str(error.value)
     revision = models.CHECKPOINTS[NAME].revision
     address = f"https://mirror.example/sentence-transformers/{NAME}/resolve/{revision}/"
-    assert nowhere == [address + "model.safetensors"]
+    assert nowhere
+    assert set(nowhere) <= {address + "model.safetensors", address + "vocab.txt"}
 
 
-def test_nothing_to_be_had_without_pooch(nowhere, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(FileNotFoundError, match="COMPANION_MODELS"):
-        load_pretrained()
+def test_weights_come_as_data_do(monkeypatch, tmp_path, files):
+    """From where a mirror has them, in two parts, into the cache that the environment names."""
+    server, cache = Server(), tmp_path / "cache"
+    content = {name: path.read_bytes()[:300_000] for name, path in files.items()}
+    digests = {name: hashlib.sha256(part).hexdigest() for name, part in content.items()}
+    sizes = {name: len(part) for name, part in content.items()}
+    small = dataclasses.replace(loading.CHECKPOINTS[NAME], sha256=digests, bytes=sizes)
+    monkeypatch.setitem(loading.CHECKPOINTS, NAME, small)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(downloading, "PAUSE", 0.001)
+    for variable in ("COMPANION_MODELS", "COMPANION_MIRROR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("COMPANION_CACHE", str(cache))
+    monkeypatch.setenv("COMPANION_QUIET", "1")
+    monkeypatch.setenv("HF_ENDPOINT", server.address())
+    place = f"{small.repository}/resolve/{small.revision}"
+    for name, part in content.items():
+        server.script(f"{place}/{name}", "cut 100000", "whole", content=part)
+    with running(server):
+        found = loading._find_files(NAME)
+    assert found == {name: cache / NAME / name for name in content}
+    assert {name: path.read_bytes() for name, path in found.items()} == content
+    assert server.asked(f"{place}/model.safetensors") == [None, "bytes=100000-"]
+    assert loading._find_files(NAME) == found  # not asked for again
+
+
+def test_the_random_state_is_left_alone_and_no_number_is_left_out(ours):
+    """Weights that are overwritten at once are not drawn."""
+    before = torch.get_rng_state()
+    model = load_pretrained()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not any(x.is_meta for x in [*model.parameters(), *model.buffers()])
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    with torch.no_grad():
+        model.words.weight.zero_()  # weights can be changed, and another copy keeps its own
+    assert ours.words.weight.abs().sum() > 0
+
+
+def test_the_sizes_are_those_of_the_files(files):
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    same(
+        "Checkpoint, bytes", "the package with the weights", loading.CHECKPOINTS[NAME].bytes, sizes
+    )
 
 
 def test_refuses_an_unknown_name():
-    with pytest.raises(
-        ValueError, match=r"name must be one of \['all-MiniLM-L6-v2'\], got 'gpt-9'"
-    ):
+    known = r"name must be one of \['all-MiniLM-L6-v2'\], got "
+    with pytest.raises(ValueError, match=known + "'gpt-9'$"):
         load_pretrained("gpt-9")
+    with pytest.raises(ValueError, match=known + "'MiniLM-L6'; did you mean 'all-MiniLM-L6-v2'"):
+        load_pretrained("MiniLM-L6")
 
 
 def test_refuses_a_state_with_a_tensor_missing(files):

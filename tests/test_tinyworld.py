@@ -392,3 +392,25 @@ def test_marked_and_plain_sentences_are_the_same(drawn):
             assert grammar.write_event(event, story.hero, state, language) == sentence
             state = state.after(event)
         assert grammar.write(story, language) == ("" if language == "zh" else " ").join(plain)
+
+
+def test_what_is_given_to_a_story_must_be_words_of_its_kind():
+    world = TinyWorld(seed=0)
+    hero = next(iter(grammar.WORDS["hero"]))
+    assert world.draw(hero=hero).hero == hero
+    with pytest.raises(TypeError, match="time, hero and place can be given, got foo=1"):
+        world.draw(foo=1)
+    with pytest.raises(ValueError, match="hero must be one of"):
+        world.draw(hero="Bob")
+    for text in (None, b"One day", ["One day"]):
+        with pytest.raises(TypeError, match="text must be a str, got"):
+            world.log_prob(text)
+        with pytest.raises(TypeError, match="text must be a str, got"):
+            world.reward(text)
+
+
+@pytest.mark.parametrize("seed", [0.5, "a", None, True])
+def test_the_seed_of_a_world_is_a_whole_number(seed):
+    """None would draw another world each time."""
+    with pytest.raises(TypeError, match="seed must be a whole number, got"):
+        TinyWorld(seed)

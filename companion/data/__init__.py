@@ -6,21 +6,15 @@ them into named rows. ``python -m companion.data list`` shows what there is. The
 project does: cleaning, agreement of labels, splitting, augmentation, normalisation, batches.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from companion.data.agreement import cohens_kappa, confusion
 from companion.data.batching import batches
 from companion.data.duplicates import exact_duplicates, leakage, near_duplicates, normalise_text
 from companion.data.encodings import garble, mend_mojibake, suspicious_characters
 from companion.data.fetching import Unavailable, fetch
 from companion.data.folds import group_folds, k_folds, stratified_folds
-from companion.data.image_augmentation import (
-    affine_grid,
-    crop,
-    flip,
-    random_crop,
-    rescale,
-    rotate,
-    sample_bilinear,
-)
 from companion.data.loading import load
 from companion.data.minhashing import (
     collision_probability,
@@ -45,7 +39,6 @@ from companion.data.rows import (
     Tagged,
     Turn,
 )
-from companion.data.scaling import Standardizer, scale
 from companion.data.splitting import (
     group_split,
     random_split,
@@ -54,6 +47,19 @@ from companion.data.splitting import (
     time_split,
 )
 from companion.data.text_augmentation import delete_words, insert_words, swap_words
+
+if TYPE_CHECKING:
+    from companion.data.image_augmentation import (
+        affine_grid,
+        crop,
+        flip,
+        random_crop,
+        rescale,
+        rotate,
+        sample_bilinear,
+    )
+    from companion.data.scaling import Standardizer, scale
+    from companion.data.windows import Windows, get_batch
 
 __all__ = [
     "Answer",
@@ -73,6 +79,7 @@ __all__ = [
     "Tagged",
     "Turn",
     "Unavailable",
+    "Windows",
     "affine_grid",
     "batches",
     "cohens_kappa",
@@ -85,6 +92,7 @@ __all__ = [
     "fetch",
     "flip",
     "garble",
+    "get_batch",
     "group_folds",
     "group_split",
     "insert_words",
@@ -112,3 +120,24 @@ __all__ = [
     "swap_words",
     "time_split",
 ]
+
+#: What works on tensors is imported when it is first asked for: PyTorch takes a second or more,
+#: and to list or fetch data sets needs nothing of it.
+LATE = {
+    "image_augmentation": [
+        *("affine_grid", "crop", "flip", "random_crop", "rescale", "rotate", "sample_bilinear")
+    ],
+    "scaling": ["Standardizer", "scale"],
+    "windows": ["Windows", "get_batch"],
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, offered in LATE.items():
+        if name in offered:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,6 +3,7 @@ r"""Agreement: whether two people who label the same rows mean the same."""
 import numpy as np
 
 from companion.data.keys import Labels, keys
+from companion.data.splitting import _sorted
 
 __all__ = ["cohens_kappa", "confusion"]
 
@@ -24,17 +25,20 @@ def confusion(a: Labels, b: Labels) -> np.ndarray:
     ------
     ValueError
         If there are no labels, not equally many, or one is NaN.
+    TypeError
+        If the labels cannot be sorted, as numbers among texts.
 
     Examples
     --------
     >>> confusion(["no", "yes", "yes"], ["no", "no", "yes"]).tolist()
     [[1, 0], [1, 1]]
     """
-    if len(a) != len(b) or not len(a):
-        raise ValueError(f"a and b must be of the same length above 0, got {len(a)} and {len(b)}")
-    n = len(a)
-    both = [*keys(a, "a"), *keys(b, "b")]
-    labels = sorted(set(both))
+    first, second = list(keys(a, "a")), list(keys(b, "b"))
+    n = len(first)
+    if n != len(second) or not n:
+        raise ValueError(f"a and b must be of the same length above 0, got {n} and {len(second)}")
+    both = first + second
+    labels = _sorted(set(both), "labels")
     k = len(labels)
     number = {label: i for i, label in enumerate(labels)}
     numbers = np.array([number[label] for label in both])

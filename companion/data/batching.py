@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from companion._arguments import _require_int, _require_rng
+
 __all__ = ["batches"]
 
 
@@ -31,15 +33,18 @@ def batches(
     Raises
     ------
     ValueError
-        If ``size`` is not above 0.
+        If ``n`` or ``size`` is not above 0, or no batch would be left.
 
     Examples
     --------
     >>> [batch.tolist() for batch in batches(5, 2)]
     [[0, 1], [2, 3], [4]]
     """
-    if size < 1:
-        raise ValueError(f"size must be above 0, got {size}")
-    order = np.arange(n) if seed is None else np.random.default_rng(seed).permutation(n)
+    n, size = _require_int("n", n, least=1), _require_int("size", size, least=1)
+    if drop_last and size > n:
+        raise ValueError(
+            f"size must be at most n, {n}, where the last batch is left out; got {size}"
+        )
+    order = np.arange(n) if seed is None else _require_rng(seed).permutation(n)
     end = n - n % size if drop_last else n
     return (order[i : min(i + size, end)] for i in range(0, end, size))

@@ -2,8 +2,8 @@ r"""One file over HTTP, which goes on where a broken download stopped.
 
 Bytes go into a file of their own, the part. Whatever cuts the connection, what came so far is
 kept, and the next request asks only for the rest (``Range``; ``If-Range`` makes sure that it is
-the rest of the same file: RFC 9110, section 13.1.5). Only a part with the right checksum is
-renamed, so that nobody ever sees half a file.
+the rest of the same file: RFC 9110, section 13.1.5). Never more is read than the file has bytes.
+Only a part with the right checksum is renamed, so that nobody ever sees half a file.
 """
 
 import contextlib
@@ -13,16 +13,20 @@ import re
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
 
-__all__ = ["Interrupted", "Report", "download", "sha256"]
+__all__ = ["CannotWrite", "Interrupted", "Report", "download", "sha256"]
 
 ATTEMPTS = 4  # in a row that bring nothing new
 PAUSE = 0.5  # seconds before the second attempt; twice as long before each further one
 TIMEOUT = 10.0  # seconds without an answer
+PATIENCE = 60.0  # seconds that a server may ask for between two attempts
 REST = 60.0  # seconds in which a server that was out of reach is not asked again
 CHUNK = 1 << 16
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # answers that may be another one soon
@@ -36,6 +40,10 @@ class Interrupted(OSError):
     """A download that failed, for a reason that may be gone at the next attempt."""
 
     wait = 0.0  # seconds that the server asked for
+
+
+class CannotWrite(OSError):
+    """The bytes cannot be kept on this machine: no other server would help."""
 
 
 def download(
@@ -66,6 +74,8 @@ def download(
 
     Raises
     ------
+    CannotWrite
+        If the disk is full, or the folder cannot be written to.
     OSError
         If it cannot be had from there; what came so far stays in ``part``.
     ValueError
@@ -85,7 +95,8 @@ def download(
             time.sleep(max(PAUSE * 2 ** (failures - 1), error.wait))
             continue
         if transfer.have == size and sha256(part) == digest:
-            os.replace(part, target)
+            with _writing(target):
+                os.replace(part, target)
             return
         transfer.begin_anew()
         spoilt += not resumed  # a part of something else is no reason to doubt the server
@@ -141,15 +152,37 @@ class _Transfer:
             if first != self.have:
                 raise OSError(f"the server sent bytes from {first} on, asked for the whole file")
             self.tag = response.headers.get("ETag", "")
-            self._append(response)
+            coded = _is_coded(response, self.size)
+            if coded and first:
+                self.begin_anew()
+                raise Interrupted("the server went on with a compressed copy of the file")
+            self._append(_unpacked(response) if coded else iter(lambda: _read(response), b""))
+        if self.have > self.size:
+            self.begin_anew()
+            raise ValueError(f"the file there has more than {self.size:,} bytes")
         if self.have < self.size:
             raise Interrupted(f"the connection was cut after {self.have:,} of {self.size:,} bytes")
 
-    def _append(self, response: HTTPResponse) -> None:
-        with self.part.open("ab") as file:
-            while chunk := _read(response):
-                file.write(chunk)
-                self.report(len(chunk))
+    def _append(self, pieces: Iterator[bytes]) -> None:
+        have = self.have
+        with _writing(self.part), self.part.open("ab") as file:
+            for piece in pieces:
+                file.write(piece)
+                self.report(len(piece))
+                have += len(piece)
+                if have > self.size:  # it need not have said how much it sends, nor ever end
+                    return
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tell what goes wrong on the disk from what goes wrong on the way."""
+    try:
+        yield
+    except (Interrupted, CannotWrite):
+        raise
+    except OSError as error:
+        raise CannotWrite(f"{path} cannot be written ({error.strerror or error})") from error
 
 
 @contextlib.contextmanager
@@ -189,22 +222,65 @@ def _refusal(error: urllib.error.HTTPError) -> OSError:
     if error.code not in AGAIN:
         return OSError(said)
     again = Interrupted(said)
-    again.wait = min(float(asked), 60.0) if asked.isdigit() else 0.0
+    again.wait = min(max(_seconds(asked), 0.0), PATIENCE)
     return again
+
+
+def _seconds(asked: str) -> float:
+    """Read a ``Retry-After``: a number of seconds, or a date."""
+    if asked.isdigit():
+        return float(asked)
+    try:
+        return (parsedate_to_datetime(asked) - datetime.now(timezone.utc)).total_seconds()
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _first_byte(response: HTTPResponse, size: int) -> int:
     """Return from which byte on the server sends; refuse a file of another size at once."""
-    said = response.headers.get("Content-Length" if response.status != 206 else "Content-Range", "")
+    first, total = _place(response)
+    if total is not None and total != size and not _is_coded(response, size):
+        raise ValueError(f"the file there has {total:,} bytes, expected {size:,}")
+    return first
+
+
+def _place(response: HTTPResponse) -> tuple[int, int | None]:
+    """Return from which byte on the server sends, and the size of all, if it says so."""
     if response.status != 206:
-        first, total = "0", said
-    elif found := re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", said):
+        first, total = "0", response.headers.get("Content-Length", "")
+    elif found := re.fullmatch(
+        r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "")
+    ):
         first, total = found.groups()
     else:
         raise OSError("the server sent a part of the file and did not say which")
-    if total.isdigit() and int(total) != size:
-        raise ValueError(f"the file there has {int(total):,} bytes, expected {size:,}")
-    return int(first)
+    return int(first), int(total) if total.isdigit() else None
+
+
+# -- what comes ----------------------------------------------------------------------------------
+
+
+def _is_coded(response: HTTPResponse, size: int) -> bool:
+    """Tell whether a server sends the file compressed, although it was asked not to.
+
+    A file that is an archive may be called so as well: it is sent as it is, in its own size.
+    """
+    coding = response.headers.get("Content-Encoding", "").lower()
+    return coding in ("gzip", "x-gzip", "deflate") and _place(response)[1] != size
+
+
+def _unpacked(response: HTTPResponse) -> Iterator[bytes]:
+    """Yield a compressed file as it was before."""
+    unpacker = zlib.decompressobj(wbits=47)  # of gzip or of zlib
+    while chunk := _read(response):
+        while chunk:
+            try:
+                piece = unpacker.decompress(chunk, CHUNK)  # a little file may unpack to a huge one
+            except zlib.error as error:
+                raise Interrupted(f"the compressed copy is damaged ({error})") from None
+            chunk = unpacker.unconsumed_tail
+            if piece:
+                yield piece
 
 
 def _read(response: HTTPResponse) -> bytes:

@@ -7,11 +7,12 @@ To compare all pairs of texts takes too long where there are many. So each gets 
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import combinations, product
 from typing import TypeVar
 
-from companion.data.keys import Labels, keys, require_texts
+from companion._arguments import _require_int, _require_text, _require_texts
+from companion.data.keys import Labels, keys
 from companion.data.minhashing import jaccard, minhash, shingles
 
 Row = TypeVar("Row", bound=Hashable)
@@ -36,7 +37,9 @@ def normalise_text(text: str) -> str:
     >>> normalise_text("  Ｈｅｌｌｏ,\n world ")
     'hello, world'
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = unicodedata.normalize(
+        "NFKC", unicodedata.normalize("NFKC", _require_text(text)).casefold()
+    )
     return re.sub(r"\s+", " ", folded).strip()
 
 
@@ -109,7 +112,7 @@ def near_duplicates(
     Raises
     ------
     ValueError
-        If ``threshold`` is out of range.
+        If ``threshold`` is out of range, or ``k``, ``bands`` or ``rows`` is not above 0.
     TypeError
         If ``texts`` is one string: its letters would be taken for texts.
 
@@ -120,9 +123,10 @@ def near_duplicates(
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
+    bands, rows = _require_int("bands", bands, least=1), _require_int("rows", rows, least=1)
     # Texts with the same shingles are one: a thousand copies of a message are half a million
     # pairs to report, but none of them has to be compared.
-    places = _places(frozenset(shingles(text, k)) for text in require_texts(texts))
+    places = _places(frozenset(shingles(text, k)) for text in _require_texts(texts))
     places.pop(frozenset(), None)
     sets, members = list(places), list(places.values())
     found = [(i, j, 1.0) for copies in members for i, j in combinations(copies, 2)]
@@ -136,14 +140,20 @@ def near_duplicates(
 
 def _candidates(
     sets: Sequence[Collection[str]], bands: int, rows: int, seed: int
-) -> set[tuple[int, int]]:
-    """Return the pairs that have a band of their signatures in common."""
+) -> Iterator[tuple[int, int]]:
+    """Yield each pair that has a band of its signatures in common, once.
+
+    Where many texts are nearly equal a bucket holds them all, and so do most of the other
+    buckets: they are united first, so that a pair is not looked at for each of them.
+    """
     buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     for i, pieces in enumerate(sets):
         signature = minhash(pieces, bands * rows, seed).reshape(bands, rows)
-        for band, entries in enumerate(signature):
-            buckets[band, entries.tobytes()].append(i)
-    return {pair for members in buckets.values() for pair in combinations(members, 2)}
+        shared = [buckets[band, entries.tobytes()] for band, entries in enumerate(signature)]
+        for earlier in set().union(*shared):
+            yield earlier, i
+        for bucket in shared:
+            bucket.append(i)
 
 
 def leakage(
@@ -178,7 +188,7 @@ def leakage(
     [(1, 0, 1.0)]
     """
     ours, theirs = (
-        [normalise_text(text) for text in require_texts(part, name)]
+        [normalise_text(text) for text in _require_texts(part, name)]
         for part, name in ((train, "train"), (test, "test"))
     )
     if threshold < 1:

@@ -7,6 +7,8 @@ read it rightly. A replacement character U+FFFD says that bytes were lost.
 
 import unicodedata
 
+from companion._arguments import _require_text
+
 __all__ = ["garble", "mend_mojibake", "suspicious_characters"]
 
 #: What the general categories of Unicode that never belong into clean text are called.
@@ -59,6 +61,7 @@ def suspicious_characters(text: str) -> list[str]:
     >>> suspicious_characters("a\x00b\ufffd")
     ['control character U+0000 at 1', 'replacement character U+FFFD at 3']
     """
+    _require_text(text)
     found = [_finding(character, i) for i, character in enumerate(text)]
     return [*(each for each in found if each), *_mojibake(text)]
 
@@ -136,13 +139,15 @@ def garble(text: str, wrong: str = "cp1252") -> str:
     Raises
     ------
     ValueError
-        If that encoding has no such bytes, so that reading would fail.
+        If that encoding has no such bytes, so that reading would fail, or if it is unknown.
 
     Examples
     --------
     >>> garble("café")
     'cafÃ©'
     """
+    _require_text(text)
+    _require_encoding(wrong)
     try:
         return "".join(_read(byte, wrong) for byte in _pieces(text.encode("utf-8"), wrong))
     except UnicodeError:
@@ -166,17 +171,26 @@ def mend_mojibake(text: str, wrong: str = "cp1252") -> str:
     Raises
     ------
     ValueError
-        If the text is no mojibake of that kind.
+        If the text is no mojibake of that kind, or the encoding is unknown.
 
     Examples
     --------
     >>> mend_mojibake("cafÃ©")
     'café'
     """
+    _require_text(text)
+    _require_encoding(wrong)
     try:
         return b"".join(_write(character, wrong) for character in text).decode("utf-8")
     except UnicodeError:
         raise ValueError(f"{text[:40]!r} is not UTF-8 read as {wrong}") from None
+
+
+def _require_encoding(name: str) -> None:
+    try:
+        "".encode(name)
+    except (LookupError, TypeError):
+        raise ValueError(f"wrong must be an encoding that Python knows, got {name!r}") from None
 
 
 def _pieces(content: bytes, wrong: str) -> list[bytes]:

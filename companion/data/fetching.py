@@ -1,27 +1,29 @@
-r"""Finding a data set's files: in a folder of yours, in the cache, or on the network.
+r"""Finding files: in a folder of yours, in the cache, or on the network.
 
-Wherever a file comes from, its SHA-256 is checked. Downloads go through pooch, which checks once
-more and moves a file to its place only when it is whole.
+`fetch` finds those of a data set; the weights of `companion.models` come in the same way, by
+`fetch_into`. Wherever a file comes from, its SHA-256 is checked, and a download takes its place
+only when it is whole.
 
 Environment variables: ``COMPANION_DATA`` names a folder that holds sets, one folder each;
-``COMPANION_CACHE`` where downloads are kept; ``COMPANION_MIRROR`` a server that has the files as
-``<mirror>/<set>/<file>``, asked first; ``COMPANION_QUIET`` forbids all messages.
+``COMPANION_CACHE`` where downloads are kept, weights included; ``COMPANION_MIRROR`` a server that
+has the files as ``<mirror>/<set>/<file>``, asked first; ``COMPANION_QUIET`` forbids all messages.
 """
 
 import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from companion.data.downloading import Report, download, sha256
+from companion.data.downloading import CannotWrite, Report, download, sha256
 from companion.data.registry import File, Source, source
 
-__all__ = ["Unavailable", "addresses", "cache_folder", "fetch", "locate"]
+__all__ = ["Unavailable", "addresses", "cache_folder", "fetch", "fetch_into", "locate"]
 
 AT_ONCE = 8  # downloads of small files at the same time
 _announced: set[str] = set()
@@ -92,18 +94,25 @@ def locate(wanted: Source, file: File) -> Path | None:
     return kept if kept.is_file() and sha256(kept) == file.sha256 else None
 
 
-def cache_folder() -> Path:
+def cache_folder(name: str = "data") -> Path:
     r"""Return the folder that downloads are kept in.
+
+    Parameters
+    ----------
+    name : str
+        The folder of data sets, or ``""`` for that of weights.
 
     Returns
     -------
     Path
-        ``$COMPANION_CACHE``, or what is usual on this system.
+        ``$COMPANION_CACHE``, if it is set; there is one for all.
     """
-    import pooch  # needed only where something is downloaded or was
-
     named = os.environ.get("COMPANION_CACHE")
-    return Path(named).expanduser() if named else pooch.os_cache("large-models-companion") / "data"
+    if named:
+        return Path(named).expanduser()
+    import pooch  # needed only here, where something is downloaded or was
+
+    return Path(pooch.os_cache("large-models-companion")) / name
 
 
 def addresses(wanted: Source, file: File) -> list[str]:
@@ -119,8 +128,12 @@ def addresses(wanted: Source, file: File) -> list[str]:
     list of str
         ``$COMPANION_MIRROR`` first, if it is set.
     """
+    return _addresses(wanted.name, file)
+
+
+def _addresses(name: str, file: File) -> list[str]:
     mirror = os.environ.get("COMPANION_MIRROR", "").rstrip("/")
-    ours = [f"{mirror}/{wanted.name}/{quote(file.name)}"] if mirror else []
+    ours = [f"{mirror}/{quote(name)}/{quote(file.name)}"] if mirror else []
     return [*ours, *file.addresses]
 
 
@@ -133,43 +146,97 @@ def _given(wanted: Source, file: File) -> Path | None:
 
 
 def _download_all(wanted: Source, missing: Sequence[File]) -> dict[str, Path]:
-    """Download files into the cache; whoever else wants them waits, and finds them there."""
-    folder = cache_folder() / wanted.name
-    total = sum(file.bytes for file in missing)
-    with _alone(folder), _silent_pooch(), _bar(wanted.name, total) as report:
-        pool = ThreadPoolExecutor(min(AT_ONCE, len(missing)))
-        try:
-            paths = pool.map(lambda file: _download(wanted, file, folder, report), missing)
-            return {file.name: path for file, path in zip(missing, paths, strict=True)}
-        finally:  # after the first failure, begin no other
-            pool.shutdown(cancel_futures=True)
+    try:
+        return fetch_into(cache_folder() / wanted.name, wanted.name, missing)
+    except _Nowhere as error:
+        raise Unavailable(_advice(wanted, error.file, error.reasons)) from None
 
 
-def _download(wanted: Source, file: File, folder: Path, report: Report) -> Path:
+class _Nowhere(Unavailable):
+    """A file that no server has, and what each of them said."""
+
+    def __init__(self, file: File, reasons: list[str]):
+        super().__init__("\n".join([f"{file.name} cannot be downloaded:", *reasons]))
+        self.file, self.reasons = file, reasons
+
+
+def fetch_into(folder: Path, name: str, files: Sequence[File]) -> dict[str, Path]:
+    r"""Download files into a folder, where they are not there yet.
+
+    Whoever else wants them at the same time waits, and finds them there.
+
+    Parameters
+    ----------
+    folder : Path
+        It is made, if need be.
+    name : str
+        What the files are of, for mirrors and for the bar that shows how much has come.
+    files : sequence of File
+
+    Returns
+    -------
+    dict of str to Path
+        By the files' names.
+
+    Raises
+    ------
+    Unavailable
+        If a file cannot be had, or the folder cannot be written to. What has come so far stays.
+    """
+    with _alone(folder), _bar(name, sum(file.bytes for file in files)) as report:
+        if len(files) == 1:  # in this thread, so that an interrupt stops it at once
+            return {files[0].name: _download(name, files[0], folder, report)}
+        with _threads(len(files), report) as (pool, told):
+            paths = pool.map(lambda file: _download(name, file, folder, told), files)
+            return {file.name: path for file, path in zip(files, paths, strict=True)}
+
+
+class _Stopped(Exception):
+    """Somebody pressed stop, or another file cannot be had."""
+
+
+@contextlib.contextmanager
+def _threads(n: int, report: Report) -> Iterator[tuple[ThreadPoolExecutor, Report]]:
+    """Give threads, and what they shall report to: at the end it stops those still at work."""
+    stop = threading.Event()
+
+    def told(n_bytes: int) -> None:
+        if stop.is_set():
+            raise _Stopped
+        report(n_bytes)
+
+    pool = ThreadPoolExecutor(min(AT_ONCE, n))
+    try:
+        yield pool, told
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _download(name: str, file: File, folder: Path, report: Report) -> Path:
     """Download one file from the first address that has it."""
-    import pooch
-
-    part = folder / f"{file.name}.part"
-    part.parent.mkdir(parents=True, exist_ok=True)
-
-    def downloader(address: str, target: str, _pooch: object) -> None:
-        download(
-            address,
-            Path(target),
-            part=part,
-            size=file.bytes,
-            digest=file.sha256,
-            report=report,
-        )
-
+    target, part = folder / file.name, folder / f"{file.name}.part"
+    if target.is_file() and sha256(target) == file.sha256:
+        report(file.bytes)  # somebody else was faster
+        return target
     reasons = []
-    for address in addresses(wanted, file):
+    for address in _addresses(name, file):
         try:
-            known = f"sha256:{file.sha256}"
-            return Path(pooch.retrieve(address, known, file.name, folder, downloader=downloader))
+            part.parent.mkdir(parents=True, exist_ok=True)
+            download(address, target, part=part, size=file.bytes, digest=file.sha256, report=report)
+            return target
+        except CannotWrite as error:
+            raise _unusable(folder, error) from error
         except (OSError, ValueError) as error:
             reasons.append(f"  {address}: {error}")
-    raise Unavailable(_advice(wanted, file, reasons))
+    raise _Nowhere(file, reasons)
+
+
+def _unusable(folder: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"the cache {folder} cannot be used ({error}): set COMPANION_CACHE to a folder on this "
+        "machine that you may write to and that has room"
+    )
 
 
 def _advice(wanted: Source, file: File, reasons: list[str]) -> str:
@@ -199,10 +266,7 @@ def _alone(folder: Path) -> Iterator[None]:
             file = stack.enter_context((folder / ".lock").open("ab"))
             _lock(file)
         except OSError as error:
-            raise Unavailable(
-                f"the cache {folder} cannot be used ({error}): set COMPANION_CACHE to a folder "
-                "on this machine that you may write to"
-            ) from error
+            raise _unusable(folder, error) from error
         yield  # closing the file, or the end of the process, opens the lock
 
 
@@ -211,7 +275,11 @@ if sys.platform == "win32":
 
     def _lock(file: IO[bytes]) -> None:
         file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        while True:
+            try:
+                return msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            except PermissionError:  # somebody else holds it
+                time.sleep(0.5)
 
 else:
     import fcntl
@@ -232,20 +300,6 @@ def _announce(wanted: Source) -> None:
     if not _quiet() and wanted.name not in _announced:
         print(f"{wanted.title}. Licence: {wanted.licence}.\nPlease cite: {wanted.citation}")
     _announced.add(wanted.name)
-
-
-@contextlib.contextmanager
-def _silent_pooch() -> Iterator[None]:
-    """Keep pooch from announcing each file; ours is the say."""
-    import pooch
-
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel("WARNING")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 @contextlib.contextmanager

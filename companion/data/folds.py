@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from companion._arguments import _require_int, _require_rng
 from companion.data.keys import Labels
 from companion.data.splitting import Seed, by_label, largest_first
 
@@ -34,8 +35,9 @@ def k_folds(n: int, k: int, seed: Seed = 0) -> list[tuple[np.ndarray, np.ndarray
     >>> [test.tolist() for train, test in k_folds(5, 2, seed=None)]
     [[0, 1, 2], [3, 4]]
     """
-    order = np.arange(n) if seed is None else np.random.default_rng(seed).permutation(n)
-    return _folds(np.array_split(order, _require_folds(k, n, "rows")))
+    k = _require_folds(k, _require_int("n", n, least=0), "rows")
+    order = np.arange(n) if seed is None else _require_rng(seed).permutation(n)
+    return _folds(np.array_split(order, k))
 
 
 def stratified_folds(labels: Labels, k: int, seed: Seed = 0) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -64,9 +66,9 @@ def stratified_folds(labels: Labels, k: int, seed: Seed = 0) -> list[tuple[np.nd
     >>> [np.bincount(np.array([0, 0, 0, 0, 1, 1])[test]).tolist() for train, test in folds]
     [[2, 1], [2, 1]]
     """
-    rng = np.random.default_rng(seed)
+    rng = _require_rng(seed)
     classes = [rng.permutation(members) for members in by_label(labels)]
-    _require_folds(k, min(map(len, classes), default=0), "rows of each class")
+    k = _require_folds(k, min(map(len, classes), default=0), "rows of each class")
     deck = np.concatenate(classes)
     return _folds([deck[i::k] for i in range(k)])
 
@@ -97,7 +99,7 @@ def group_folds(groups: Labels, k: int, seed: Seed = 0) -> list[tuple[np.ndarray
     >>> [test.tolist() for train, test in folds]
     [[0, 1], [2, 3]]
     """
-    members = by_label(groups)
+    members = by_label(groups, "groups")
     folds: list[list[int]] = [[] for _ in range(_require_folds(k, len(members), "groups"))]
     for some in largest_first(members, seed):
         min(folds, key=len).extend(some.tolist())
@@ -110,6 +112,7 @@ def _folds(tests: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _require_folds(k: int, most: int, of_what: str) -> int:
+    k = _require_int("k", k)
     if not 2 <= k <= most:
         raise ValueError(f"k must be from 2 to the number of {of_what}, {most}; got {k}")
     return k

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from companion._arguments import _require_generator, _require_int
+
 __all__ = [
     "affine_grid",
     "crop",
@@ -254,6 +256,8 @@ def random_crop(
     >>> random_crop(torch.ones(2, 4, 4), 3, 3, generator).shape
     torch.Size([2, 3, 3])
     """
+    _require_generator("generator", generator, torch.Generator)
+    padding = _require_int("padding", padding, least=0)
     wide = torch.nn.functional.pad(images, (padding,) * 4)
     most_down, most_right = wide.shape[-2] - height, wide.shape[-1] - width
     if min(most_down, most_right) < 0:

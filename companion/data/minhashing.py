@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64
 
+from companion._arguments import _require_int, _require_text, _require_texts
+
 __all__ = ["collision_probability", "estimate_jaccard", "jaccard", "minhash", "shingles"]
 
 PRIME = 2**31 - 1  # products of two numbers below it fit into 64 bits
@@ -42,8 +44,8 @@ def shingles(text: str, k: int = 5) -> set[str]:
     >>> sorted(shingles("banana", 3))
     ['ana', 'ban', 'nan']
     """
-    if k < 1:
-        raise ValueError(f"k must be above 0, got {k}")
+    _require_text(text)
+    k = _require_int("k", k, least=1)
     return {text[i : i + k] for i in range(max(1, len(text) - k + 1))} - {""}
 
 
@@ -65,9 +67,11 @@ def jaccard(a: Collection[Hashable], b: Collection[Hashable]) -> float:
     >>> jaccard(shingles("banana", 3), shingles("bandana", 3))
     0.3333333333333333
     """
-    first, second = set(a), set(b)
-    union = first | second
-    return len(first & second) / len(union) if union else 1.0
+    first = a if isinstance(a, (set, frozenset)) else set(a)  # not copied: called very often
+    second = b if isinstance(b, (set, frozenset)) else set(b)
+    common = len(first & second)
+    union = len(first) + len(second) - common
+    return common / union if union else 1.0
 
 
 def minhash(
@@ -95,15 +99,16 @@ def minhash(
     ------
     ValueError
         If there are no pieces, or ``n_hashes`` is not above 0.
+    TypeError
+        If ``pieces`` is one text.
 
     Examples
     --------
     >>> minhash(shingles("banana", 3), n_hashes=2).shape
     (2,)
     """
-    if n_hashes < 1:
-        raise ValueError(f"n_hashes must be above 0, got {n_hashes}")
-    x = np.array([_number(piece) for piece in sorted(set(pieces))], dtype=np.int64)
+    n_hashes = _require_int("n_hashes", n_hashes, least=1)
+    x = np.array([_number(piece) for piece in sorted(set(_require_texts(pieces, "pieces")))])
     if not x.size:
         raise ValueError("pieces must hold at least one")
     a, b = _functions(n_hashes, seed)
@@ -141,11 +146,15 @@ def estimate_jaccard(a: Int64[np.ndarray, " hashes"], b: Int64[np.ndarray, " has
     Raises
     ------
     ValueError
-        If they have different lengths.
+        If they have different lengths, or none.
     """
-    if len(a) != len(b):
-        raise ValueError(f"both signatures must have the same length, got {len(a)} and {len(b)}")
-    return float(np.mean(a == b))
+    first, second = np.asarray(a), np.asarray(b)
+    if first.ndim != 1 or first.shape != second.shape or not first.size:
+        raise ValueError(
+            f"both signatures must have the same length above 0, got shapes {first.shape} and "
+            f"{second.shape}"
+        )
+    return float(np.mean(first == second))
 
 
 def collision_probability(similarity: float, bands: int = 32, rows: int = 4) -> float:
@@ -168,7 +177,7 @@ def collision_probability(similarity: float, bands: int = 32, rows: int = 4) -> 
     Raises
     ------
     ValueError
-        If ``similarity`` is not from 0 to 1.
+        If ``similarity`` is not from 0 to 1, or ``bands`` or ``rows`` is not above 0.
 
     Examples
     --------
@@ -177,4 +186,5 @@ def collision_probability(similarity: float, bands: int = 32, rows: int = 4) -> 
     """
     if not 0 <= similarity <= 1:
         raise ValueError(f"similarity must be from 0 to 1, got {similarity}")
+    bands, rows = _require_int("bands", bands, least=1), _require_int("rows", rows, least=1)
     return 1 - (1 - similarity**rows) ** bands

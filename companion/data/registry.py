@@ -55,6 +55,14 @@ class Source:
         """How large all files are together."""
         return sum(file.bytes for file in self.files)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle what cannot be changed as what can."""
+        return _frozen, ({**vars(self), "rows": dict(self.rows)},)
+
+
+def _frozen(facts: dict[str, Any]) -> Source:
+    return Source(**{**facts, "rows": MappingProxyType(facts["rows"])})
+
 
 #: The one set that is installed with a dependency.
 DIGITS = Source(

@@ -33,7 +33,9 @@ def scale(x: Array, low: Number, high: Number, to: tuple[Number, Number] = (0.0,
     Raises
     ------
     ValueError
-        If ``high`` is not above ``low``.
+        If ``high`` is not above ``low``, or a bound is not finite.
+    TypeError
+        If x does not hold real numbers.
 
     Examples
     --------
@@ -44,8 +46,20 @@ def scale(x: Array, low: Number, high: Number, to: tuple[Number, Number] = (0.0,
     """
     if not high > low:
         raise ValueError(f"high must be above low, got {high} and {low}")
-    first, last = to
-    return _like(x, (_wide(x) - low) / (high - low) * (last - first) + first)
+    first, last = _pair(to)
+    if not np.isfinite([low, high, first, last]).all():
+        raise ValueError(f"the bounds must be finite, got {(low, high)} and {to}")
+    origin = np.array(low) if isinstance(low, int) and -(2**63) <= low < 2**64 else None
+    above = _less(x, origin) if origin is not None else _less(x, None) - low
+    return _like(x, above / (high - low) * (last - first) + first)
+
+
+def _pair(to: Any) -> tuple[Number, Number]:
+    try:
+        first, last = to
+    except (TypeError, ValueError):
+        raise TypeError(f"to must be two numbers, got {to!r}") from None
+    return first, last
 
 
 class Standardizer:
@@ -64,6 +78,11 @@ class Standardizer:
     mean, std : ndarray
         Of what it was fitted on, in float64. Where a feature is constant, ``std`` is 1.
 
+    Notes
+    -----
+    Whole numbers are measured from the first row on: of times in nanoseconds float64 would not
+    tell those apart that are less than 256 from one another.
+
     Examples
     --------
     >>> standardizer = Standardizer().fit(np.array([[1.0, 5.0], [3.0, 5.0]]))
@@ -75,6 +94,13 @@ class Standardizer:
         self.axis = None if overall else 0
         self.mean: np.ndarray | None = None
         self.std: np.ndarray | None = None
+        self._origin: np.ndarray | None = None  # whole numbers from which all is measured
+        self._shift: np.ndarray | None = None  # the mean, measured from there
+
+    def __repr__(self) -> str:
+        overall = "overall=True" if self.axis is None else ""
+        fitted = "" if self.mean is None else f", fitted on features of shape {self.mean.shape}"
+        return f"{type(self).__name__}({overall}){fitted}"
 
     def fit(self, x: np.ndarray | Tensor) -> "Standardizer":
         r"""Measure mean and standard deviation.
@@ -93,15 +119,25 @@ class Standardizer:
         ------
         ValueError
             If x is empty or not finite.
+        TypeError
+            If x does not hold real numbers.
         """
-        values = np.asarray(x, dtype=np.float64)
-        if values.size == 0 or not np.isfinite(values).all():
-            raise ValueError(f"x must hold finite numbers, got an array of {values.shape}")
+        numbers = _numbers(x)
+        if numbers.size == 0 or not np.isfinite(numbers).all():
+            raise ValueError(f"x must hold finite numbers, got an array of {numbers.shape}")
+        origin = _first(numbers, self.axis)
+        values = _less(numbers, origin)
         largest = values.max(axis=self.axis)
         constant = largest == values.min(axis=self.axis)
+        # Squares of very large or small numbers are out of range; in units of a power of 2, which
+        # changes no digit, they are not.
+        _, exponent = np.frexp(np.abs(values).max(axis=self.axis))
+        values = np.ldexp(values, -exponent)
         # A mean of equal numbers need not be that number, to the last bit.
-        self.mean = np.where(constant, largest, values.mean(axis=self.axis))
-        self.std = np.where(constant, 1.0, values.std(axis=self.axis))
+        shift = np.where(constant, largest, np.ldexp(values.mean(axis=self.axis), exponent))
+        self.std = np.where(constant, 1.0, np.ldexp(values.std(axis=self.axis), exponent))
+        self.mean = shift if origin is None else origin.astype(np.float64) + shift
+        self._origin, self._shift = origin, shift
         return self
 
     def transform(self, x: Array) -> Array:
@@ -119,10 +155,13 @@ class Standardizer:
         Raises
         ------
         ValueError
-            If nothing was fitted.
+            If nothing was fitted, or x has other features.
+        TypeError
+            If x does not hold real numbers.
         """
-        mean, std = self._measured(x)
-        return _like(x, (_wide(x) - mean) / std)
+        _, std = self._measured(x)
+        shift = _beside(self._shift, x)
+        return _like(x, (_less(x, self._origin) - shift) / std)
 
     def inverse(self, x: Array) -> Array:
         r"""Return what `transform` was given.
@@ -138,36 +177,77 @@ class Standardizer:
         Raises
         ------
         ValueError
-            If nothing was fitted.
+            If nothing was fitted, or x has other features.
+        TypeError
+            If x does not hold real numbers.
         """
         mean, std = self._measured(x)
-        return _like(x, _wide(x) * std + mean)
+        return _like(x, _less(x, None) * std + mean)
 
     def _measured(self, x: Any) -> tuple[Any, Any]:
         """Return mean and deviation in the form of x."""
         if self.mean is None or self.std is None:
             raise ValueError("nothing was fitted: call fit on the training part first")
-        if isinstance(x, Tensor):
-            wide = _wide(x[:0])
-            mean, std = (torch.from_numpy(np.asarray(m)) for m in (self.mean, self.std))
-            return mean.to(wide), std.to(wide)
-        return self.mean, self.std
+        features, shape = self.mean.shape, tuple(np.shape(x))
+        if len(shape) < len(features) or shape[len(shape) - len(features) :] != features:
+            raise ValueError(f"x must have features of shape {features}, got shape {shape}")
+        return _beside(self.mean, x), _beside(self.std, x)
 
 
-def _wide(x: Any) -> Any:
-    """Return x in float64, in which two large numbers that are near one another differ.
-
-    Cast to float32, the seconds of a whole minute in 2023 would be the same number.
-    """
+def _numbers(x: Any) -> np.ndarray:
+    """Return real numbers as an array."""
     if isinstance(x, Tensor):
-        x = x.cpu() if x.device.type == "mps" else x  # which has no float64
-        return x.to(torch.float64)
-    return np.asarray(x, dtype=np.float64)
+        x = (x if x.dtype is torch.int64 else _wide(x)).detach().cpu().numpy()
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"x must hold real numbers, got {array.dtype}")
+    return array
+
+
+def _first(numbers: np.ndarray, axis: int | None) -> np.ndarray | None:
+    """Return the first row of whole numbers, or the first of all."""
+    if numbers.dtype.kind not in "iu":
+        return None
+    return (numbers.reshape(-1) if axis is None else numbers)[0]
+
+
+def _less(x: Any, origin: np.ndarray | None) -> Any:
+    """Return x − origin in float64, in which two large numbers that are near one another differ.
+
+    Cast to float32, the seconds of a whole minute in 2023 would be the same number. Whole numbers
+    are subtracted before they are cast at all.
+    """
+    if isinstance(x, Tensor) and x.dtype is not torch.int64:
+        floats = _wide(x)
+        return floats if origin is None else floats - _beside(origin, x)
+    numbers = _numbers(x)
+    wide: Any = numbers.astype(np.float64)
+    if origin is not None:
+        wide = wide - origin.astype(np.float64)
+        if numbers.dtype.kind in "iu":  # right unless it takes more than 64 bits
+            exact = (numbers.astype(np.int64) - origin.astype(np.int64)).astype(np.float64)
+            wide = np.where(np.abs(wide) < 2**62, exact, wide)
+    return _beside(wide, x)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Return a tensor in float64; on Apple's GPUs, which have none, on the CPU."""
+    if x.is_complex():
+        raise TypeError(f"x must hold real numbers, got {x.dtype}")
+    return (x.cpu() if x.device.type == "mps" else x).to(torch.float64)
+
+
+def _beside(measured: Any, x: Any) -> Any:
+    """Return an array in the form of x: for a tensor, as a tensor on its device."""
+    if not isinstance(x, Tensor):
+        return measured
+    device = "cpu" if x.device.type == "mps" else x.device
+    return torch.from_numpy(np.asarray(measured, dtype=np.float64)).to(device)
 
 
 def _like(x: Any, result: Any) -> Any:
     """Return a result in the type of x, or in float32 where x holds whole numbers."""
     if isinstance(x, Tensor):
         return result.to(x.device, x.dtype if x.is_floating_point() else torch.float32)
-    kind = x.dtype if np.issubdtype(x.dtype, np.floating) else np.float32
-    return np.asarray(result).astype(kind)
+    kind = np.asarray(x).dtype
+    return np.asarray(result).astype(kind if kind.kind == "f" else np.float32)

@@ -6,11 +6,12 @@ nothing in particular (``random_split``), a class that would be missing (``strat
 rows that belong together, such as one author's (``group_split``), the future (``time_split``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from companion._arguments import _require_int, _require_rng
 from companion.data.keys import Labels, keys
 
 __all__ = [
@@ -55,7 +56,7 @@ def shares(n: int, fractions: Sequence[float] = USUAL) -> list[int]:
     >>> shares(11, (0.8, 0.1, 0.1))
     [9, 1, 1]
     """
-    exact = _exact_shares(n, fractions)
+    exact = _exact_shares(_require_int("n", n, least=0), fractions)
     whole = np.floor(exact).astype(np.int64)
     order = np.argsort(whole - exact, kind="stable")
     whole[order[: n - whole.sum()]] += 1
@@ -64,10 +65,18 @@ def shares(n: int, fractions: Sequence[float] = USUAL) -> list[int]:
 
 def _exact_shares(n: int, fractions: Sequence[float]) -> np.ndarray:
     """Return each fraction of n rows, whole or not; refuse fractions that do not sum to 1."""
-    parts = np.asarray(fractions, dtype=np.float64)
-    if parts.size == 0 or not (parts > 0).all() or abs(parts.sum() - 1) > 1e-9:
-        raise ValueError(f"fractions must be above 0 and sum to 1, got {tuple(fractions)}")
+    parts = _fractions(fractions)
+    if parts.ndim != 1 or not parts.size or not (parts > 0).all() or abs(parts.sum() - 1) > 1e-9:
+        raise ValueError(f"fractions must be above 0 and sum to 1, got {fractions}")
     return np.round(n * parts, 9)  # 0.7 * 10 is not quite 7
+
+
+def _fractions(fractions: Any) -> np.ndarray:
+    """Return fractions as an array; not every array is one of fractions."""
+    try:
+        return np.asarray(fractions, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"fractions must be numbers, got {fractions!r}") from None
 
 
 def random_split(
@@ -98,8 +107,9 @@ def random_split(
     >>> [len(part) for part in random_split(10)]
     [8, 1, 1]
     """
-    order = np.random.default_rng(seed).permutation(n)
-    return _parts(np.split(order, np.cumsum(shares(n, fractions))[:-1]))
+    sizes = shares(n, fractions)
+    order = _require_rng(seed).permutation(n)
+    return _parts(np.split(order, np.cumsum(sizes)[:-1]))
 
 
 def stratified_split(
@@ -130,10 +140,11 @@ def stratified_split(
     >>> (test >= 90).sum().item()  # of the 10 spam
     2
     """
-    rng = np.random.default_rng(seed)
-    parts: list[list[np.ndarray]] = [[] for _ in fractions]
+    rng = _require_rng(seed)
     classes = by_label(labels)
-    for members, sizes in zip(classes, _shares_of_classes(classes, fractions), strict=True):
+    sizes_of_classes = _shares_of_classes(classes, fractions)
+    parts: list[list[np.ndarray]] = [[] for _ in fractions]
+    for members, sizes in zip(classes, sizes_of_classes, strict=True):
         cuts = np.cumsum(sizes)[:-1]
         for part, some in zip(parts, np.split(rng.permutation(members), cuts), strict=True):
             part.append(some)
@@ -147,7 +158,7 @@ def _shares_of_classes(classes: list[np.ndarray], fractions: Sequence[float]) ->
     lack most by then, the classes before counted in: if each class were shared out by itself,
     the same part would get what is left of every class.
     """
-    lacking = np.zeros(len(fractions))
+    lacking = np.zeros(_exact_shares(0, fractions).size)
     sizes = []
     for members in classes:
         n = len(members)
@@ -193,9 +204,10 @@ def group_split(
     >>> train.tolist(), test.tolist()
     ([0, 2], [1, 3])
     """
-    lacking = np.array(shares(len(groups), fractions))
+    members_of_groups = by_label(groups, "groups")
+    lacking = np.array(shares(sum(map(len, members_of_groups)), fractions))
     parts: list[list[np.ndarray]] = [[] for _ in lacking]
-    for members in largest_first(by_label(groups), seed):
+    for members in largest_first(members_of_groups, seed):
         chosen = int(np.argmax(lacking))
         parts[chosen].append(members)
         lacking[chosen] -= len(members)
@@ -219,7 +231,9 @@ def time_split(times: Labels, fractions: Sequence[float] = USUAL) -> tuple[np.nd
     Raises
     ------
     ValueError
-        If a part would be empty.
+        If a part would be empty, or a time is missing.
+    TypeError
+        If the times cannot be sorted, as numbers among texts.
 
     Examples
     --------
@@ -227,24 +241,37 @@ def time_split(times: Labels, fractions: Sequence[float] = USUAL) -> tuple[np.nd
     >>> past.tolist(), future.tolist()
     ([0, 2], [1, 3])
     """
-    moments = np.asarray(times)
-    order = np.argsort(moments, kind="stable")
-    ordered = moments[order]
+    moments = list(keys(times, "times"))
+    place = {moment: i for i, moment in enumerate(_sorted(set(moments), "times"))}
+    ranks = np.array([place[moment] for moment in moments], dtype=np.int64)
+    order = np.argsort(ranks, kind="stable")
+    ordered = ranks[order]
     cuts = np.cumsum(shares(len(order), fractions))[:-1]
     last = ordered[np.maximum(cuts - 1, 0)] if len(order) else ordered
     return _parts(np.split(order, np.searchsorted(ordered, last, side="right")))
 
 
+def _sorted(values: Iterable[Any], name: str) -> list[Any]:
+    try:
+        return sorted(values)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must be of one kind, so that they can be sorted: {error}"
+        ) from None
+
+
 # -- what all of them need -----------------------------------------------------------------------
 
 
-def by_label(labels: Labels) -> list[np.ndarray]:
+def by_label(labels: Labels, name: str = "labels") -> list[np.ndarray]:
     r"""Return the rows of each label.
 
     Parameters
     ----------
     labels : sequence
         A list, or an array or tensor of one dimension.
+    name : str
+        What they are called in an error.
 
     Returns
     -------
@@ -258,7 +285,7 @@ def by_label(labels: Labels) -> list[np.ndarray]:
         labels has more dimensions than one.
     """
     rows: dict[Any, list[int]] = {}
-    for i, label in enumerate(keys(labels)):
+    for i, label in enumerate(keys(labels, name)):
         rows.setdefault(label, []).append(i)
     return [np.array(some, dtype=np.int64) for some in rows.values()]
 
@@ -276,7 +303,7 @@ def largest_first(members: list[np.ndarray], seed: Seed) -> list[np.ndarray]:
     -------
     list of ndarray
     """
-    order = np.random.default_rng(seed).permutation(len(members))
+    order = _require_rng(seed).permutation(len(members))
     return sorted((members[i] for i in order), key=len, reverse=True)
 
 

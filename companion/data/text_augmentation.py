@@ -8,18 +8,25 @@ part only, and after splitting: a sentence and its variant on two sides are leak
 import random
 from collections.abc import Sequence
 
+import numpy as np
+
+from companion._arguments import _require_generator, _require_int, _require_texts
+
 __all__ = ["delete_words", "insert_words", "swap_words"]
 
+Rng = np.random.Generator | random.Random
 
-def swap_words(tokens: Sequence[str], n: int, rng: random.Random) -> list[str]:
+
+def swap_words(tokens: Sequence[str], n: int, rng: Rng) -> list[str]:
     r"""Exchange two words, n times.
 
     Parameters
     ----------
     tokens : sequence of str
     n : int
-    rng : random.Random
-        Where chance comes from: ``random.Random(seed)``.
+    rng : numpy.random.Generator
+        Where chance comes from: ``numpy.random.default_rng(seed)``. Python's ``random.Random``
+        does as well.
 
     Returns
     -------
@@ -30,21 +37,23 @@ def swap_words(tokens: Sequence[str], n: int, rng: random.Random) -> list[str]:
     ------
     ValueError
         If ``n`` is negative.
+    TypeError
+        If ``tokens`` is one text, or ``rng`` a seed.
 
     Examples
     --------
-    >>> swap_words("not bad at all".split(), 1, random.Random(0))
-    ['not', 'all', 'at', 'bad']
+    >>> swap_words("not bad at all".split(), 1, np.random.default_rng(0))
+    ['at', 'bad', 'not', 'all']
     """
-    _require_count(n)
-    words = list(tokens)
+    n, words = _require_int("n", n, least=0), _words(tokens, rng)
     for _ in range(n if len(words) > 1 else 0):
-        i, j = rng.sample(range(len(words)), 2)
+        i, j = _below(len(words), rng), _below(len(words) - 1, rng)
+        j += j >= i  # each pair of two different places is as likely as any other
         words[i], words[j] = words[j], words[i]
     return words
 
 
-def delete_words(tokens: Sequence[str], p: float, rng: random.Random) -> list[str]:
+def delete_words(tokens: Sequence[str], p: float, rng: Rng) -> list[str]:
     r"""Delete each word with probability p; never all.
 
     Parameters
@@ -52,7 +61,7 @@ def delete_words(tokens: Sequence[str], p: float, rng: random.Random) -> list[st
     tokens : sequence of str
     p : float
         From 0 to 1.
-    rng : random.Random
+    rng : numpy.random.Generator
 
     Returns
     -------
@@ -63,26 +72,29 @@ def delete_words(tokens: Sequence[str], p: float, rng: random.Random) -> list[st
     ------
     ValueError
         If ``p`` is not a probability.
+    TypeError
+        If ``tokens`` is one text, or ``rng`` a seed.
 
     Examples
     --------
-    >>> delete_words("not bad at all".split(), 0.5, random.Random(1))
-    ['bad', 'at']
+    >>> delete_words("not bad at all".split(), 0.5, np.random.default_rng(1))
+    ['not', 'bad', 'all']
     """
     if not 0 <= p <= 1:
         raise ValueError(f"p must be from 0 to 1, got {p}")
-    kept = [token for token in tokens if rng.random() >= p]
-    return kept or [rng.choice(tokens)] if tokens else []
+    words = _words(tokens, rng)
+    kept = [word for word in words if rng.random() >= p]
+    return kept or [words[_below(len(words), rng)]] if words else []
 
 
-def insert_words(tokens: Sequence[str], n: int, rng: random.Random) -> list[str]:
+def insert_words(tokens: Sequence[str], n: int, rng: Rng) -> list[str]:
     r"""Repeat a word of the sentence somewhere else in it, n times.
 
     Parameters
     ----------
     tokens : sequence of str
     n : int
-    rng : random.Random
+    rng : numpy.random.Generator
 
     Returns
     -------
@@ -93,19 +105,27 @@ def insert_words(tokens: Sequence[str], n: int, rng: random.Random) -> list[str]
     ------
     ValueError
         If ``n`` is negative.
+    TypeError
+        If ``tokens`` is one text, or ``rng`` a seed.
 
     Examples
     --------
-    >>> insert_words("not bad at all".split(), 1, random.Random(0))
-    ['not', 'bad', 'at', 'all', 'all']
+    >>> insert_words("not bad at all".split(), 1, np.random.default_rng(0))
+    ['not', 'bad', 'at', 'bad', 'all']
     """
-    _require_count(n)
-    words = list(tokens)
-    for _ in range(n if tokens else 0):
-        words.insert(rng.randint(0, len(words)), rng.choice(tokens))
+    n, words = _require_int("n", n, least=0), _words(tokens, rng)
+    given = list(words)
+    for _ in range(n if given else 0):
+        words.insert(_below(len(words) + 1, rng), given[_below(len(given), rng)])
     return words
 
 
-def _require_count(n: int) -> None:
-    if n < 0:
-        raise ValueError(f"n must be 0 or more, got {n}")
+def _words(tokens: Sequence[str], rng: Rng) -> list[str]:
+    """Return the words; refuse a text that was not cut, and a seed for a generator."""
+    _require_generator("rng", rng, np.random.Generator, random.Random)
+    return _require_texts(tokens, "tokens")
+
+
+def _below(n: int, rng: Rng) -> int:
+    """Draw a whole number from 0 to n − 1."""
+    return int(rng.random() * n)

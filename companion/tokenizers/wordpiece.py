@@ -7,8 +7,13 @@ written with ``##`` before it.
 """
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+from companion._arguments import _require_text, _require_texts
+from companion.tokenizers.merges import utf8
+from companion.tokenizers.protocol import _require_ids
+from companion.tokenizers.streaming import parts, split_at
 
 __all__ = ["WordPiece"]
 
@@ -26,6 +31,13 @@ CJK_BLOCKS = (
     (0xF900, 0xFAFF),
     (0x2F800, 0x2FA1F),
 )
+#: Every text has these, and BERT's vocabulary a mask besides; each is a token that is no text.
+NEEDED = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+SPECIAL = (*NEEDED, "[MASK]")
+#: Where a text that comes in pieces can be cut: before a blank, which no word goes across, and
+#: before and after a Chinese character, which is a word of its own.
+_CHINESE = "".join(f"{chr(first)}-{chr(last)}" for first, last in CJK_BLOCKS)
+CUT = rf"(?r)(?=[ \t\n\r\p{{Z}}{_CHINESE}])|(?<=[{_CHINESE}])(?=(?s:.))"
 
 
 class WordPiece:
@@ -41,6 +53,8 @@ class WordPiece:
     ------
     ValueError
         If a special token is missing, or a piece stands twice.
+    TypeError
+        If ``vocabulary`` is one string.
 
     Examples
     --------
@@ -52,13 +66,23 @@ class WordPiece:
     """
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
-        self.pieces = list(vocabulary)
+        self.pieces = _require_texts(vocabulary, "vocabulary")
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
-        missing = [t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if t not in self.ids]
+        missing = [token for token in NEEDED if token not in self.ids]
         if missing:
             raise ValueError(f"vocabulary must hold the special tokens {missing}")
         if len(self.ids) != len(self.pieces):
             raise ValueError("vocabulary must not hold a piece twice")
+        self.special_ids = {token: self.ids[token] for token in SPECIAL if token in self.ids}
+
+    def __repr__(self) -> str:
+        special = list(self.special_ids)
+        return f"{type(self).__name__}(vocab_size={self.vocab_size}, special_tokens={special})"
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest id: how many rows a table of embeddings needs."""
+        return len(self.pieces)
 
     @classmethod
     def from_file(cls, path: str | Path) -> "WordPiece":
@@ -76,35 +100,127 @@ class WordPiece:
         ------
         FileNotFoundError
             If there is no such file.
+        ValueError
+            If it is something else.
         """
-        return cls(Path(path).read_text(encoding="utf-8").rstrip("\n").split("\n"))
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} must be a text in UTF-8: {error}") from None
+        return cls(text.rstrip("\n").split("\n"))
 
-    def tokenize(self, text: str) -> list[str]:
+    def tokenize(self, text: str, allow_special: bool = False) -> list[str]:
         r"""Cut a text into pieces, with ``[CLS]`` before and ``[SEP]`` after.
 
         Parameters
         ----------
         text : str
+        allow_special : bool
+            Whether the name of a special token in the text becomes that token. By default it is
+            text like any other.
 
         Returns
         -------
         list of str
-        """
-        pieces = [piece for word in _words(text) for piece in self._cut(word)]
-        return ["[CLS]", *pieces, "[SEP]"]
 
-    def encode(self, text: str) -> list[int]:
+        Raises
+        ------
+        ValueError
+            If the text holds half of a surrogate pair, which no encoding of Unicode can write.
+        TypeError
+            If it is no text.
+        """
+        names = self.special_ids if allow_special else ()
+        return list(self._tokenize(split_at(names, _require_text(text)), allow_special))
+
+    def _tokenize(self, texts: Iterable[str], allow_special: bool) -> Iterator[str]:
+        place = 0
+        yield "[CLS]"
+        for part in texts:
+            utf8(part, place)  # refuses half of a surrogate pair
+            if allow_special and part in self.special_ids:
+                yield part
+            else:
+                yield from (piece for word in _words(part) for piece in self._cut(word))
+            place += len(part)
+        yield "[SEP]"
+
+    def encode(self, text: str, allow_special: bool = False) -> list[int]:
         r"""Return the ids of ``tokenize(text)``.
 
         Parameters
         ----------
         text : str
+        allow_special : bool
 
         Returns
         -------
         list of int
         """
-        return [self.ids[piece] for piece in self.tokenize(text)]
+        return [self.ids[piece] for piece in self.tokenize(text, allow_special)]
+
+    def encode_iterable(self, texts: Iterable[str], allow_special: bool = False) -> Iterator[int]:
+        r"""Yield the ids of a text that comes in pieces, such as the lines of a file.
+
+        They are those of the whole text, wherever it is cut: with one ``[CLS]`` and one
+        ``[SEP]``.
+
+        Parameters
+        ----------
+        texts : iterable of str
+        allow_special : bool
+
+        Yields
+        ------
+        int
+
+        Raises
+        ------
+        ValueError
+            If the text holds half of a surrogate pair.
+        TypeError
+            If a piece is no text.
+
+        Examples
+        --------
+        >>> toy = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##want", "##ed"])
+        >>> list(toy.encode_iterable(["unwa", "nted"]))
+        [2, 4, 5, 6, 3]
+        """
+        names = self.special_ids if allow_special else ()
+        pieces = self._tokenize(parts(texts, names, CUT), allow_special)
+        yield from (self.ids[piece] for piece in pieces)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        r"""Return the text that ids stand for, as far as it is known.
+
+        Case, accents and blanks are gone, and ``[UNK]`` stands for what is not in the vocabulary.
+
+        Parameters
+        ----------
+        ids : iterable of int
+
+        Returns
+        -------
+        str
+            Words with a blank between any two, special tokens among them.
+
+        Raises
+        ------
+        ValueError
+            If an id is not in the vocabulary.
+        TypeError
+            If an id is no whole number.
+
+        Examples
+        --------
+        >>> WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##b"]).decode([2, 4, 5, 4, 3])
+        '[CLS] ab a [SEP]'
+        """
+        numbers = _require_ids(ids)
+        if unknown := [i for i in numbers if not 0 <= i < self.vocab_size]:
+            raise ValueError(f"ids must be from 0 to {self.vocab_size - 1}, got {unknown[0]}")
+        return " ".join(self.pieces[i] for i in numbers).replace(" ##", "")
 
     def _cut(self, word: str) -> list[str]:
         """Take the longest known piece from the left, again and again."""

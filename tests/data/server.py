@@ -1,9 +1,11 @@
 """A server on this machine that fails in the ways that servers do, and says what it was asked."""
 
 import contextlib
+import gzip
 import hashlib
 import threading
 import time
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 
@@ -152,9 +154,61 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(0.05)
 
     def answer_status(self, content, first, code, after=None):
-        """Refuse."""
-        more = {"Retry_After": after} if after else {}
+        """Refuse; underscores in `after` stand for blanks."""
+        more = {"Retry_After": after.replace("_", " ")} if after else {}
         self.send(int(code), b"no", **more)
+
+    def answer_endless(self, content, first):
+        """Do not say how much comes, and never stop."""
+        self.send_response(200)
+        self.end_headers()
+        self.server.sent = 0
+        with contextlib.suppress(OSError):
+            while self.server.sent < 50_000_000:
+                self.wfile.write(bytes(1 << 16))
+                self.server.sent += 1 << 16
+        self.hang_up()
+
+    def answer_packed(self, content, first, until=None, kind="gzip"):
+        """Compress the file on the way, whatever was asked for; do ranges of the compressed."""
+        packed = gzip.compress(content) if kind.endswith("gzip") else zlib.compress(content)
+        status, head = (
+            (206, f"bytes {first}-{len(packed) - 1}/{len(packed)}") if first else (200, "")
+        )
+        body, rest = packed[first : int(until or len(packed))], len(packed) - first
+        self.send(status, body, rest, Content_Encoding=kind, Content_Range=head)
+        self.hang_up()
+
+    def answer_archive(self, content, first):
+        """Call a file that is an archive compressed, and send it as it is."""
+        self.send(200, content, Content_Encoding="x-gzip")
+
+    def answer_moved(self, content, first, path):
+        """Say where the file is now."""
+        self.send(302, b"", Location=f"/{path}")
+
+    def answer_chunked(self, content, first):
+        """Send pieces, each with its size, and not how many there are."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for start in range(0, len(content), 10_000):
+            piece = content[start : start + 10_000]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
+
+
+@contextlib.contextmanager
+def running(server):
+    """Let a server answer, in a thread of its own, until the end of the block."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 # -- a data set of our own -----------------------------------------------------------------------

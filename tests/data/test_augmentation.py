@@ -174,7 +174,7 @@ sentences = st.lists(st.sampled_from(["not", "bad", "at", "all", "but"]), max_si
 @given(words=sentences, n=st.integers(0, 5), seed=seeds)
 def test_swap_words(words, n, seed):
     before = list(words)
-    swapped = data.swap_words(words, n, random.Random(seed))
+    swapped = data.swap_words(words, n, np.random.default_rng(seed))
     assert Counter(swapped) == Counter(words)
     assert words == before
     if n == 0 or len(words) < 2:
@@ -184,8 +184,8 @@ def test_swap_words(words, n, seed):
 
 
 def test_every_pair_is_swapped_equally_often():
-    rng = random.Random(0)
-    found = Counter(tuple(data.swap_words("abcd", 1, rng)) for _ in range(6000))
+    rng = np.random.default_rng(0)
+    found = Counter(tuple(data.swap_words(list("abcd"), 1, rng)) for _ in range(6000))
     assert len(found) == 6
     error = math.sqrt(1 / 6 * 5 / 6 / 6000)
     shares = [count / 6000 for count in found.values()]
@@ -196,7 +196,7 @@ def test_every_pair_is_swapped_equally_often():
 @shapes_vary
 @given(words=sentences, p=st.sampled_from([0.0, 0.3, 1.0]), seed=seeds)
 def test_delete_words(words, p, seed):
-    kept = data.delete_words(words, p, random.Random(seed))
+    kept = data.delete_words(words, p, np.random.default_rng(seed))
     left = iter(words)
     assert all(word in left for word in kept)  # in the same order
     assert bool(kept) == bool(words)
@@ -208,7 +208,7 @@ def test_delete_words(words, p, seed):
 
 def test_words_are_deleted_with_their_probability():
     words = [str(i) for i in range(20_000)]
-    kept = len(data.delete_words(words, 0.3, random.Random(0))) / len(words)
+    kept = len(data.delete_words(words, 0.3, np.random.default_rng(0))) / len(words)
     error = math.sqrt(0.3 * 0.7 / len(words))
     agree("delete_words", "probability", np.float64(kept), 0.7, 4 * error, limit="1/√n")
 
@@ -217,7 +217,7 @@ def test_words_are_deleted_with_their_probability():
 @shapes_vary
 @given(words=sentences, n=st.integers(0, 5), seed=seeds)
 def test_insert_words(words, n, seed):
-    more = data.insert_words(words, n, random.Random(seed))
+    more = data.insert_words(words, n, np.random.default_rng(seed))
     assert len(more) == len(words) + (n if words else 0)
     assert set(more) == set(words)
     left = iter(more)
@@ -227,15 +227,32 @@ def test_insert_words(words, n, seed):
 def test_words_by_seed():
     for change, amount in (("swap_words", 2), ("delete_words", 0.5), ("insert_words", 2)):
         words = list("abcdefghi")
-        drawn = [getattr(data, change)(words, amount, random.Random(s)) for s in (1, 1, 2)]
-        assert drawn[0] == drawn[1] != drawn[2]
+        for make in (np.random.default_rng, random.Random):
+            drawn = [getattr(data, change)(words, amount, make(s)) for s in (1, 1, 2)]
+            assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_amounts_must_make_sense():
-    rng = random.Random(0)
+    rng = np.random.default_rng(0)
     for change in (data.swap_words, data.insert_words):
-        with pytest.raises(ValueError, match="n must be 0 or more, got -1"):
+        with pytest.raises(ValueError, match="n must be at least 0, got -1"):
             change(["a"], -1, rng)
     for p in (-0.1, 1.1):
         with pytest.raises(ValueError, match=f"p must be from 0 to 1, got {p}"):
             data.delete_words(["a"], p, rng)
+
+
+def test_a_seed_is_no_generator_and_a_text_no_list_of_words():
+    """With a seed each call would draw the same numbers."""
+    rng = np.random.default_rng(0)
+    for change in (data.swap_words, data.insert_words, data.delete_words):
+        with unchecked():
+            with pytest.raises(TypeError, match=r"rng must be a numpy.random.Generator, got 0"):
+                change(["a", "b"], 1, 0)
+            with pytest.raises(TypeError, match="tokens must be a list of texts, got one text"):
+                change("not bad", 1, rng)
+    with unchecked():
+        with pytest.raises(TypeError, match=r"generator must be a torch.*Generator, got 0"):
+            data.random_crop(torch.ones(1, 4, 4), 2, 2, 0)
+        with pytest.raises(TypeError, match=r"n must be a whole number, got 0\.5"):
+            data.swap_words(["a", "b"], 0.5, rng)

@@ -9,6 +9,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from companion import data
 from companion.reference import data as twin
+from tests.plugins.shapes import unchecked
 from tests.support import normal, seeds, shapes_vary, sizes
 from tests.verification import agree
 
@@ -126,3 +127,54 @@ def test_large_numbers_that_are_near_one_another(form):
     theirs = MinMaxScaler().fit_transform(x)
     found = np.asarray(data.scale(form(x), int(LATE[0]), int(LATE[-1])))
     agree("scale", "scikit-learn", found, theirs, 1e-6, limit="float32")
+
+
+SPREAD = np.array([[0], [1], [2], [5]])
+FORMS = {
+    **{str(kind): SPREAD.astype(kind) for kind in ("float16", "int8", "uint8", "uint16", "uint64")},
+    "bfloat16": torch.from_numpy(SPREAD).bfloat16(),
+    "with a gradient": torch.from_numpy(SPREAD).float().requires_grad_(),
+    "a list": SPREAD.tolist(),
+    "nanoseconds": SPREAD + 1_700_000_000_000_000_000,
+    "nanoseconds in a tensor": torch.from_numpy(SPREAD + 1_700_000_000_000_000_000),
+    "the last of 64 bits": (np.uint64(2**64 - 6) + SPREAD.astype(np.uint64)),
+    "very large": SPREAD * 1e300,
+    "very small": SPREAD * 1e-300,
+    "half and large": (SPREAD * 12_000).astype(np.float16),
+}
+
+
+@pytest.mark.parametrize("x", FORMS.values(), ids=FORMS)
+def test_the_same_numbers_whatever_they_are_kept_in(x):
+    """Squares and sums overflow in 16 bits, and at 1e300 in 64, too; there the offset is lost."""
+    expected = StandardScaler().fit_transform(SPREAD)
+    with unchecked():
+        found = data.Standardizer().fit(x).transform(x)
+    found = found.detach().float() if isinstance(found, torch.Tensor) else found
+    error = 1e-2 if "bfloat16" in str(getattr(x, "dtype", "")) else 1e-3
+    agree("Standardizer.transform", "scikit-learn", np.asarray(found), expected, error, limit="16")
+
+
+def test_features_must_be_those_it_was_fitted_on():
+    """One column would otherwise be taken for each of two."""
+    fitted = data.Standardizer().fit(np.array([[1.0, 5.0], [3.0, 9.0]]))
+    for use in (fitted.transform, fitted.inverse):
+        with pytest.raises(ValueError, match=r"features of shape \(2,\), got shape \(3, 1\)"):
+            use(np.ones((3, 1)))
+    agree("Standardizer.transform", "by hand", fitted.transform(np.array([3.0, 5.0])), [1.0, -1.0])
+    assert repr(fitted) == "Standardizer(), fitted on features of shape (2,)"
+
+
+@pytest.mark.parametrize("x", [np.array([["a"]]), np.array([[1j]]), np.array(["2020"], "M8[Y]")])
+def test_what_is_no_real_number_is_refused(x):
+    with pytest.raises(TypeError, match="x must hold real numbers, got"):
+        data.Standardizer().fit(x)
+    with pytest.raises(TypeError, match="x must hold real numbers, got"):
+        data.scale(x, 0, 1)
+
+
+def test_bounds_must_be_numbers():
+    with pytest.raises(ValueError, match="the bounds must be finite"):
+        data.scale(np.ones(1), 0, np.inf)
+    with unchecked(), pytest.raises(TypeError, match="to must be two numbers, got 5"):
+        data.scale(np.ones(1), 0, 1, to=5)

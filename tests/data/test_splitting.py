@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from companion import data
 from companion.data import splitting
 from companion.data.keys import keys
 from companion.reference import data as twin
+from tests.plugins.shapes import unchecked
 from tests.support import seeds, shapes_vary
 from tests.verification import same
 
@@ -167,6 +169,117 @@ def test_nan_is_no_label(use, form):
         use(form([1.0, 1.0, math.nan, math.nan, math.nan, math.nan]))
 
 
+MISSING = {
+    "a date": np.array(["NaT", "NaT", "2020-01-01"], dtype="datetime64[s]"),
+    "masked": np.ma.array([1, 2, 1], mask=[1, 1, 0]),
+    "in a tuple": [(math.nan, 1), (math.nan, 1), (2, 2)],
+    "a decimal": [Decimal("nan"), Decimal("nan"), 1],
+}
+
+
+@pytest.mark.parametrize("labels", MISSING.values(), ids=MISSING)
+@pytest.mark.parametrize("split", [data.group_split, data.time_split])
+def test_what_is_missing_is_no_label(split, labels):
+    with pytest.raises(ValueError, match=r"must not be (NaN|missing), got one in row 0"):
+        split(labels, (0.5, 0.5))
+
+
+class Column(list):
+    """As a column of a table, whose rows have other numbers than their places."""
+
+    def __getitem__(self, row):
+        raise KeyError(row)
+
+
+SAME = {
+    "tuples of tensors": [(torch.tensor(1), "a"), (torch.tensor(2), "b"), (torch.tensor(1), "a")],
+    "objects": np.array(["x", None, "x"], dtype=object),
+    "zeros with signs": [0.0, 1.0, -0.0],
+    "dates": np.array(["2020", "2021", "2020"], dtype="datetime64[Y]"),
+    "nanoseconds": np.array(["2020", "2021", "2020"], dtype="datetime64[ns]"),
+    "fields": np.array([(1, 2.0), (3, 4.0), (1, 2.0)], dtype=[("a", int), ("b", float)]),
+    "half precision": torch.tensor([1, 2, 1], dtype=torch.bfloat16),
+    "truth": torch.tensor([True, False, True]),
+    "a column": Column(["x", "y", "x"]),
+}
+
+
+@pytest.mark.parametrize("labels", SAME.values(), ids=SAME)
+def test_labels_of_any_kind_are_told_apart_by_what_they_hold(labels):
+    same("group_split", "by hand", lists(data.group_split(labels, (2 / 3, 1 / 3))), [[0, 2], [1]])
+    same("exact_duplicates", "by hand", data.exact_duplicates(labels), [[0, 2]])
+
+
+NO_LABELS = {
+    "a text": "aabb",
+    "bytes": b"aabb",
+    "a set": {1, 2},
+    "a dict": {1: 2, 3: 4},
+    "a number": 7,
+    "nothing": None,
+    "lists": [[1, 2], [3, 4]],
+    "rows of an array": [np.arange(2), np.arange(2)],
+}
+
+
+@pytest.mark.parametrize("labels", NO_LABELS.values(), ids=NO_LABELS)
+@pytest.mark.parametrize("split", [data.group_split, data.stratified_split, data.time_split])
+def test_what_is_no_list_of_labels_is_refused(split, labels):
+    with unchecked(), pytest.raises(TypeError, match=r"(groups|labels|times).* must be a "):
+        split(labels, (0.5, 0.5))
+
+
+def test_labels_may_come_one_by_one():
+    rows = [0, 1] * 10
+    for split in (data.group_split, data.stratified_split, data.time_split):
+        found = lists(split((row for row in rows), (0.5, 0.5)))
+        same(split.__name__, "a list", found, lists(split(rows, (0.5, 0.5))))
+
+
+def test_times_that_cannot_be_sorted():
+    for times in ([1, "a"], [1, None, 2]):
+        with pytest.raises(TypeError, match="times must be of one kind"):
+            data.time_split(times, (0.5, 0.5))
+    with pytest.raises(TypeError, match="labels must be of one kind"):
+        data.confusion([1, "a"], [1, "a"])
+
+
+def test_times_may_be_tuples():
+    times = [(2020, 12), (2019, 5), (2020, 2), (2021, 1)]
+    same("time_split", "by hand", lists(data.time_split(times, (0.5, 0.5))), [[1, 2], [0, 3]])
+
+
+@pytest.mark.parametrize("wrong", [2.5, 2.0, True, "2", None, np.float64(2)])
+def test_a_number_of_folds_or_rows_is_whole(wrong):
+    uses = {
+        "k": lambda k: data.k_folds(10, k),
+        "n": lambda n: data.random_split(n, (0.5, 0.5)),
+        "size": lambda size: data.batches(10, size),
+    }
+    with unchecked():
+        for name, use in uses.items():
+            with pytest.raises(TypeError, match=f"{name} must be a whole number, got"):
+                use(wrong)
+        for folds in (data.stratified_folds, data.group_folds):
+            with pytest.raises(TypeError, match="k must be a whole number, got"):
+                folds([0, 0, 1, 1], wrong)
+
+
+@pytest.mark.parametrize("seed", [0.5, "a", -1])
+def test_a_seed_is_a_whole_number(seed):
+    with unchecked(), pytest.raises(TypeError, match="seed must be a whole number from 0"):
+        data.random_split(10, (0.5, 0.5), seed)
+
+
+def test_batches_of_more_than_there_is():
+    """Training on no batch at all would look like training."""
+    with pytest.raises(ValueError, match="size must be at most n, 5, where the last batch is"):
+        data.batches(5, 6, drop_last=True)
+    assert [batch.tolist() for batch in data.batches(3, 6)] == [[0, 1, 2]]
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        data.batches(0, 6)
+
+
 def test_labels_have_one_dimension():
     with pytest.raises(ValueError, match=r"one dimension, got shape \(2, 1\)"):
         data.group_split(np.zeros((2, 1)), (0.5, 0.5))
@@ -316,7 +429,7 @@ def test_rows_by_label_and_groups_by_size():
 
 
 @shapes_vary
-@given(n=st.integers(0, 50), size=st.integers(1, 12), drop_last=st.booleans())
+@given(n=st.integers(12, 50), size=st.integers(1, 12), drop_last=st.booleans())
 def test_batches(n, size, drop_last):
     from torch.utils.data import BatchSampler
 
@@ -339,5 +452,5 @@ def test_batches_by_seed_and_epoch():
 
 
 def test_batches_of_nothing():
-    with pytest.raises(ValueError, match="size must be above 0, got 0"):
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
         data.batches(3, 0)

@@ -1,0 +1,71 @@
+"""What functions ask of their arguments, said in one way everywhere.
+
+Each function returns the argument in the form that is worked with, or raises a `TypeError` or
+`ValueError` that names the argument, what came and what is needed.
+"""
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+def _require_int(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
+    """Return a whole number; neither True nor 2.0 is one."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if least is not None and number < least:
+        raise ValueError(f"{name} must be at least {least}, got {number}")
+    if most is not None and number > most:
+        raise ValueError(f"{name} must be at most {most}, got {number}")
+    return number
+
+
+def _require_text(text: Any, name: str = "text") -> str:
+    """Return a text; bytes are none, nor is a list of texts."""
+    if not isinstance(text, str):
+        hint = "; decode it first" if isinstance(text, (bytes, bytearray)) else ""
+        raise TypeError(f"{name} must be a str, got {type(text).__name__}{hint}")
+    return text
+
+
+def _require_texts(texts: Any, name: str = "texts") -> list[str]:
+    """Return a list of texts; the letters of a single one are not meant."""
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(f"{name} must be a list of texts, got one text: {texts[:40]!r}")
+    return [_require_text(text, f"each of {name}") for text in _require_iterable(texts, name)]
+
+
+def _require_iterable(values: Any, name: str) -> Iterable[Any]:
+    """Return what can be gone through, in an order of its own."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list, got {type(values).__name__}")
+    return values
+
+
+def _require_ordered(values: Any, name: str) -> Iterable[Any]:
+    """Return what can be gone through in the same order in every process, unlike a set."""
+    if isinstance(values, (set, frozenset)):
+        raise TypeError(f"{name} must have an order, got a {type(values).__name__}")
+    return _require_iterable(values, name)
+
+
+def _require_rng(seed: Any, name: str = "seed") -> np.random.Generator:
+    """Return the generator of a seed."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a whole number from 0, or several, got {seed!r}") from None
+
+
+def _require_generator(name: str, value: Any, *kinds: type) -> None:
+    """Refuse a seed where what draws numbers is meant: each call would draw the same."""
+    if not isinstance(value, kinds):
+        module = kinds[0].__module__.removesuffix("._generator")  # as NumPy's documentation has it
+        needed = f"{module}.{kinds[0].__qualname__}"
+        raise TypeError(f"{name} must be a {needed}, got {value!r}")
