@@ -107,7 +107,7 @@ def trained_by_autograd(images, labels, weights):
     w1, b1, w2, b2 = parameters
     losses = []
     for x, y in batches(images, labels):
-        logits = (x @ w1.transpose() + b1).relu() @ w2.transpose() + b2
+        logits = (x @ w1.transpose(0, 1) + b1).relu() @ w2.transpose(0, 1) + b2
         shifted = logits - logits.max(axis=1, keepdims=True).data
         log_p = shifted - shifted.exp().sum(axis=1, keepdims=True).log()
         loss = -log_p[np.arange(len(y)), y].mean()

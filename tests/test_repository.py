@@ -197,7 +197,7 @@ def forbidden(module, imported):
     if part == "notebook":
         ours = ("companion.notebook", "companion.device")
         return top not in NOTEBOOK and not imported.startswith(ours)
-    if part == "assign":  # stands above all others, and nothing imports it
+    if part in {"assign", "_setting_up"}:  # stand above all others, and nothing imports them
         return False
     if top == "companion":
         target = inner.split(".")[0]

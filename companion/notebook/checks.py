@@ -90,7 +90,10 @@ def catches(
 ) -> None:
     """Give something wrong to a check, and make sure that the check fails.
 
-    The arguments are those of `check`.
+    Parameters
+    ----------
+    name, value, expected, tolerance, at_least, at_most
+        As in `check`.
 
     Raises
     ------

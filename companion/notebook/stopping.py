@@ -48,6 +48,11 @@ def stop_button(description: str) -> Iterator[None]:
     description : str
         What is trained. A failing `check` names it as what to run again.
 
+    Returns
+    -------
+    contextlib.AbstractContextManager
+        For a ``with`` block.
+
     Examples
     --------
     >>> with stop_button("one layer and two"):  # doctest: +SKIP
