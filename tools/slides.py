@@ -19,7 +19,7 @@ from __future__ import annotations
 import builtins
 import json
 import symtable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,18 +100,20 @@ def words(path: Path) -> Iterator[str]:
         yield from filter(None, [mark.get("title"), *mark.get("points", [])])
 
 
-def cut(path: Path) -> list[Slide]:
-    """Return the slides of a notebook."""
+def cut(path: Path, in_words: Callable[[str], str] = str) -> list[Slide]:
+    """Return the slides of a notebook, code in the words of a language, line for line."""
     slides: list[Slide] = []
     for number, cell in enumerate(cells(path)):
         for place, mark in enumerate(marks(cell)):
             if mark["slide_type"] in BEGINS or not slides:
                 slides.append(Slide(mark.get("title", ""), mark.get("look", "")))
-            slides[-1].pieces.append(piece(number, cell, mark, begins=place == 0))
+            slides[-1].pieces.append(piece(number, cell, mark, place == 0, in_words))
     return slides
 
 
-def piece(number: int, cell: dict, mark: dict, begins: bool) -> Piece:
+def piece(
+    number: int, cell: dict, mark: dict, begins: bool, in_words: Callable[[str], str]
+) -> Piece:
     """Return what a cell gives to a slide, as a mark asks."""
     made = Piece(number, cell["id"], mark, begins=begins)
     if cell["cell_type"] == "code":
@@ -122,7 +124,7 @@ def piece(number: int, cell: dict, mark: dict, begins: bool) -> Piece:
         if made.package:
             source = "\n\n".join(filter(None, map(plain, cell["outputs"])))
         if shown and not source.startswith("explore("):
-            made.code = chosen(source, mark.get("lines"))
+            made.code = chosen(in_words(source), mark.get("lines"))
         made.output = only != "code" and "hide-output" not in tags and not made.package
     return made
 

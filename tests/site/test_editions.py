@@ -12,6 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from tests.site.conftest import PAGES
+from tests.site.same_code import difference, printed_alike
 from tools import contents, editions
 
 FOLDERS = [edition.folder for edition in editions.EDITIONS]
@@ -34,12 +35,12 @@ def texts(page: BeautifulSoup, selector: str) -> list[str]:
 
 
 def code(page: BeautifulSoup) -> list[str]:
-    """Return all code, cells and what is shown alike."""
-    return texts(page, "[class*='highlight-'] pre")
+    """Return all code but what cells have printed, cells and what is shown alike."""
+    return texts(page, "[class*='highlight-']:not(.highlight-myst-ansi) pre")
 
 
 def outputs(page: BeautifulSoup) -> list[str]:
-    """Return what cells have printed."""
+    """Return what cells have printed and shown."""
     return texts(page, ".cell_output .output pre, .cell_output table")
 
 
@@ -93,7 +94,7 @@ def exercises(page: BeautifulSoup) -> list[list[str]]:
     return [[box.get("id", ""), *box["class"]] for box in page.select(".exercise")]
 
 
-SAME = [code, outputs, equations, formulas, pictures, widgets, numbers, anchors, targets, exercises]
+SAME = [equations, formulas, pictures, widgets, numbers, anchors, targets, exercises]
 
 
 @pytest.mark.parametrize("what", SAME, ids=lambda what: what.__name__)
@@ -104,7 +105,17 @@ def test_editions_agree(html, name, what):
         assert one == other
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_code_does_the_same_and_prints_the_same(html, name):
+    english, *others = (soup(html / folder / f"{name}.html") for folder in FOLDERS)
+    for other in others:
+        pairs = zip(code(english), code(other), strict=True)
+        assert [d for one, two in pairs if (d := difference(one, two, outputs(english)))] == []
+        shown = zip(outputs(english), outputs(other), strict=True)
+        assert [two for one, two in shown if not printed_alike(one, two)] == []
+
+
 @pytest.mark.parametrize("chapter", contents.chapters(), ids=lambda chapter: chapter.name)
 def test_there_is_something_to_compare(html, chapter):
     pages = [soup(html / FOLDERS[0] / f"{page}.html") for page in chapter.pages]
-    assert all(any(what(page) for page in pages) for what in SAME)
+    assert all(any(what(page) for page in pages) for what in [code, outputs, *SAME])

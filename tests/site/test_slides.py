@@ -10,10 +10,12 @@ from html.parser import HTMLParser
 import polib
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pypdf import PdfReader
 
 from tests.site import decks
+from tests.site.same_code import difference, printed_alike
 from tests.site.visits import THEMES, Visit, once
 from tools import catalogs, contents, editions, notebooks, slides, translation_checks
 
@@ -42,6 +44,12 @@ def shown(browser, address, axe):
 def deck_of(folder: str, name: str) -> str:
     """Return the address of a chapter's deck."""
     return f"{folder}/{slides.address(PAGES[name])}"
+
+
+def printed_in(path) -> list[str]:
+    """Return what the cells of a notebook have printed."""
+    outputs = (output for cell in slides.cells(path) for output in cell.get("outputs", []))
+    return ["".join(output.get("text", "")) for output in outputs]
 
 
 class Links(HTMLParser):
@@ -153,16 +161,26 @@ def test_axe_finds_nothing_on_slides(shown, folder, name, theme):
     assert shown(folder, name).broken_rules[theme] == []
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_both_editions_show_the_same_formulas_and_code(html, name):
+@pytest.mark.parametrize("path", MARKED, ids=contents.label)
+def test_both_editions_show_the_same_formulas_and_code(html, path):
+    name = contents.product_name(contents.page_of(path))
+
     def parts(folder: str, pattern: str) -> list[str]:
         text = (html / deck_of(folder, name)).read_text(encoding="utf-8")
         return sorted(re.findall(pattern, text, re.DOTALL))
 
-    for pattern in (r'<math [^>]*display="block">.*?</math>', r"<pre>.*?</pre>"):
-        here, there = parts("en", pattern), parts("zh", pattern)
-        assert here == there
-        assert len(here) > 5
+    def texts(folder: str, selector: str) -> list[str]:
+        deck = BeautifulSoup((html / deck_of(folder, name)).read_text("utf-8"), "html.parser")
+        return [block.get_text() for block in deck.select(f".body > .{selector} pre")]
+
+    formulas = [parts(folder, r'<math [^>]*display="block">.*?</math>') for folder in FOLDERS]
+    programs = ["\n".join(texts(folder, "code")) for folder in FOLDERS]
+    printed = [texts(folder, "output") for folder in FOLDERS]
+    assert formulas[0] == formulas[1]
+    assert len(formulas[0]) > 5
+    assert len(programs[0]) > 500
+    assert difference(*programs, printed_in(path)) == ""
+    assert all(printed_alike(*pair) for pair in zip(*printed, strict=True))
 
 
 def test_keys_turn_slides_switch_the_theme_and_open_the_speakers_view(new_visit):

@@ -16,7 +16,7 @@ from sphinx.builders import Builder
 from sphinx.util.nodes import process_only_nodes
 
 from tools import colab_notebook, contents, notebooks, phrases, shown_code
-from tools.extensions import drawings, pages, widgets
+from tools.extensions import code, drawings, pages, widgets
 from tools.phrases import N_
 from tools.plain_markdown import Writer
 
@@ -77,7 +77,9 @@ class ColabBuilder(Builder):
         """Write one page's notebook."""
         chapter, name = notebooks.read(self.source(docname)), contents.product_name(docname)
         shown_code.with_links(chapter, Path(self.srcdir), self.say)
-        drawings.translate_outputs(chapter, self.env.metadata[docname].get("words", {}))
+        said = self.env.metadata[docname].get("words", {})
+        drawings.translate_outputs(chapter, said)
+        code.translate_cells(chapter, said, self.say)
         plain = self.plain(docname, doctree)
         text = notebooks.write(colab_notebook.assemble(chapter, name, plain))
         (Path(self.outdir) / f"{name}.ipynb").write_text(text, encoding="utf-8")

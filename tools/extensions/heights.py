@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from .pages import TAG, columns_of
+from tools.columns import columns_of
+
+from .pages import TAG
 
 CODE_CELL = '<div class="cell '
 SECTION = re.compile(r"<section\b|</section>")

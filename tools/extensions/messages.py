@@ -2,8 +2,8 @@
 
 Sphinx translates paragraphs, titles and captions. A page says more: its description for search
 engines, what stands for a picture among a cell's outputs, the titles of exercises, the labels of
-sliders, what is written on slides. Each becomes a message here, and what the catalog says for it
-goes where it belongs.
+sliders, what is written on slides, comments in code. Each becomes a message here, and what the
+catalog says for it goes where it belongs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sphinx.util.i18n import docname_to_domain
 from sphinx_exercise.directive import ExerciseDirective
 from sphinx_exercise.nodes import exercise_subtitle
 
-from tools import slides
+from tools import phrases, slides
 
-from . import drawings
+from . import code, drawings
 from .widgets import page_state, words_of_widgets
 
 
@@ -59,10 +59,11 @@ class Collect(SphinxTransform):
     default_priority = 5
 
     def apply(self, **_kwargs: Any) -> None:
-        """Gather descriptions, and the words of pictures, drawings, widgets and slides."""
+        """Gather descriptions, and the words of pictures, drawings, code, widgets and slides."""
         messages = list(self._descriptions())
         messages += [picture.get("alt") for picture in self.document.findall(nodes.image)]
         messages += drawings.words(self.document, self.env)
+        messages += code.words(self.document)
         messages += words_of_widgets(page_state(self.env, self.env.docname))
         messages += slides.words(Path(self.env.doc2path(self.env.docname)))
         for line, message in enumerate(dict.fromkeys(filter(None, messages)), start=1):
@@ -88,6 +89,8 @@ class Spread(SphinxTransform):
         said = {node["words"]: node["said"] for node in found if "said" in node}
         page["words"] = said
         drawings.translate(self.document, self.env, said)
+        say = phrases.speaker(Path(self.app.srcdir), self.config.language)
+        code.translate(self.document, said, say)
         if self.app.builder.name != "gettext":
             for node in found:
                 node.parent.remove(node)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import html
 import re
 from pathlib import Path
-from unicodedata import east_asian_width
 from urllib.parse import quote, urlencode
 
 from docutils import nodes
 from sphinx.locale import _
 
 from tools import contents, products, slides
+from tools.columns import columns_of
 from tools.phrases import N_
 
 COLAB = "https://colab.research.google.com/github/{owner}/blob/{branch}/{path}"
@@ -145,15 +145,6 @@ def with_room(match: re.Match) -> str:
     before, between, text = match.groups()
     lines = len(text.removeprefix("<span></span>").rstrip("\n").split("\n"))
     return f'{before} style="--lines:{lines}"{between}{text}'
-
-
-def columns_of(text: str) -> int:
-    """Return how wide a line is: a Chinese character takes two columns.
-
-    >>> columns_of("词元 = 2")
-    8
-    """
-    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def with_hanging_indent(line: str, is_output: bool) -> str:

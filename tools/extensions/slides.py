@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sphinx.util import logging
 from sphinx.util.osutil import relative_uri
 
 from tools import contents, phrases, slides, slides_assets
+from tools.extensions import code
 from tools.extensions.apart import BodiesBuilder, without_identities
 from tools.extensions.pages import is_in_english
 from tools.phrases import N_
@@ -50,7 +52,8 @@ class SlidesBuilder(BodiesBuilder):
     def write_doc(self, docname: str, doctree: nodes.document) -> None:
         """Write the deck of a page; pass over one that is not marked."""
         path = Path(self.env.doc2path(docname))
-        deck = slides.cut(path)
+        self.say = phrases.speaker(Path(self.srcdir), self.config.language)
+        deck = slides.cut(path, self.in_words(docname, path))
         if not deck:
             return
         for problem in slides.problems(deck):
@@ -60,13 +63,17 @@ class SlidesBuilder(BodiesBuilder):
         self.fignumbers = self.env.toc_fignumbers.get(docname, {})
         self.imgpath, self.dlpath, self.current_docname = "_images", "_downloads", docname
         self.page = self.get_relative_uri("", docname)
-        self.say = phrases.speaker(Path(self.srcdir), self.config.language)
         self.link_to_page(doctree)
         self.cells = nodes_of_cells(doctree)
         self.said = self.words(docname, path, settings)
         body = "\n".join(self.slide(each) for each in deck)
         self.decks[docname] = {"count": len(deck) + 1}  # and the title
         self.keep(docname, self.finished(docname, body, doctree), doctree)
+
+    def in_words(self, docname: str, path: Path) -> Callable[[str], str]:
+        """Return a function from a cell's code to the code in the words of the edition."""
+        sources = ["".join(c["source"]) for c in slides.cells(path) if c["cell_type"] == "code"]
+        return code.Page(sources, self.env.metadata[docname].get("words", {}), self.say).code
 
     def link_to_page(self, doctree: nodes.document) -> None:
         """Let references within the chapter lead to its page, where what they name stands."""
@@ -130,8 +137,8 @@ class SlidesBuilder(BodiesBuilder):
             return ""
         parts = [("points", self.points(piece)), ("formulas", self.formulas(piece))]
         if piece.code:
-            code = nodes.literal_block(piece.code, piece.code, language="python")
-            parts.append(("code", self.markup(code)))
+            block = nodes.literal_block(piece.code, piece.code, language="python")
+            parts.append(("code", self.markup(block)))
         if piece.output:
             parts += [shown for node in self.outputs(piece) for shown in self.output(node)]
         more = " fragment" if piece.kind == "fragment" else ""
