@@ -3,7 +3,7 @@
 Nothing heavy is imported here; each function imports what it needs when it is called.
 """
 
-from companion.notebook.checks import CheckFailed, check
+from companion.notebook.checks import CheckFailed, catches, check
 from companion.notebook.drawing import Drawing
 from companion.notebook.formatting import latex, report
 from companion.notebook.graph import draw_graph
@@ -11,7 +11,7 @@ from companion.notebook.hardware import hardware
 from companion.notebook.heatmap import attention_map
 from companion.notebook.progressbar import Progress, progress
 from companion.notebook.source import show
-from companion.notebook.stopping import Stoppable, stoppable
+from companion.notebook.stopping import Stoppable, stop_button, stoppable
 from companion.notebook.style import use_style
 from companion.notebook.widgets import explore
 
@@ -21,6 +21,7 @@ __all__ = [
     "Progress",
     "Stoppable",
     "attention_map",
+    "catches",
     "check",
     "draw_graph",
     "explore",
@@ -29,6 +30,7 @@ __all__ = [
     "progress",
     "report",
     "show",
+    "stop_button",
     "stoppable",
     "use_style",
 ]

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from companion.notebook import measured
+from companion.notebook import measured, stopping
 from companion.notebook.formatting import as_array
 
-__all__ = ["CheckFailed", "check"]
+__all__ = ["CheckFailed", "catches", "check"]
 
 
 class CheckFailed(AssertionError):
@@ -49,7 +49,8 @@ def check(
     ------
     CheckFailed
         If the check fails. The message says what was found, what was expected and where the
-        two differ most.
+        two differ most. If the reader has stopped a training, a line says so instead, since
+        the value may come from it.
     ValueError
         If both `expected` and a bound are given, or `tolerance` is negative.
 
@@ -68,18 +69,79 @@ def check(
     >>> check("the mask hides the future", True)
     ✓ the mask hides the future
     """
+    try:
+        outcome = _outcome(name, value, expected, tolerance, at_least, at_most)
+    except CheckFailed as failure:
+        if not stopping.unfinished:
+            raise
+        print(f"– {str(failure).splitlines()[0]}; {_what_was_stopped()}")
+        return
+    print(f"✓ {name}: {outcome}" if outcome else f"✓ {name}")
+
+
+def catches(
+    name: str,
+    value: Any,
+    expected: Any = None,
+    tolerance: float = 1e-6,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    """Give something wrong to a check, and make sure that the check fails.
+
+    The arguments are those of `check`.
+
+    Raises
+    ------
+    CheckFailed
+        If the check passes, so that it would not have caught the mistake.
+
+    See Also
+    --------
+    check : What must hold of the right thing.
+
+    Examples
+    --------
+    >>> catches("rows sum to one", [1.3, 0.7], [1.0, 1.0])
+    ✗ rows sum to one: no, and the test says so
+    """
+    try:
+        _outcome(name, value, expected, tolerance, at_least, at_most)
+    except CheckFailed:
+        print(f"✗ {name}: no, and the test says so")
+        return
+    failure = f"{name}: the test passes, and should have caught a mistake"
+    if not stopping.unfinished:
+        raise CheckFailed(failure)
+    print(f"– {failure}; {_what_was_stopped()}")
+
+
+def _what_was_stopped() -> str:
+    """Say what to run again, where a result is missed because the reader stopped a training."""
+    names = ", ".join(f"“{name}”" for name in stopping.unfinished)
+    return f"you stopped {names}: run that cell again, to its end"
+
+
+def _outcome(
+    name: str,
+    value: Any,
+    expected: Any,
+    tolerance: float,
+    at_least: float | None,
+    at_most: float | None,
+) -> str:
+    """Return what a check that passes says of the value; raise if it fails."""
     bounded = at_least is not None or at_most is not None
     if expected is not None and bounded:
         raise ValueError("expected cannot be given together with at_least or at_most")
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be 0 or more, got {tolerance}")
     if expected is not None:
-        outcome = _compare(name, as_array(value), as_array(expected), tolerance)
-    elif bounded:
-        outcome = _bound(name, as_array(value), at_least, at_most)
-    else:
-        outcome = _hold(name, value)
-    print(f"✓ {name}: {outcome}" if outcome else f"✓ {name}")
+        return _compare(name, as_array(value), as_array(expected), tolerance)
+    if bounded:
+        return _bound(name, as_array(value), at_least, at_most)
+    return _hold(name, value)
 
 
 def _compare(name: str, found: np.ndarray, expected: np.ndarray, tolerance: float) -> str:

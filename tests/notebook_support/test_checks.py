@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from companion.notebook import CheckFailed, check
+from companion.notebook import CheckFailed, catches, check
 from companion.notebook.measured import against_bounds
 
 
@@ -148,3 +148,17 @@ def test_bad_questions():
         check("x", 1.0, 1.0, at_least=0)
     with pytest.raises(ValueError, match="tolerance must be 0 or more"):
         check("x", 1.0, 1.0, -1)
+
+
+@pytest.mark.verifies("catches", "checks that fail and that pass, by hand")
+def test_catches_says_that_a_check_fails_and_raises_if_it_does_not(capsys):
+    catches("rows sum to one", [1.3, 0.7], [1.0, 1.0])
+    catches("enough", 0.1, at_least=0.9)
+    catches("close", 1.2, 1.0, tolerance=0.1)
+    said = capsys.readouterr().out.splitlines()
+    names = ("rows sum to one", "enough", "close")
+    assert said == [f"✗ {name}: no, and the test says so" for name in names]
+    with pytest.raises(CheckFailed, match="rows sum to one: the test passes, and should have"):
+        catches("rows sum to one", [1.0, 1.0], [1.0, 1.0])
+    with pytest.raises(ValueError, match="expected cannot be given together"):
+        catches("x", 1.0, 1.0, at_least=0)

@@ -9,7 +9,7 @@ import time
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from companion.notebook import stoppable, stopping
+from companion.notebook import CheckFailed, catches, check, stop_button, stoppable, stopping
 from tools.execute import last_drawn
 
 CELL = """
@@ -145,3 +145,92 @@ def test_the_stop_button_of_a_notebook():
     assert "training: 10000 steps, about" in said
     assert "what was done so far is kept" in said
     assert said.endswith("after the loop: True True\n")
+
+
+# -- several trainings ---------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_stopped():
+    stopping.unfinished.clear()
+    yield
+    stopping.unfinished.clear()
+
+
+def train(steps=10, press_at=None, quiet=False):
+    """Return the steps that one training makes."""
+    done = []
+    for step in stoppable(range(steps), description="one", quiet=quiet):
+        if step == press_at:
+            press()
+        done.append(step)
+    return done
+
+
+@pytest.mark.verifies("stop_button", "trainings of a few steps, by hand")
+def test_the_button_ends_all_trainings_of_a_block(capsys):
+    before = signal.getsignal(signal.SIGINT)
+    with stop_button("three"):
+        runs = [train(), train(press_at=4), train()]
+    assert runs == [list(range(10)), [0, 1, 2, 3, 4], [0]]
+    assert capsys.readouterr().out.endswith("what was to come made one step\n")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_pressed_before_the_first_training_each_makes_one_step():
+    with stop_button("two"):
+        press()
+        assert (train(), train()) == ([0], [0])
+
+
+def test_pressed_twice_in_a_block_it_interrupts():
+    def twice():
+        with stop_button("two"):
+            press()
+            press()
+
+    with pytest.raises(KeyboardInterrupt):
+        twice()
+    assert train() == list(range(10))  # the next one begins anew
+
+
+def test_a_loop_over_trainings_goes_on_and_hides_their_bars(capsys):
+    runs = {name: train(press_at=2 if name == "b" else None) for name in stoppable("abc", 3)}
+    assert runs == {"a": list(range(10)), "b": [0, 1, 2], "c": [0]}
+    said = capsys.readouterr().out
+    assert "one  " not in said  # no bar of that name
+    assert "3/3" in said
+
+
+def test_a_quiet_loop_draws_nothing_and_stops_all_the_same(capsys):
+    assert train(quiet=True) == list(range(10))
+    assert capsys.readouterr().out == ""
+    assert train(quiet=True, press_at=3) == [0, 1, 2, 3]
+
+
+def test_the_last_step_is_known_while_it_is_made():
+    last = []
+    for step in (bar := stoppable(range(9))):
+        if step == 2:
+            press()
+        last.append(bar.last)
+    assert last == [False, False, True]
+    bar = stoppable(range(3))
+    assert [bar.last for _ in bar] == [False, False, True]
+
+
+def test_what_was_stopped_is_remembered_until_it_runs_to_its_end(capsys):
+    with stop_button("recall"):
+        train(press_at=0)
+    check("two layers recall", 0.1, at_least=0.9)
+    catches("rows sum to one", 1.0, 1.0)
+    check("what holds", 1, 1)
+    first, second, third = capsys.readouterr().out.splitlines()[-3:]
+    again = "you stopped “recall”: run that cell again, to its end"
+    assert first == f"– two layers recall: found 0.1, expected at least 0.90; {again}"
+    assert second.endswith(again)
+    assert third == "✓ what holds: 1, as expected"
+    with stop_button("recall"):
+        train()
+    with pytest.raises(CheckFailed):
+        check("two layers recall", 0.1, at_least=0.9)
