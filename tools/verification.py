@@ -32,6 +32,7 @@ RECORDS = re.compile(r"^from tests.verification import|^@pytest.mark.verifies", 
 TWINS = "reference"
 HELPERS = "notebook"
 APART = ("assign", "__pycache__")  # what is no part of what chapters teach
+PRIVATE = re.compile(r"_(?!_)")  # how the name of a module begins that nobody else imports
 LIBRARIES = ("numpy", "torch", "transformers", "tokenizers", "tiktoken", "mpmath")
 BEHAVIOUR = "behaviour"
 EXACT = "exact"
@@ -54,7 +55,11 @@ class Public:
 
 def public(root: Path = ROOT) -> dict[str, Public]:
     """Return the public functions and classes of what chapters teach, by full name."""
-    files = [p for p in (root / "companion").rglob("*.py") if p.parent.name not in APART]
+    files = [
+        path
+        for path in (root / "companion").rglob("*.py")
+        if path.parent.name not in APART and not PRIVATE.match(path.name)
+    ]
     found = [thing for path in sorted(files) for thing in _defined_in(path, root)]
     return {f"{thing.module}.{thing.name}": thing for thing in found}
 

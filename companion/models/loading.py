@@ -122,15 +122,18 @@ def from_hugging_face(state: dict[str, Tensor], config: BertConfig) -> dict[str,
 def _find_files(name: str) -> dict[str, Path]:
     """Return the path of each file of a checkpoint, from the first place that has them all."""
     wanted = CHECKPOINTS[name].sha256
-    for folder in _folders(name):
-        if all((folder / file).is_file() for file in wanted):
-            files = {file: folder / file for file in wanted}
-            break
-    else:
-        files = _download(name)
+    folder = _on_this_machine(name)
+    files = _download(name) if folder is None else {file: folder / file for file in wanted}
     for file, path in files.items():
         _check_sha256(path, wanted[file])
     return files
+
+
+def _on_this_machine(name: str) -> Path | None:
+    """Return the first folder that has all files of a checkpoint, without reading them."""
+    files = CHECKPOINTS[name].sha256
+    whole = (f for f in _folders(name) if all((f / file).is_file() for file in files))
+    return next(whole, None)
 
 
 def _folders(name: str) -> list[Path]:

