@@ -1,11 +1,15 @@
 """Each chapter is run again by itself, and every text output compared with the one stored.
 
+Each cell is run twice in a row, and both outputs are compared, since readers do that: a cell that
+goes on drawing, or uses up a graph, is found. Training and widgets take long, and are run once.
+
 It is run as on Colab: in an empty folder, with the package from its wheel. nbval compares standard
 output, plain text, HTML and Markdown exactly; it leaves out pictures, the names of widgets, and
 what ``tools/sanitize.cfg`` masks: numbers that checks have measured, and links to lines of source.
 Cells tagged ``nbval-ignore-output`` are run but not compared.
 """
 
+import copy
 import os
 import re
 import subprocess
@@ -17,7 +21,9 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests.notebooks.conftest import clean_environment
 from tools import contents, execute, masks, notebooks
+from tools.notebooks import tags
 
+IGNORED = "nbval-ignore-output"
 ORIGIN = "import companion\nprint(companion.__file__)"
 NO_REPOSITORY = "import importlib.util\nprint(importlib.util.find_spec('tools'))"
 # Linux counts in units of 1024 bytes, macOS in bytes.
@@ -54,13 +60,31 @@ def with_checks(notebook, packages):
     return notebook
 
 
+def twice(notebook, everything=False):
+    """Let each cell be followed by itself, but for those that take long, if not everything."""
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        long = IGNORED in tags(cell) or "explore(" in cell.source
+        if cell.cell_type == "code" and "setup" not in tags(cell) and (everything or not long):
+            cells.append(copy.deepcopy(cell))
+            cells[-1].id = f"{cell.id[:58]}-again"
+    notebook.cells = cells
+    return notebook
+
+
+def compare(notebook, name, packages, folder):
+    """Run a notebook in an empty folder, with the package alone, and compare its outputs."""
+    alone = folder / name
+    alone.write_text(notebooks.write(with_checks(notebook, packages)))
+    done = nbval(alone, packages)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.chapters
 @pytest.mark.parametrize("path", contents.notebooks(), ids=contents.label)
 def test_a_chapter_alone_gives_what_is_stored(path, installed, tmp_path):
-    alone = tmp_path / path.name
-    alone.write_text(notebooks.write(with_checks(notebooks.read(path), installed)))
-    done = nbval(alone, installed)
-    assert done.returncode == 0, done.stdout + done.stderr
+    compare(twice(notebooks.read(path)), path.name, installed, tmp_path)
 
 
 def test_the_repository_is_out_of_reach_and_noticed_if_not(installed, tmp_path):
