@@ -100,13 +100,13 @@ def add_stills(cell: NotebookNode, models: Mapping[str, Any]) -> None:
 
 
 def picture_of(models: Mapping[str, Any], identity: str) -> tuple[str, dict] | None:
-    """Return the first picture of a widget as PNG, with its size on the page and its words."""
+    """Return a widget's first state as PNG, with its size on the page and its words."""
     widget = widgets.read_widget(models, identity)
     if not widget.ground:
         return None
     buffer = io.BytesIO()
     still = Image.open(io.BytesIO(widget.still())).convert("RGB")
     still.quantize(64).save(buffer, format="png", optimize=True)
-    alt = widget.alts()[0]
+    alt = widget.alts()[widget.first()]
     metadata = {side: int(value) for side, value in widget.size()} | ({"alt": alt} if alt else {})
     return base64.b64encode(buffer.getvalue()).decode(), metadata

@@ -107,12 +107,12 @@ def catches(
     Examples
     --------
     >>> catches("rows sum to one", [1.3, 0.7], [1.0, 1.0])
-    ✗ rows sum to one: no, and the test says so
+    ✗ rows sum to one: fails, as it should
     """
     try:
         _outcome(name, value, expected, tolerance, at_least, at_most)
     except CheckFailed:
-        print(f"✗ {name}: no, and the test says so")
+        print(f"✗ {name}: fails, as it should")
         return
     failure = f"{name}: the test passes, and should have caught a mistake"
     if not stopping.unfinished:

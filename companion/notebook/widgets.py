@@ -42,13 +42,14 @@ def explore(
     function: Callable[..., Figure],
     *,
     alt: str | Callable[..., str],
+    begin: Mapping[str, Any] | None = None,
     **axes: Sequence[Any] | Mapping[str, Any],
 ) -> None:
     r"""Show a figure with controls, which also work in the built page, where no kernel runs.
 
     An axis whose labels are all numbers gets a slider, any other axis a button for each label.
-    `function` is called for the first value of each axis, and again when a control has moved.
-    An error on the way is shown in place of the figure. Where no controls can be shown, the
+    `function` is called for the value at which each axis begins, and again when a control has
+    moved. An error on the way is shown in place of the figure. Where no controls can be shown, the
     first figure is.
 
     If the environment variable ``COMPANION_WIDGETS`` is ``stored``, as when chapters are run for
@@ -61,19 +62,23 @@ def explore(
     alt : str or callable
         Text for those who do not see the picture: a format string such as
         ``"temperature {temperature}"``, or a function of the same arguments.
+    begin : mapping, optional
+        The value, or its label, that an axis shows at first. The others show their first one.
     **axes : sequence or mapping
         Values of each argument, or a mapping from the label shown to the value. At most three.
 
     Raises
     ------
     ValueError
-        If there is no axis or more than three, an axis is empty, two labels are the same, or
-        the pictures that a page is to store exceed 400 kB together.
+        If there is no axis or more than three, an axis is empty, two labels are the same,
+        `begin` names no axis or no value of one, or the pictures that a page is to store exceed
+        400 kB together.
     """
     from IPython.display import display
 
+    named = _named(axes)
     stored = os.environ.get("COMPANION_WIDGETS") == "stored"
-    display((_stacked if stored else _Live)(function, alt, _named(axes)))
+    display((_stacked if stored else _Live)(function, alt, named, _begin(begin or {}, named)))
 
 
 def _named(axes: Mapping[str, Sequence[Any] | Mapping[str, Any]]) -> Axes:
@@ -90,6 +95,15 @@ def _named(axes: Mapping[str, Sequence[Any] | Mapping[str, Any]]) -> Axes:
         if len(named[name]) < len(items):
             raise ValueError(f"axis {name} must have distinct labels, got {[x for x, _ in items]}")
     return named
+
+
+def _begin(begin: Mapping[str, Any], axes: Axes) -> dict[str, str]:
+    """Return the label that each axis shows at first."""
+    wanted = {name: _label(value) for name, value in begin.items()}
+    for name, label in wanted.items():
+        if label not in axes.get(name, {}):
+            raise ValueError(f"begin must be values of the axes, got {name}={label}")
+    return {name: next(iter(labels)) for name, labels in axes.items()} | wanted
 
 
 def _label(value: Any) -> str:
@@ -121,13 +135,14 @@ def _images(function: Callable[..., Figure], alt: Any, axes: Axes) -> tuple[str,
     return f"<style>.{name} {{ background: url({ground}) 0 0 / 100% 100% }}</style>", images
 
 
-def _controls(axes: Axes) -> dict[str, Any]:
+def _controls(axes: Axes, begin: Mapping[str, str]) -> dict[str, Any]:
     """Return a control for each axis."""
     from ipywidgets import Layout, SelectionSlider, ToggleButtons
 
     return {
         name: (SelectionSlider if all(map(_is_number, labels)) else ToggleButtons)(
             options=list(labels),
+            value=begin[name],
             description=_title(name),
             style={"description_width": "9em"},
             layout=Layout(width="auto", max_width="34em"),
@@ -145,7 +160,9 @@ def _title(name: str) -> str:
     return re.sub(r"(?<=\w\w)_", " ", name)
 
 
-def _stacked(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
+def _stacked(
+    function: Callable[..., Figure], alt: Any, axes: Axes, begin: Mapping[str, str]
+) -> Any:
     """Draw every state, stack the pictures, and link the controls in the browser."""
     from ipywidgets import HTML, Layout, VBox
 
@@ -154,7 +171,7 @@ def _stacked(function: Callable[..., Figure], alt: Any, axes: Axes) -> Any:
     # One layout and one style serve all pictures: each of its own would add 3 kB.
     frames: list[Any] = [first]
     frames += [HTML(image, layout=first.layout, style=first.style) for image in images[1:]]
-    controls = _controls(axes)
+    controls = _controls(axes, begin)
     shared = Layout(width="100%")
     for control, labels in reversed(list(zip(controls.values(), axes.values(), strict=True))):
         frames = _stack_level(frames, control, len(labels), shared)
@@ -175,7 +192,7 @@ def _stack_level(frames: list[Any], control: Any, size: int, layout: Any) -> lis
 
     stacks = []
     for start in range(0, len(frames), size):
-        stack = Stack(frames[start : start + size], selected_index=0, layout=layout)
+        stack = Stack(frames[start : start + size], selected_index=control.index, layout=layout)
         jslink((control, "index"), (stack, "selected_index"))
         stacks.append(stack)
     return stacks
@@ -212,11 +229,13 @@ def _none_left_open() -> Iterator[None]:
 class _Live:
     """Controls above the picture of the state that they point at, drawn in the running kernel."""
 
-    def __init__(self, function: Callable[..., Figure], alt: Any, axes: Axes) -> None:
+    def __init__(
+        self, function: Callable[..., Figure], alt: Any, axes: Axes, begin: Mapping[str, str]
+    ) -> None:
         from ipywidgets import Output, VBox
 
         self.function, self.alt, self.axes = function, alt, axes
-        self.controls = _controls(axes)
+        self.controls = _controls(axes, begin)
         self.first = self._draw()  # if this fails, so does the cell
         self.place = Output()
         self.box = VBox([*self.controls.values(), self.place])

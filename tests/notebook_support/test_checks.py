@@ -157,7 +157,7 @@ def test_catches_says_that_a_check_fails_and_raises_if_it_does_not(capsys):
     catches("close", 1.2, 1.0, tolerance=0.1)
     said = capsys.readouterr().out.splitlines()
     names = ("rows sum to one", "enough", "close")
-    assert said == [f"✗ {name}: no, and the test says so" for name in names]
+    assert said == [f"✗ {name}: fails, as it should" for name in names]
     with pytest.raises(CheckFailed, match="rows sum to one: the test passes, and should have"):
         catches("rows sum to one", [1.0, 1.0], [1.0, 1.0])
     with pytest.raises(ValueError, match="expected cannot be given together"):

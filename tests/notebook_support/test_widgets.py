@@ -89,6 +89,24 @@ def test_each_position_of_the_sliders_shows_its_own_picture(displayed):
                 assert visible(box) == f"a={a} b={b} c={c}"
 
 
+def test_a_widget_begins_where_it_is_told_to(displayed):
+    kinds = {"low": 3, "high": 4}
+    explore(
+        draw, alt="{a} {b} {c}", begin={"a": 0.5, "b": "high"}, a=[0, 0.5, 1], b=kinds, c=[7, 8]
+    )
+    (box,) = displayed
+    assert [control.index for control in box.children[1:-1]] == [1, 1, 0]
+    assert visible(box) == "0.5 4 7"
+    follow(box, (2, 0, 1))
+    assert visible(box) == "1 3 8"
+
+
+@pytest.mark.parametrize("begin", [{"a": 3}, {"b": 1}])
+def test_a_widget_cannot_begin_at_what_it_does_not_have(begin):
+    with pytest.raises(ValueError, match="begin must be values of the axes, got "):
+        explore(draw, alt="", begin=begin, a=[1, 2])
+
+
 def test_one_axis_and_a_function_for_the_text(displayed):
     explore(draw, alt=lambda a: f'"{a}" <b>', a=[1, 2, 3])
     (box,) = displayed
@@ -265,6 +283,12 @@ class TestLive:
     def test_only_the_state_in_view_is_drawn(self, explorer):
         calls, _, _ = explorer
         assert calls == [(1, 3)]
+
+    def test_what_it_begins_with_is_drawn(self, explorer):
+        _, _, shown = explorer
+        explore(draw, alt="{a}", begin={"a": 2}, a=[1, 2])
+        assert shown[-1].controls["a"].value == "2"
+        assert 'alt="2"' in shown[-1].first
 
     def test_a_control_draws_anew_with_the_values_behind_the_labels(self, explorer):
         calls, live, shown = explorer

@@ -109,18 +109,21 @@ def test_controls_offer_what_the_notebook_offers(html, page):
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_the_first_state_is_in_the_page(html, page):
     """Without any script: the picture, its words, its size, and what each control stands at."""
-    for widget in on_page(html, f"en/{page}"):
-        picture = widget.img
-        assert picture["src"] == f"{widget['data-pictures']}-0.webp"
-        assert picture["alt"] == json.loads(widget["data-alts"])[0]
+    for widget, (models, identity) in zip(on_page(html, f"en/{page}"), stored(page), strict=True):
+        begin = [model["state"]["index"] for model in controls_of(models, models[identity])]
+        first, picture = number(widget, tuple(begin)), widget.img
+        assert picture["src"] == f"{widget['data-pictures']}-{first}.webp"
+        assert picture["alt"] == json.loads(widget["data-alts"])[first]
         assert int(picture["width"]) > 100 < int(picture["height"])
-        for choice in widget.select(".choice"):
+        for choice, place in zip(widget.select(".choice"), begin, strict=True):
             slider, kinds = choice.select_one("[type=range]"), choice.select("[type=radio]")
             if slider:
-                assert slider["value"] == "0"
+                assert int(slider["value"]) == int(slider["step"]) * place
+                assert json.loads(slider["data-labels"])[place] == slider["aria-valuetext"]
                 assert choice.select_one(".chosen").get_text() == slider["aria-valuetext"]
             else:
-                assert [kind["value"] for kind in kinds if kind.has_attr("checked")] == ["0"]
+                assert [kind.has_attr("checked") for kind in kinds].index(True) == place
+                assert sum(kind.has_attr("checked") for kind in kinds) == 1
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
@@ -139,7 +142,8 @@ def test_widgets_speak_chinese(html, page):
     for one, other in zip(english, chinese, strict=True):
         for said, meant in zip(*(json.loads(w["data-alts"]) for w in (one, other)), strict=True):
             assert HAN.search(meant), said
-        assert other.img["alt"] == json.loads(other["data-alts"])[0]
+        first = json.loads(one["data-alts"]).index(one.img["alt"])
+        assert other.img["alt"] == json.loads(other["data-alts"])[first]
         names = zip(*(w.select(".choice > :first-child") for w in (one, other)), strict=True)
         words = [(said.text, meant.text) for said, meant in names if WORD.search(said.text)]
         assert [said for said, meant in words if not HAN.search(meant)] == []

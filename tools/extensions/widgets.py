@@ -2,9 +2,9 @@
 
 A notebook stores its widgets' state, every picture of every setting included. Here the pictures
 become files, and the widget becomes a picture below controls that every browser has: a slider for
-quantities, buttons for kinds. So a page shows the first state at once, at its final size, and
-``web/js/widgets.js`` only has to change the picture's address. What is printed, and slides, show
-the first picture.
+quantities, buttons for kinds. So a page shows a widget's first state at once, at its final size,
+and ``web/js/widgets.js`` only has to change the picture's address. What is printed, and slides,
+show the picture of that state.
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ class Choice:
     name: str
     labels: list[str]
     kinds: bool  # and no quantities
+    place: int  # of the label that is chosen at first
 
 
 @dataclass(frozen=True)
@@ -137,11 +138,21 @@ class Widget:
     pictures: list[re.Match]  # in order, the last choice changing fastest
     ground: bytes  # what all pictures share
 
+    def steps(self) -> list[int]:
+        """Return by how much the picture's number grows with each choice."""
+        sizes = [len(choice.labels) for choice in self.choices]
+        return [*itertools.accumulate(reversed(sizes[1:]), int.__mul__, initial=1)][::-1]
+
+    def first(self) -> int:
+        """Return the number of the picture that is shown at first."""
+        places = [choice.place for choice in self.choices]
+        return sum(map(int.__mul__, places, self.steps()))
+
     def still(self) -> bytes:
-        """Return the first picture, laid on the ground."""
+        """Return the picture that is shown at first, laid on the ground."""
         ground, part = (
             Image.open(io.BytesIO(each)).convert("RGBA")
-            for each in (self.ground, data_of(self.pictures[0]))
+            for each in (self.ground, data_of(self.pictures[self.first()]))
         )
         ground.alpha_composite(part)
         whole = io.BytesIO()
@@ -172,6 +183,7 @@ def read_widget(models: Mapping, identity: str) -> Widget:
                 model["state"]["description"],
                 model["state"]["_options_labels"],
                 kinds=model["model_name"] == "ToggleButtonsModel",
+                place=model["state"]["index"],
             )
             for model in shown
             if "_options_labels" in model["state"]
@@ -196,12 +208,13 @@ def written(name: str) -> str:
 def slider(choice: Choice, identity: str, step: int) -> str:
     """Return a slider, whose value is its share of the picture's number."""
     labels = escape(json.dumps(choice.labels, ensure_ascii=False))
-    first = escape(choice.labels[0])
+    first = escape(choice.labels[choice.place])
     last = step * (len(choice.labels) - 1)
     return (
         f'<div class="choice"><label for="{identity}">{written(choice.name)}</label>'
-        f'<input type="range" id="{identity}" max="{last}" step="{step}" value="0" '
-        f'autocomplete="off" aria-valuetext="{first}" data-labels="{labels}">'
+        f'<input type="range" id="{identity}" max="{last}" step="{step}" '
+        f'value="{step * choice.place}" autocomplete="off" aria-valuetext="{first}" '
+        f'data-labels="{labels}">'
         f'<span class="chosen" aria-hidden="true">{first}</span></div>'
     )
 
@@ -210,7 +223,7 @@ def buttons(choice: Choice, identity: str, step: int) -> str:
     """Return a button for each kind; the value of each is its share of the picture's number."""
     made = "".join(
         f'<label><input type="radio" name="{identity}" value="{place * step}" autocomplete="off"'
-        f"{'' if place else ' checked'}><span>{escape(label)}</span></label>"
+        f"{' checked' if place == choice.place else ''}><span>{escape(label)}</span></label>"
         for place, label in enumerate(choice.labels)
     )
     return (
@@ -221,11 +234,11 @@ def buttons(choice: Choice, identity: str, step: int) -> str:
 
 def controls(widget: Widget, identity: str) -> str:
     """Return the controls of a widget."""
-    sizes = [len(choice.labels) for choice in widget.choices]
-    steps = [*itertools.accumulate(reversed(sizes[1:]), int.__mul__, initial=1)][::-1]
     return "".join(
         (buttons if choice.kinds else slider)(choice, f"choice-{int(identity, 16)}-{place}", step)
-        for place, (choice, step) in enumerate(zip(widget.choices, steps, strict=True), start=1)
+        for place, (choice, step) in enumerate(
+            zip(widget.choices, widget.steps(), strict=True), start=1
+        )
     )
 
 
@@ -247,9 +260,9 @@ def store(app, name: str, data: bytes) -> None:
 
 
 def picture(widget: Widget, address: str, more: str = "") -> str:
-    """Return the ``img`` tag of a widget's first picture."""
+    """Return the ``img`` tag of the picture that a widget shows at first."""
     size = " ".join(f'{side}="{pixels}"' for side, pixels in widget.size())
-    return f'<img src="{address}" alt="{escape(widget.alts()[0])}" {size}{more}>'
+    return f'<img src="{address}" alt="{escape(widget.alts()[widget.first()])}" {size}{more}>'
 
 
 def moving(app, widget: Widget, identity: str, root: str) -> str:
@@ -259,12 +272,13 @@ def moving(app, widget: Widget, identity: str, root: str) -> str:
     more = f' decoding="sync" style="background-image: url({start}.webp)"'
     return (
         f'<div class="widget" data-pictures="{start}" data-alts="{alts}">'
-        f"{controls(widget, identity)}{picture(widget, f'{start}-0.webp', more)}</div>"
+        f"{controls(widget, identity)}"
+        f"{picture(widget, f'{start}-{widget.first()}.webp', more)}</div>"
     )
 
 
 def standing(app, widget: Widget, root: str) -> str:
-    """Return the HTML of a widget that cannot move: its first picture."""
+    """Return the HTML of a widget that cannot move: the picture of its first state."""
     data = widget.still()
     name = f"widget-{hashlib.sha256(data).hexdigest()[:16]}.webp"
     store(app, name, data)
