@@ -23,7 +23,7 @@ from companion.tokenizers.merges import Pair, Word, join, join_all, learn, split
 from companion.tokenizers.protocol import SpecialTokens, _require_id, _require_ids, _special_ids
 from companion.tokenizers.streaming import AFTER_WORDS, NOWHERE, parts, split_at
 
-__all__ = ["BPE"]
+__all__ = ["BPE", "GPT2_PATTERN", "GPT4_PATTERN"]
 
 #: How GPT-2 cuts a text into words: a space belongs to the word that follows it.
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

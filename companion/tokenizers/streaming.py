@@ -12,7 +12,7 @@ import regex
 
 from companion._arguments import _require_iterable, _require_text
 
-__all__ = ["parts", "split_at"]
+__all__ = ["AFTER_WORDS", "ANYWHERE", "NOWHERE", "parts", "split_at"]
 
 BLOCK = 1 << 12  # characters that are gathered at least
 #: Between any two characters; and nowhere.
