@@ -142,10 +142,6 @@ def test_pieces_by_hand(text, pieces):
     assert toy.encode(text) == [TOY.index(piece) for piece in toy.tokenize(text)]
 
 
-def test_a_lone_surrogate_is_dropped():
-    assert WordPiece(TOY).tokenize("un\ud800want") == ["[CLS]", "un", "##want", "[SEP]"]
-
-
 def test_reads_a_file_line_by_line(tmp_path):
     path = tmp_path / "vocab.txt"
     path.write_text("\n".join([*SPECIAL, "é", "a b"]) + "\n", encoding="utf-8")
