@@ -45,6 +45,18 @@ def attend_alibi(q, k, v):
     bias = alibi_bias(q.shape[-3], q.shape[-2], k.shape[-2])
     return attention.scaled_dot_product_attention(q, k, v, mask=bias)
 """
+TRIAL = """
+published = [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256]  # for 8 heads
+hidden = -math.inf
+for_one = [[-2, -1, 0, hidden, hidden], [-3, -2, -1, 0, hidden], [-4, -3, -2, -1, 0]]
+table = torch.tensor(published)[:, None, None] * torch.tensor(for_one)
+check("bias of 3 queries and 5 keys, by hand", alibi_bias(8, 3, 5), table)
+torch.manual_seed(0)
+queries, keys, values = (torch.randn(8, n, 4) for n in (3, 5, 5))
+right = F.scaled_dot_product_attention(queries, keys, values, attn_mask=table)
+check("answers, by PyTorch", attend_alibi(queries, keys, values), right, 1e-5)
+check("the last query alone", attend_alibi(queries[:, 2:], keys, values), right[:, 2:], 1e-5)
+"""
 EXPLANATION = r"""
 Query $t$ of the queries stands at position $T_k - T_q + t$; without this shift, decoding with a cache takes the newest token for the first one and lets it see a single key. The last heads have the smallest slopes, so they look farthest: at $h = H$ the slope is $2^{-{{power}}}$, and a key {{far}} tokens away loses a factor of $e$. Distances longer than any in training are nothing new, just a larger penalty; that is why such a model can read on past the length it was trained with.
 """
@@ -95,6 +107,7 @@ def exercise(
             mistake: solution.replace(right, wrong) for mistake, (right, wrong) in MISTAKES.items()
         },
         words=True,
+        trial=TRIAL if power == 8 else "",
     )
 
 

@@ -72,6 +72,7 @@ def exercise(
         visible=(Check(counts_are_whole, {"n_heads": n_heads}),),
         hidden=(Check(counts_are_right, {"right": right}),),
         wrong_answers=_wrong_answers(right, fit, n_heads),
+        public_solution=True,
     )
 
 

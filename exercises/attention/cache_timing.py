@@ -57,6 +57,18 @@ Without a cache, step $t$ projects $t$ tokens, about $t D^2$ products, and meets
 
 What is measured lies near the lower end of each range or below it, since every call also has a cost that does not depend on $t$ at all, and at these sizes that is a good part of the whole. Longer sequences come closer to the count. The gap between the two exponents is the cache's doing.
 """
+TRIAL = """
+check("all lengths are measured", {*LENGTHS} <= {*lengths})
+powers = [n**1.7 for n in lengths]
+check("exponent of n to the power 1.7", fit_exponent(lengths, powers), 1.7)
+for name, times in seconds.items():
+    x, y = np.log(lengths), np.log(times)
+    slope = np.cov(x, y)[0, 1] / np.var(x, ddof=1)
+    check(f"exponent {name}, by the covariance", exponents[name], slope, 1e-3)
+last = np.argmax(lengths)
+gain = seconds["recomputed"][last] / seconds["cached"][last]
+check("times as long without the cache", gain, at_least=1.2)
+"""
 # Wrong answers do not measure: their times follow a law, and what is wrong is what they do next.
 MADE_UP = """
 lengths = LENGTHS
@@ -119,6 +131,7 @@ def exercise(lengths: tuple[int, ...] = (48, 96, 192, 384), d_model: int = 128) 
             mistake: f"{made_up}{code}{REPORT}" for mistake, code in WRONG_ANSWERS.items()
         },
         words=True,
+        trial=TRIAL.replace("LENGTHS", str(list(lengths))),
     )
 
 

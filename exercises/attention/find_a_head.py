@@ -25,6 +25,21 @@ held = ...
 beyond_chance = ...  # True or False
 """
 HINT = "By tossing a coin one gets {{needed}} or more of {{n}} right in {{chance}} of 100 trials. The best of 72 heads on the sentences it was chosen by is better than that without any habit. And if a target always stands nearest, you have found a head that looks at what is near: let target and control change places."
+TRIAL = """
+texts = [{text for text, *_ in cases} for cases in (examples, search)]
+check("different sentences", len(texts[0]), TOTAL)
+check("of which searched, too", len(texts[0] & texts[1]), 0)
+minilm = models.load_pretrained("all-MiniLM-L6-v2")
+recount = 0
+for text, looks, *names in examples:
+    tokens, w = minilm.attention_of(text)
+    target, control = (w[layer, head, tokens.index(looks), tokens.index(n)] for n in names)
+    recount += int(target > control)
+check("how often it holds, counted again", held, recount)
+tosses = np.random.default_rng(0).binomial(TOTAL, 0.5, size=200_000)
+by_luck = (tosses >= held).mean()
+check("beyond chance, by 200 000 coins", beyond_chance, by_luck < 0.05)
+"""
 EXPLANATION = """
 One habit that is there: the fourth head of the second layer looks from *he* or *she* to the person whom the pronoun fits. Each sentence comes twice, with *she* and with *he*, so that target and control change places, and neither distance nor order can explain the outcome. The head found on the searched sentences is then tested on others, which makes {{needed}} of {{n}} a fair bound; without that, the best of 72 heads would pass by luck rather often.
 
@@ -105,6 +120,7 @@ def exercise(n: int = 20) -> Exercise:
         wrong_answers=_wrong_answers(n, to_test, conclude),
         words=True,
         by_hand=4,
+        trial=TRIAL.replace("TOTAL", str(n)),
     )
 
 

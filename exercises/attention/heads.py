@@ -35,6 +35,21 @@ def multi_head(x, w_q, w_k, w_v, w_o, n_heads):
 '''
 HINT = "First cut the last dimension in two, then move the heads in front of the positions. Joining undoes the steps in the opposite order. Count dimensions from the end."
 HINT_IN_FRONT = "First cut the last dimension in two, then move the heads to the very front. Joining undoes the steps in the opposite order. Count the other dimensions from the end."
+TRIAL = """
+torch.manual_seed(0)
+for lead in (), (2,), (2, 5):
+    x = torch.randn(*lead, 7, 12)
+    heads = split_heads(x, 3)
+    check(f"shape of the heads, {len(lead)} dimensions lead", heads.shape, (*lead, 3, 7, 4))
+    check("the last head has the last features", heads[..., 2, :, :], x[..., 8:])
+    check("split and joined again", join_heads(heads), x)
+x, w_q, w_k, w_v, w_o = torch.randn(5, 12, 12, dtype=torch.float64)
+theirs = torch.nn.MultiheadAttention(12, 3, bias=False, dtype=torch.float64)
+with torch.no_grad():
+    theirs.in_proj_weight[:] = torch.cat([w_q, w_k, w_v], dim=1).T
+    theirs.out_proj.weight[:] = w_o.T
+    check("multi_head, by PyTorch", multi_head(x, w_q, w_k, w_v, w_o, 3), theirs(x, x, x)[0])
+"""
 EXPLANATION = """
 Features may be cut and moved, positions may not. That joining undoes splitting does not show that splitting is right: two plain `reshape`s undo each other as well, with rows cut in the wrong place. What shows it is to change one position and to see which positions of each head move, or to compare with an implementation that you did not write.
 """
@@ -69,6 +84,7 @@ def exercise(seed: int = 0, n_heads: int = 3, width: int = 4, front: bool = Fals
             mistake: code[front].strip() + FORMULA for mistake, code in WRONG_ANSWERS.items()
         },
         public_solution=True,
+        trial="" if front else TRIAL,
     )
 
 

@@ -37,6 +37,21 @@ def masked_attention(q, k, v, mask):
     total = exponentials.sum(axis=1, keepdims=True)
     return exponentials @ v / np.where(total == 0, 1, total)
 """
+TRIAL = """
+rng = np.random.default_rng(0)
+qkv = [rng.normal(size=shape) for shape in ((4, 6), (5, 6), (5, 3))]
+may_look = rng.random((4, 5)) < 0.5
+may_look[0], may_look[1:, 2] = False, True  # query 0 is blind, the others see key 2
+for scale in (1, 3000):
+    case, warnings = (scale * qkv[0], *qkv[1:]), []
+    with np.errstate(all="call", under="ignore", call=lambda *said: warnings.append(said)):
+        found = masked_attention(*case, MASK)
+    tensors = map(torch.tensor, (*case, may_look))
+    right = F.scaled_dot_product_attention(*tensors)
+    check(f"queries that see, by PyTorch, scale {scale}", found[1:], right[1:], 1e-6)
+    check(f"query that sees nothing, scale {scale}", found[0], [0, 0, 0])
+    check(f"warnings from NumPy, scale {scale}", len(warnings), 0)
+"""
 EXPLANATION = r"""
 Two places need care. The maximum of an empty row is $-\infty$, and $-\infty - (-\infty)$ is not a number, so we subtract 0 there; all exponentials of that row are then 0. So is their sum, and dividing by 1 instead leaves the zeros. A large negative number in place of $-\infty$ would not do: that row would become the mean of values it may not see.
 """
@@ -120,6 +135,7 @@ def exercise(seed: int = 0, hides: bool = False) -> Exercise:
             mistake: code.replace("SEEN", seen) for mistake, code in WRONG_ANSWERS.items()
         },
         public_solution=True,
+        trial=TRIAL.replace("MASK", "~may_look" if hides else "may_look"),
     )
 
 

@@ -40,6 +40,15 @@ The code below has six queries, keys and values, and an order to shuffle them by
 Before you run anything, write down for each whether the output is the *same*, the same rows *shuffled* alike, or *different*. Then run all five with `compare`. Explain each in one sentence.
 """
 HINT = "The output of a query is a sum over the keys. Does a sum ask for an order? And which row of the output belongs to which query?"
+TRIAL = """
+changed = {
+CASES}
+for case, (new_q, new_k, new_v) in changed.items():
+    causal = case == "e"
+    old = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    new = F.scaled_dot_product_attention(new_q, new_k, new_v, is_causal=causal)
+    check(f"prediction ({case})", predictions[case], compare(old, new))
+"""
 LAST = "- (e) {{masked_outcome}}: the mask speaks of positions, and so knows the order. A causal model can tell orders apart even when no positions are put in."
 
 
@@ -78,6 +87,7 @@ def exercise(
         },
         public_solution=True,
         words=True,
+        trial=_trial({letter: case for case, letter in letters.items()} | {"e": masked}),
     )
 
 
@@ -100,6 +110,15 @@ def compare(old, new):
 
 predictions = {{"a": ..., "b": ..., "c": ..., "d": ..., "e": ...}}
 """
+
+
+def _trial(moved: dict[str, str]) -> str:
+    """Return the page's check; for each letter, `moved` has the names of what is shuffled."""
+    lines = ""
+    for letter, names in moved.items():
+        parts = (f"{name}[order]" if name in names else name for name in "qkv")
+        lines += f'    "{letter}": ({", ".join(parts)}),\n'
+    return TRIAL.replace("CASES", lines)
 
 
 # -- variants ------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from companion import data, tokenizers
+from companion import data
+from companion.tokenizers import BPE
 """
 
 MASTERS = [

@@ -35,6 +35,21 @@ def split_authors(authors, seed):
     train = [i for i, name in enumerate(authors) if name not in chosen]
     return train, test
 """
+TRIAL = """
+authors = [name for i, name in enumerate("abcdefghijkl") for _ in range(1 + i * i % 7)]
+random.Random(0).shuffle(authors)
+splits, again = ([split_authors(authors, seed) for seed in range(40)] for _ in range(2))
+every = [*range(len(authors))]
+check("each row once, in 40 splits", all(sorted([*a, *b]) == every for a, b in splits))
+shared = [{authors[i] for i in a} & {authors[i] for i in b} for a, b in splits]
+check("authors on both sides, in 40 splits", sum(map(len, shared)), 0)
+rows = [Counter(authors[i] for i in test).values() for _, test in splits]
+wanted = SHARE * len(authors)
+check("rows for testing", [sum(r) for r in rows], at_least=wanted)
+check("rows without the largest author", [sum(r) - max(r) for r in rows], at_most=wanted - 0.01)
+check("the same seeds split alike", splits == again)
+check("different splits by 40 seeds", len({str(split) for split in splits}), at_least=10)
+"""
 EXPLANATION = """
 Rows of one author are alike, so a model that has seen some of them is judged too kindly by the others. What is drawn is therefore authors; what is counted is rows, since authors write unequally much. The test part is as large as asked for, or larger by less than its last author.
 """
@@ -104,6 +119,7 @@ def exercise(percent: int = 25, seed: int = 0) -> Exercise:
             mistake: code.replace("SHARE", share) for mistake, code in WRONG_ANSWERS.items()
         },
         public_solution=True,
+        trial=TRIAL.replace("SHARE", share),
     )
 
 

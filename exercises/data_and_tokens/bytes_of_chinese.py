@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -19,13 +20,21 @@ Then it is trained again, on a text in which {{{{phrase}}}} stands on a line of 
 """
 STARTER = """
 text = "{english}"
-tokenizer = tokenizers.BPE.train(text, 1000)
-trained_again = tokenizers.BPE.train(text + "\\n{phrase}", 1000)
+tokenizer = BPE.train(text, 1000)
+trained_again = BPE.train(text + "\\n{phrase}", 1000)
 
 token_counts = {{"a": ..., "b": ..., "c": ..., "d": ...}}
 count_after_training = ...
 """
 HINT = "A character that no merge knows falls back to its bytes in UTF-8: one for ASCII, two for é, three for most Chinese characters, four for 😂."
+TRIAL = """
+asked = TEXTS
+for case, said in asked.items():
+    count = len(tokenizer.encode(said))
+    check(f"tokens of ({case})", token_counts[case], count)
+count = len(trained_again.encode("PHRASE"))
+check("tokens after training", count_after_training, count)
+"""
 EXPLANATION = """
 {reasons}
 
@@ -86,6 +95,9 @@ def exercise(
         ),
         wrong_answers=_wrong_answers(given, right),
         public_solution=True,
+        trial=TRIAL.replace("TEXTS", json.dumps(given, ensure_ascii=False)).replace(
+            "PHRASE", phrase
+        ),
     )
 
 

@@ -38,6 +38,18 @@ def bpe_tokens(word, merges):
                 joined.append(part)
         parts = joined
 """
+TRIAL = """
+random.seed(0)
+words = ["".join(random.choices("abc", k=12)) for _ in range(40)]
+learnt = reference.learn(dict.fromkeys(words, 1), 25)
+short = [pair for pair in learnt if sum(map(len, pair)) <= LONGEST]
+for given in (short, learnt):
+    found = [bpe_tokens(word.encode(), given) for word in [*words, "cabac", "b"]]
+    right = [reference.encode(word, short) for word in [*words, "cabac", "b"]]
+    check(f"40 words cut as on paper, {len(given)} merges", found == right)
+bytes_of_cat = [bytes([value]) for value in "猫".encode()]
+check("a word that no merge knows", bpe_tokens("猫".encode(), learnt) == bytes_of_cat)
+"""
 EXPLANATION = """
 Ranks say which merge was learnt when. In each round the smallest rank among the neighbours wins and is joined wherever it stands, from the left, so that three equal parts in a row become one pair and a rest. The result is what training itself would have made of the word, and it need not be the cut with the fewest tokens.
 """
@@ -119,6 +131,7 @@ def exercise(longest: int = 4, seed: int = 0) -> Exercise:
         wrong_answers={
             mistake: code.replace("LONGEST", number) for mistake, code in WRONG_ANSWERS.items()
         },
+        trial=TRIAL.replace("LONGEST", number),
     )
 
 

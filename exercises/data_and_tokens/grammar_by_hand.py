@@ -78,6 +78,7 @@ def exercise(
         visible=(Check(bits_fit_together),),
         hidden=(Check(bits_are_those_of_the_language, {"right": numbers}),),
         wrong_answers=_wrong_answers(lengths, verbs, story, right),
+        public_solution=True,
     )
 
 

@@ -55,6 +55,29 @@ draws = [coin_flips(seed) for seed in range(50)]
 leaky_mean = np.mean([leaky_accuracy(*draw) for draw in draws])
 honest_mean = np.mean([honest_accuracy(*draw) for draw in draws])
 """
+TRIAL = """
+accuracies = []
+for seed in range(100, 120):
+    x, y, train, test = coin_flips(seed)
+    some, rest, turned, others = test[:10], test[10:], y.copy(), x.copy()
+    turned[test] = 1 - y[test]
+    others[rest] *= np.arange(x.shape[1])
+    cases = [(x, y, test), (x, turned, test), (x, y, some), (x, y, rest)]
+    cases += [(others, y, some), (x + 2 * y[:, None], y, test)]
+    accuracies.append([honest_accuracy(a, b, train, rows) for a, b, rows in cases])
+plain, flipped, first, second, beside, shown = np.array(accuracies).T
+check("accuracy with other test labels", flipped, 1 - plain)
+check("accuracy of two halves", (first + second) / 2, plain)
+check("accuracy with other rows beside", beside, first)
+check("accuracy where labels show", shown, at_least=0.9)
+check("honest mean, on other draws", honest_mean, plain.mean(), 0.1)
+more = [coin_flips(seed) for seed in range(200, 250)]
+found = np.mean([leaky_accuracy(*draw) for draw in more])
+check("leaky mean, on other draws", leaky_mean, found, 0.1)
+idle = np.mean([leaky_accuracy(x[:, :KEPT], *rest) for x, *rest in more])  # (b) keeps all
+check("the step that harms", does_the_harm, "b" if idle < found - 0.1 else "a")
+check("it is among those that leak", does_the_harm in steps_that_leak)
+"""
 EXPLANATION = r"""
 (a) takes mean and deviation from all rows, (b) chooses features by all labels. Both leak; (b) does the harm. Among {{features}} features of pure chance some fit {{rows}} labels well, those of the test part included, and exactly these are kept. Fitted on the training part, both steps leave what there is: about one half.
 
@@ -94,6 +117,7 @@ def exercise(rows: int = 60, features: int = 800, kept: int = 20) -> Exercise:
         wrong_answers=_wrong_answers(pipeline, mended),
         words=True,
         by_hand=2,
+        trial=TRIAL.replace("KEPT", str(kept)),
     )
 
 

@@ -36,6 +36,18 @@ def estimates(n, repeats=300):
 deviation = {n: np.std(estimates(n)) for n in signature_lengths}
 hashes_enough = math.ceil(similarity * (1 - similarity) / WANTED**2)
 """
+TRIAL = """
+both = (first_text, second_text)
+cut = [set(zip(*(text[i:] for i in range(LENGTH)))) for text in both]
+in_both = sum(piece in cut[1] for piece in cut[0])
+check("similarity, counted", similarity, in_both / (len(cut[0]) + len(cut[1]) - in_both))
+rng = np.random.default_rng(0)
+for n, found in deviation.items():  # coins in place of hashes
+    coins = rng.binomial(n, similarity, size=20_000) / n
+    check(f"deviation of {n} hashes, by coins", found, coins.std(), 0.25 * coins.std())
+coins = rng.binomial(hashes_enough, similarity, size=500_000) / hashes_enough
+check("deviation of hashes_enough, by coins", coins.std(), WANTED, 0.01 * WANTED)
+"""
 EXPLANATION = r"""
 The two texts have {{common}} of {{union}} pieces in common, so $s = {{similarity}}$. An entry of the signatures is a coin that shows *equal* with probability $s$. Its variance is $s(1-s)$, that of a mean of $n$ is $s(1-s)/n$, and the deviation $\sqrt{s(1-s)/n}$: four times the length for half of it. From $\sqrt{s(1-s)/n} \le {{wanted}}$ follows $n \ge {{enough}}$. So a signature is good at telling 0.9 from 0.5, which is what duplicates ask for, and a poor measure of the third digit.
 
@@ -99,6 +111,7 @@ def exercise(
         wrong_answers=_wrong_answers(texts, solution),
         words=True,
         by_hand=1,
+        trial=TRIAL.replace("LENGTH", str(k)).replace("WANTED", str(wanted)),
     )
 
 

@@ -65,6 +65,7 @@ def exercise(
         hidden=(Check(bits_are_right, {"right": numbers}),),
         wrong_answers=_wrong_answers(sent, believed, numbers),
         words=True,
+        public_solution=True,
     )
 
 

@@ -31,6 +31,25 @@ def focal_loss(logits, targets):
 
 turned_down = round(1 / (1 - EASY) ** GAMMA, 6)
 """
+TRIAL = """
+torch.manual_seed(0)
+z = torch.randn(50, dtype=torch.float64, requires_grad=True)
+y = (torch.rand(50) < 0.3).double()
+p = torch.where(y == 1, z.sigmoid(), 1 - z.sigmoid())
+plain = torch.mean((1 - p) ** GAMMA * -p.log())
+check("loss of small logits, by the formula", focal_loss(z, y), plain, 1e-9)
+gradients = [torch.autograd.grad(value, z)[0] for value in (focal_loss(z, y), plain)]
+check("its gradient, by the formula", *gradients, 1e-9)
+far = torch.tensor([400.0, -400.0], requires_grad=True)
+for side in (0.0, 1.0):
+    loss = focal_loss(far, torch.full((2,), side))
+    check("loss of one right by 400, one wrong by 400", loss, 200, 1e-3)
+    slope = [0.5, 0.0] if side == 0 else [0.0, -0.5]
+    check("its gradient", torch.autograd.grad(loss, far)[0], slope, 1e-4)
+easy, one = torch.tensor([math.log(EASY / (1 - EASY))]), torch.ones(1)
+times = F.binary_cross_entropy_with_logits(easy, one) / focal_loss(easy, one)
+check("turned down, as by your loss", turned_down, times, 0.01 * times.item())
+"""
 EXPLANATION = r"""
 Turning the sign of the logit for targets of 0 makes one case of two: $\hat p_t = \sigma(z)$. The logarithm is taken in one step from the logit, and $1 - \hat p_t$ as a sigmoid of the negative logit, so nothing is rounded to 0 before its logarithm or its derivative is needed. An easy sample's loss is multiplied by $(1 - \hat p_t)^\gamma$, here $1 / {{times}}$, while one with $\hat p_t$ near 0 keeps nearly all of its loss.
 """
@@ -98,6 +117,7 @@ def exercise(seed: int = 0, gamma: int = 2, easy: float = 0.9) -> Exercise:
             Check(easy_ones_weigh_less, {"times": times}),
         ),
         wrong_answers={mistake: fill(code) for mistake, code in WRONG_ANSWERS.items()},
+        trial=fill(TRIAL),
     )
 
 

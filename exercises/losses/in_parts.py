@@ -36,6 +36,19 @@ def backward_in_parts(weight, parts):
         loss += part.item() / total
     return loss
 """
+TRIAL = """
+torch.manual_seed(0)
+x, y = torch.randn(12, 3), torch.randint(4, (12,))
+y[0], y[5:8] = IGNORED, IGNORED
+w = torch.randn(3, 4, requires_grad=True)
+whole = F.cross_entropy(x @ w, y, ignore_index=IGNORED)
+(gradient,) = torch.autograd.grad(whole, w)
+for sizes in [12], [4, 8], [5, 3, 4]:
+    w.grad = None
+    loss_of_parts = backward_in_parts(w, list(zip(x.split(sizes), y.split(sizes))))
+    check(f"loss of parts of {sizes}, and of one piece", loss_of_parts, whole, 1e-5)
+    check(f"gradient of parts of {sizes}, and of one piece", w.grad, gradient, 1e-5)
+"""
 EXPLANATION = """
 Labels are small, so all can be counted first. Each part contributes its *sum* over that count. A part without labels that count contributes 0, where its mean would be 0 divided by 0.
 """
@@ -115,6 +128,7 @@ def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
             mistake: code.replace("IGNORED", number) for mistake, code in WRONG_ANSWERS.items()
         },
         public_solution=True,
+        trial=TRIAL.replace("IGNORED", number),
     )
 
 

@@ -29,6 +29,25 @@ honesty_pays = ...  # True or False
 cheaper_lie = ...  # (belief, said) or None
 """
 HINT = "Try a grid of beliefs and a grid of lies. If honesty shall pay, let all probabilities have a say, not only that of what happened."
+TRIAL = """
+rng = np.random.default_rng(0)
+belief, some = np.array(BELIEF), rng.dirichlet(np.ones(KINDS), size=300)
+pays = 1 - belief @ np.array(best_lie)  # under the absolute rule
+check("what 300 other forecasts pay", 1 - some @ belief, at_least=pays)
+check("what the lie saves", saved, (1 - belief @ belief) - pays, 2e-3)
+table = np.array([[own_rule(list(said), k) for k in range(KINDS)] for said in some])
+for rule in (1 - some, (1 - some) ** 2, -np.log(some)):
+    alike = np.corrcoef(table.ravel(), rule.ravel())[0, 1]
+    check("correlation with a rule of the chapter", abs(alike), at_most=0.99999)
+check("honest, or a lie is shown", honesty_pays == (cheaper_lie is None))
+if cheaper_lie is None:
+    paid = some @ table.T  # belief i, forecast j
+    check("a lie is no cheaper, 300 tried", paid - np.diag(paid)[:, None], at_least=-1e-9)
+else:
+    p, *forecasts = cheaper_lie[0], *cheaper_lie
+    honest, lie = (sum(p[k] * own_rule(list(q), k) for k in range(KINDS)) for q in forecasts)
+    check("what the lie saves under your rule", honest - lie, at_least=1e-9)
+"""
 EXPLANATION = r"""
 Under the absolute rule the expected penalty is $1 - \sum_j p_j \hat p_j$, smallest where all is put on the likeliest; that pays ${{lie_pays}}$ instead of ${{truth_pays}}$.
 
@@ -81,6 +100,7 @@ def exercise(belief: tuple[float, ...] = (0.5, 0.3, 0.2)) -> Exercise:
         wrong_answers=_wrong_answers(n, first, belief),
         words=True,
         by_hand=2,
+        trial=TRIAL.replace("BELIEF", str(list(belief))).replace("KINDS", str(n)),
     )
 
 

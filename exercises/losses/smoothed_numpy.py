@@ -35,6 +35,19 @@ def smoothed_loss(logits, labels, smoothing):
     soft = -log_p.mean(axis=1)
     return ((1 - smoothing) * hard + smoothing * soft).mean()
 """
+TRIAL = """
+rng = np.random.default_rng(4)
+z, y = rng.normal(size=(8, 5)), rng.integers(5, size=8)
+y[[2, 5]] = IGNORED
+options = {"ignore_index": IGNORED, "label_smoothing": 0.2}
+for scale in (1, 3000):
+    warnings = []
+    with np.errstate(all="call", under="ignore", call=lambda *said: warnings.append(said)):
+        found = smoothed_loss(scale * z, y, 0.2)
+    right = F.cross_entropy(torch.tensor(scale * z), torch.tensor(y), **options)
+    check(f"loss by PyTorch, logits times {scale}", found, right, 1e-9 * scale)
+    check(f"warnings from NumPy, logits times {scale}", len(warnings), 0)
+"""
 EXPLANATION = r"""
 The target is a mixture of the label and the uniform distribution, so the loss is the same mixture of two losses; the second is a mean over *all* classes, the right one included. Samples that do not count are dropped first.
 """
@@ -101,6 +114,7 @@ def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
             mistake: code.replace("IGNORED", number) for mistake, code in WRONG_ANSWERS.items()
         },
         public_solution=True,
+        trial=TRIAL.replace("IGNORED", number),
     )
 
 

@@ -44,7 +44,16 @@ CASES = {
         "the numbers of classes are names, and nothing else.",
     ),
 }
-WORDS = ("smaller", "same", "larger")
+# The same in code: the new logits, and the new labels.
+CHANGES = {
+    "add": "logits + 5, labels",
+    "lead": "torch.stack([2 * first, second]), labels",
+    "lag": "torch.stack([first, 2 * second]), labels",
+    "rival": "torch.stack([first + (first == first.min()), second]), labels",
+    "twice": "logits.repeat(2, 1), labels.repeat(2)",
+    "ignored": "torch.stack([first, second, -first]), torch.tensor([*labels, -100])",
+    "order": "logits.flip(1), 2 - labels",
+}
 QUESTION = """
 Five things are done to the two samples in the code, each to the batch as it was:
 
@@ -60,6 +69,16 @@ loss = losses.cross_entropy(logits, labels)
 knob_predictions = {{"a": ..., "b": ..., "c": ..., "d": ..., "e": ...}}
 """
 HINT = "The loss is a soft maximum minus one of its arguments. What does each change do to the two?"
+TRIAL = """
+first, second = logits
+changed = {
+CASES}
+for case, (z, y) in changed.items():
+    moved = F.cross_entropy(z, y) - F.cross_entropy(logits, labels)
+    fate = "same" if abs(moved) < 1e-5 else "larger" if moved > 0 else "smaller"
+    print(f"({case}) the loss changes by {moved:.3f}")
+    check(f"prediction ({case})", knob_predictions[case], fate)
+"""
 PAGE = ("add", "lead", "lag", "twice", "ignored")
 ROWS = ((3.0, 1.0, -1.0), (2.0, 0.0, 1.0))
 
@@ -99,7 +118,14 @@ def exercise(
         },
         public_solution=True,
         words=True,
+        trial=_trial(letters),
     )
+
+
+def _trial(letters: dict[str, str]) -> str:
+    """Return the page's check, with the changed batch of each case."""
+    lines = (f'    "{letter}": ({CHANGES[case]}),\n' for case, letter in letters.items())
+    return TRIAL.replace("CASES", "".join(lines))
 
 
 def draw(rng: random.Random) -> dict[str, Any]:

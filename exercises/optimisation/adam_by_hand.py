@@ -69,6 +69,7 @@ def exercise(
         visible=(Check(first_step_has_the_sign, {"start": start, "first": gradients[0]}),),
         hidden=(Check(places_are_adams, given), Check(correction_is_known, {"betas": betas})),
         wrong_answers=_wrong_answers(start, gradients, eta, uncorrected),
+        public_solution=True,
     )
 
 

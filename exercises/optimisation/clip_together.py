@@ -32,6 +32,21 @@ def clip_together(gradients):
     clipped = [None if g is None else scale * g for g in gradients]
     return clipped, length
 """
+TRIAL = """
+rng = np.random.default_rng(3)
+for size in (1e-3, 1.0, 1e30):
+    a, b = ((size * rng.normal(size=shape)).astype(np.float32) for shape in ((3, 2), (4,)))
+    theirs = [torch.zeros(g.shape, dtype=torch.float64) for g in (a, b)]
+    for p, g in zip(theirs, (a, b)):
+        p.grad = torch.tensor(g, dtype=torch.float64)
+    right = nn.utils.clip_grad_norm_(theirs, LONGEST).item()
+    (new_a, nothing, new_b), length = clip_together([a.copy(), None, b.copy()])
+    check(f"length by PyTorch, numbers near {size:g}", length / right, 1, 1e-5)
+    check("None stays where it was", nothing is None)
+    for new, p in zip((new_a, new_b), theirs):
+        check(f"gradient by PyTorch, numbers near {size:g}", new, p.grad, 1e-5)
+check("a gradient of zeros", clip_together([np.zeros(2)])[0][0], [0, 0])
+"""
 EXPLANATION = r"""
 The squares of all numbers of all arrays are added up before the one root is taken, in float64, where $10^{60}$ has room. Dividing by the length or by what is allowed, whichever is more, leaves a short gradient alone and a zero one without a division by 0. Every array is multiplied by the *same* number: only so does the direction stay, and with it what was learnt about which parameters matter.
 """
@@ -103,6 +118,7 @@ def exercise(seed: int = 0, longest: float = 1.0) -> Exercise:
             mistake: code.replace("LONGEST", str(longest))
             for mistake, code in WRONG_ANSWERS.items()
         },
+        trial=TRIAL.replace("LONGEST", str(longest)),
     )
 
 

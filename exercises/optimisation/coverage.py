@@ -38,6 +38,23 @@ def grid_wins(first, second):  # good in a square as large as a cell
 def random_wins(first, second):  # good in a band, half as wide
     return 1.0 * (abs(first - 0.5) < 0.25 / K)
 """
+TRIAL = """
+rng = np.random.default_rng(1)
+cells = np.array(list(itertools.product(range(SIDE), repeat=2))).T / SIDE
+grids = cells[:, None] + rng.random((2, 5000, 1)) / SIDE  # 5000 grids
+drawn = rng.random((2, 5000, SIDE**2))
+for name, found, points in (("grid", grid_finds, grids), ("random", random_finds, drawn)):
+    simulated = (abs(points[0] - 0.5) < WIDTH / 2).any(axis=1).mean()
+    check(f"chance of a {name} search, in 5000 searches", found, simulated, 0.025)
+
+def mean_best(score, points):
+    return np.asarray(score(*points.reshape(2, -1))).reshape(5000, -1).max(axis=1).mean()
+
+ahead = mean_best(grid_wins, grids) - mean_best(grid_wins, drawn)
+check("grid's lead on grid_wins, in 5000 searches", ahead, at_least=0.005)
+ahead = mean_best(random_wins, drawn) - mean_best(random_wins, grids)
+check("random search's lead on random_wins", ahead, at_least=0.005)
+"""
 EXPLANATION = r"""
 The grid tries {{k}} values of the first hyperparameter, each of them {{k}} times: one lies in the window with the probability ${{k}} \cdot {{width}} = {{grid_finds}}$. Random search tries {{n}}, and misses with all of them with the probability $(1 - {{width}})^{ {{n}} }$: it finds the window with {{random_finds}}.
 
@@ -104,6 +121,7 @@ def exercise(k: int = 3, width: float = 0.1) -> Exercise:
         },
         words=True,
         by_hand=2,
+        trial=TRIAL.replace("SIDE", str(k)).replace("WIDTH", str(width)),
     )
 
 

@@ -31,6 +31,24 @@ def landing_rate(step, peak, warmup, total):
     floor = peak / PART
     return floor + (peak - floor) * (1 + math.cos(math.pi * share)) / 2
 """
+TRIAL = """
+schedules = torch.optim.lr_scheduler
+for peak, warmup, total in [(0.4, 5, 12), (2.0, 3, 30)]:
+    sgd = torch.optim.SGD([torch.zeros(1)], lr=peak)
+    rising = schedules.LambdaLR(sgd, lambda step: min(1, (step + 1) / warmup))
+    rates = [sgd.param_groups[0]["lr"]]
+    for _ in range(warmup - 1):
+        sgd.step()
+        rising.step()
+        rates.append(sgd.param_groups[0]["lr"])
+    falling = schedules.CosineAnnealingLR(sgd, total - warmup, peak / PART)
+    for _ in range(total - warmup):
+        sgd.step()
+        falling.step()
+        rates.append(sgd.param_groups[0]["lr"])
+    found = [landing_rate(step, peak, warmup, total) for step in range(total)]
+    check(f"rates of {total} steps, by PyTorch", found, rates, 1e-9)
+"""
 EXPLANATION = r"""
 Counted from 1, the first step has `peak / warmup`, and at the last the share is 1, the cosine $-1$, and the floor all that is left. Whether it is off by one is seen at the ends and the peak.
 """
@@ -92,6 +110,7 @@ def exercise(part: int = 10, shape: int = 0) -> Exercise:
             mistake: code.replace("PART", str(part)) for mistake, code in WRONG_ANSWERS.items()
         },
         public_solution=True,
+        trial=TRIAL.replace("PART", str(part)),
     )
 
 

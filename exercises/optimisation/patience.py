@@ -31,6 +31,25 @@ def stop_early(validation_losses, patience):
             return best, epoch
     return best, len(validation_losses) - 1
 """
+TRIAL = """
+rng = np.random.default_rng(0)
+noisy = 1 + abs(np.arange(30) - 12) / 15 + 0.2 * rng.normal(size=30)
+creeping, broken = 1 - 0.4 * LEAST * np.arange(9), np.array([2, 1, math.nan, math.nan, 0.5])
+for history in (noisy, creeping, broken):
+    for patience in (1, 2, 4):
+        sgd = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            sgd, patience=patience - 1, threshold=LEAST, threshold_mode="abs"
+        )  # lowers the rate where your training would stop
+        for epoch, loss in enumerate(history):
+            best = plateau.best
+            plateau.step(loss)
+            kept = epoch if plateau.best != best else kept
+            if sgd.param_groups[0]["lr"] < 1:
+                break
+        found = stop_early(history.tolist(), patience)
+        check(f"epochs kept and last, by PyTorch, patience {patience}", found, [kept, epoch])
+"""
 EXPLANATION = r"""
 Only the best epoch must be remembered. Whoever compares with the *previous* one stops at noise, or never. Kept are the best epoch's weights, not the last ones. Every comparison with `nan` is false, so it never counts as better.
 """
@@ -123,6 +142,7 @@ def exercise(seed: int = 0, least: float = 0.01) -> Exercise:
             mistake: code.replace("LEAST", str(least)) for mistake, code in WRONG_ANSWERS.items()
         },
         public_solution=True,
+        trial=TRIAL.replace("LEAST", str(least)),
     )
 
 

@@ -38,6 +38,16 @@ def noise(p, draws=5_000):
 
 noise_of_mean = {{p: noise(p) for p in drop_rates}}
 """
+TRIAL = """
+for p in drop_rates:
+    mine, theirs = thinned(np.ones(100_000), p), F.dropout(torch.ones(100_000), p)
+    check(f"share that becomes 0, p = {p}", (mine == 0).mean(), p, 0.01)
+    check(f"mean of ones, p = {p}", mine.mean(), 1, 0.03)
+    check(f"what a one becomes by PyTorch, p = {p}", mine.max(), theirs.max(), 1e-5)
+    noise_by_torch = F.dropout(torch.ones(20_000, SIZE), p).mean(1).std().item()
+    ratio = noise_of_mean[p] / noise_by_torch
+    check(f"noise, relative to that of PyTorch, p = {p}", ratio, 1, 0.06)
+"""
 EXPLANATION = r"""
 What stays is the share $1 - p$, so it is scaled by $1 / (1 - p)$. The factor $1 / p$ agrees with it at $p = 0.5$ and nowhere else, which is why code that was only ever tried at 0.5 can be wrong.
 
@@ -106,6 +116,7 @@ def exercise(
         },
         words=True,
         by_hand=1,
+        trial=TRIAL.replace("SIZE", str(n)),
     )
 
 

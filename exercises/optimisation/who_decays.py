@@ -45,6 +45,18 @@ CASES = {
         r"the rate of decay is $\eta\alpha$: a schedule of the learning rate is one of the decay.",
     ),
 }
+# The same in code, with PyTorch's optimisers.
+RUNS = {
+    "sgd": "ends_at(SGD, MIDDLE), ends_at(SGD, MIDDLE, alpha=0, factor=FACTOR)",
+    "momentum": "ends_at(SGD, MIDDLE, momentum=0.9), "
+    "ends_at(SGD, MIDDLE, alpha=0, factor=FACTOR, momentum=0.9)",
+    "large": "ends_at(Adam, LARGE), ends_at(AdamW, LARGE)",
+    "small": "ends_at(Adam, SMALL), ends_at(AdamW, SMALL)",
+    "scaled": "ends_at(AdamW, LARGE), ends_at(AdamW, MIDDLE)",
+    "scaled_l2": "ends_at(Adam, LARGE), ends_at(Adam, MIDDLE)",
+    "both": "ends_at(Adam, MIDDLE), ends_at(Adam, TENTIMES, alpha=TENFOLD)",
+    "half": "ends_at(AdamW, MIDDLE, eta=HALF), ends_at(AdamW, MIDDLE)",
+}
 DECAY_WORDS = ("nearer", "same", "farther")
 QUESTION = r"""
 A weight starts at 1; for {{steps}} steps its gradients are $g, -g, g, -g, \dots$ Weight decay, with $\alpha = {{alpha}}$ and $\eta = {{eta}}$, is part of the gradient (*L2*) or, in AdamW, stands beside it. Does the first of two runs end *nearer* to 0 than the second, at the *same* place, or *farther*?
@@ -57,6 +69,24 @@ STARTER = """
 decay_predictions = {"a": ..., "b": ..., "c": ..., "d": ..., "e": ...}
 """
 HINT = r"Ask of each run: by what is the decay divided, and what else is divided by the same?"
+TRIAL = """
+def ends_at(kind, g, eta=ETA, alpha=ALPHA, factor=1.0, **more):
+    w = torch.ones(1, dtype=torch.float64)
+    optimiser = kind([w], lr=eta, weight_decay=alpha, **more)
+    for step in range(STEPS):
+        w *= factor
+        w.grad = torch.full_like(w, -g if step % 2 else g)
+        optimiser.step()
+    return abs(w.item())
+
+SGD, Adam, AdamW = torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW
+runs = {
+CASES}
+for case, (one, other) in runs.items():
+    fate = "same" if abs(one - other) < 1e-5 else "nearer" if one < other else "farther"
+    print(f"({case}) {one:.5f} and {other:.5f}")
+    check(f"prediction ({case})", decay_predictions[case], fate)
+"""
 EXPLANATION = r"""
 {reasons}
 
@@ -112,7 +142,20 @@ def exercise(
         },
         public_solution=True,
         words=True,
+        trial=_trial(letters, **given),
     )
+
+
+def _trial(letters: dict[str, str], sizes, eta: float, alpha: float, steps: int, **_: Any) -> str:
+    """Return the page's check, with both runs of each case."""
+    known = dict(zip(("SMALL", "MIDDLE", "LARGE"), sizes, strict=True))
+    known |= {"ETA": eta, "ALPHA": alpha, "STEPS": steps, "HALF": eta / 2}
+    known |= {"TENFOLD": 10 * alpha, "TENTIMES": 10 * sizes[1], "FACTOR": 1 - eta * alpha}
+    lines = "".join(f'    "{letter}": ({RUNS[case]}),\n' for case, letter in letters.items())
+    code = TRIAL.replace("CASES", lines)
+    for name, value in known.items():
+        code = code.replace(name, f"{value:g}")
+    return code
 
 
 def draw(rng: random.Random) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import functools
 import inspect
 import itertools
 import re
+import textwrap
 
 import nbformat
 import pytest
@@ -232,11 +233,13 @@ def try_on_the_page(exercise, code):
     names = {}
     chapter = next(name for name, module in MODULES.items() if exercise in module.EXERCISES)
     for part in (imports_of(chapter), exercise.starter, code, exercise.trial):
-        exec(part, names)
+        exec(textwrap.dedent(part), names)
 
 
 def test_every_exercise_can_be_checked_on_its_page():
-    assert [e.id for e in EXERCISES if not (e.trial or e.public_solution)] == []
+    """By running a check; what was found by hand, and so is not run, by its solution, too."""
+    unchecked = [e for e in EXERCISES if not e.trial and e.kind != "open"]
+    assert [e.id for e in unchecked if e.kind != "by hand" or not e.public_solution] == []
 
 
 @each(TRIALS)

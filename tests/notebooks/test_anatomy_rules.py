@@ -109,8 +109,10 @@ def test_exercises():
     assert says([exercise(level=2), *EIGHT[1:]]) == ["no exercise asks to predict"]
     easy = [exercise("Predict", public=n < 4) for n in range(8)]
     assert says(easy) == ["there should be exercises of all three difficulties"]
+    few = [exercise("Predict", level=1 + n % 3, public=n < 3) for n in range(8)]
+    assert says(few) == ["3 of 8 solutions are public; it should be half of them or more, not all"]
     told = [exercise("Predict", level=1 + n % 3) for n in range(8)]
-    assert says(told) == ["8 of 8 solutions are public; it should be half of them"]
+    assert says(told) == ["8 of 8 solutions are public; it should be half of them or more, not all"]
 
 
 # -- terms ---------------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ QUESTION = """
 Placeholder: how high is the line with the slope {{slope}} above the place {{x}}?
 """
 HINT = "A line through the origin is proportional: its height is the slope times the place."
+TRIAL = """
+check("height, by NumPy", chapter_name_height, np.polyval([SLOPE, 0.0], PLACE))
+"""
 EXPLANATION = (
     "The height is the slope times the place, {{slope}} times {{x}}, which gives {{height}}."
 )
@@ -39,6 +42,7 @@ def exercise(slope: float = 0.8, x: float = 1.5) -> Exercise:
             "the sum": f"chapter_name_height = {slope} + {x}",
             "the slope alone": f"chapter_name_height = {slope}",
         },
+        trial=TRIAL.replace("SLOPE", str(slope)).replace("PLACE", str(x)),
     )
 
 

@@ -14,6 +14,11 @@ QUESTION = """
 Placeholder: a line rises through the origin. Its slope is multiplied by {{times}}, and the place at which we look is divided by {{parts}}. Does the height there become *smaller*, stay the *same* or become *larger*? Predict first; then run.
 """
 HINT = "The height is a product of two factors; what happens to each of the two?"
+TRIAL = """
+before, after = np.polyval([1.0, 0.0], 60), np.polyval([TIMES, 0.0], 60 / PARTS)
+fate = "same" if before == after else "smaller" if after < before else "larger"
+check("prediction", chapter_name_prediction, fate)
+"""
 EXPLANATION = (
     "The height is multiplied by {{times}} and divided by {{parts}}, so it is {{outcome}}."
 )
@@ -41,6 +46,7 @@ def exercise(times: int = 2, parts: int = 2) -> Exercise:
         hidden=(Check(prediction_comes_true, {"times": times, "parts": parts}),),
         wrong_answers={f"{word} instead": f'chapter_name_prediction = "{word}"' for word in wrong},
         public_solution=True,
+        trial=TRIAL.replace("TIMES", str(times)).replace("PARTS", str(parts)),
     )
 
 
