@@ -1,5 +1,6 @@
 """The exercises on the page: every chapter shows what its master says."""
 
+import dataclasses
 import re
 
 import nbformat
@@ -45,7 +46,9 @@ def test_a_chapter_without_a_master_has_no_exercises(tmp_path):
 
 
 def test_the_exercises_are_not_too_long_to_read():
-    text = "\n".join(CODE_BLOCK.sub("", exercises.render(exercise)) for exercise in EXERCISES)
+    """All but the dropdowns with a check, which hold code and the same sentence every time."""
+    pages = [exercises.render(dataclasses.replace(exercise, trial="")) for exercise in EXERCISES]
+    text = CODE_BLOCK.sub("", "\n".join(pages))
     assert len(re.findall(r"[A-Za-z][\w'’-]*", text)) <= WORDS
 
 
