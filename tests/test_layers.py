@@ -388,7 +388,8 @@ def test_swiglu_against_llama(dtype, bias):
         arrays = [p.detach().double().numpy() for p in ours.parameters()]
         expected = twin.swiglu(x.double().numpy(), *arrays)
         agree("SwiGLU", "NumPy twin", ours(x), expected)
-        agree("twin: swiglu", "transformers, Llama", expected, theirs(x).double(), 1e-5)
+        if dtype == torch.float64:
+            agree("twin: swiglu", "transformers, Llama", expected, theirs(x))
 
 
 def test_swiglu_by_hand():

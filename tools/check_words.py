@@ -25,6 +25,7 @@ OUTCOMES = [
     N_("{found}, within {tolerance} of {expected}"),
     N_("{found}, as expected within {tolerance}"),
     N_("{found}, as expected"),
+    N_("fails, as it should"),
 ]
 ARRAYS = [
     N_("{size} entries, largest difference {difference}"),

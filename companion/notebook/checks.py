@@ -100,10 +100,6 @@ def catches(
     CheckFailed
         If the check passes, so that it would not have caught the mistake.
 
-    See Also
-    --------
-    check : What must hold of the right thing.
-
     Examples
     --------
     >>> catches("rows sum to one", [1.3, 0.7], [1.0, 1.0])

@@ -38,8 +38,8 @@ def page(html):
 def offered(module: str) -> dict[str, object]:
     """Return the functions and classes that a module offers, by full name."""
     name = f"companion.{module}"
-    found = vars(importlib.import_module(name))
-    things = {f"{name}.{each}": found[each] for each in found["__all__"]}
+    found = importlib.import_module(name)
+    things = {f"{name}.{each}": getattr(found, each) for each in found.__all__}
     return {n: t for n, t in things.items() if inspect.isfunction(t) or inspect.isclass(t)}
 
 

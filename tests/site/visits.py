@@ -207,7 +207,8 @@ def stuck_controls(page) -> list[str]:
 def moves(page, control) -> bool:
     """Press an arrow key on a control; tell whether its value, the picture and its words change."""
     before = control.evaluate("questions.control")
-    control.press("ArrowRight")
+    is_at_its_end = control.evaluate("input => input.type === 'range' && input.value === input.max")
+    control.press("ArrowLeft" if is_at_its_end else "ArrowRight")
     try:
         page.wait_for_function("questions.moved", arg=[control, before], timeout=5_000)
     except sync_api.TimeoutError:
