@@ -927,7 +927,8 @@ def test_llama_layer_against_transformers():
     out, weights = ours(x, is_causal=True, positions=positions, return_weights=True)
     # Llama's angles are float32.
     agree("MultiHeadAttention, Llama", "transformers, Llama", out.float(), expected.float(), 1e-5)
-    agree("MultiHeadAttention, Llama, weights", "transformers, Llama", weights, their_weights, 1e-5)
+    ours, theirs = weights.float(), their_weights.float()
+    agree("MultiHeadAttention, Llama, weights", "transformers, Llama", ours, theirs, 1e-5)
 
 
 def test_qwen_3_layer_against_transformers():

@@ -21,7 +21,7 @@ from tools import translation_checks
 from tools.columns import in_lines
 
 Say = Callable[[str], str]
-CHECK = "check"
+CHECKS = ("check", "catches")  # of the package: what they are given first is a name
 MARKS = ("✓ ", "✗ ")  # of a check that holds, and of one that fails
 SHORT = 4  # lines with words; a longer docstring is a text of its own, with headings and examples
 # What tools read in comments.
@@ -47,7 +47,7 @@ class Piece:
     is_template: bool = False  # has parts in braces
 
 
-def words(source: str, sayers: Iterable[str] = (CHECK,)) -> list[str]:
+def words(source: str, sayers: Iterable[str] = CHECKS) -> list[str]:
     """Return the messages of a source, in order.
 
     >>> words('check("as by hand", f(x), 2)  # exact')
@@ -56,7 +56,7 @@ def words(source: str, sayers: Iterable[str] = (CHECK,)) -> list[str]:
     return [piece.words for piece in pieces(source, sayers)]
 
 
-def translated(source: str, say: Say, sayers: Iterable[str] = (CHECK,)) -> str:
+def translated(source: str, say: Say, sayers: Iterable[str] = CHECKS) -> str:
     """Return a source with its words in another language.
 
     >>> translated("x = 1  # here", {"here": "这里"}.get)
@@ -73,7 +73,7 @@ def translated(source: str, say: Say, sayers: Iterable[str] = (CHECK,)) -> str:
     return source
 
 
-def pieces(source: str, sayers: Iterable[str] = (CHECK,)) -> list[Piece]:
+def pieces(source: str, sayers: Iterable[str] = CHECKS) -> list[Piece]:
     """Return the messages of a source with their places; none where it is no Python."""
     readable = without_magics(source)
     if readable is None:
@@ -85,14 +85,14 @@ def pieces(source: str, sayers: Iterable[str] = (CHECK,)) -> list[Piece]:
 
 
 def sayers(sources: Iterable[str]) -> set[str]:
-    r"""Return the functions that name a check: `check`, and those that hand it what comes first.
+    r"""Return the functions that name a check: the package's, and what hands them what comes first.
 
-    >>> sorted(sayers(["def catches(test, value):\n    check(test, value)"]))
-    ['catches', 'check']
+    >>> sorted(sayers(["def agrees(test, value):\n    check(test, value)"]))
+    ['agrees', 'catches', 'check']
     """
     trees = [ast.parse(text) for text in map(without_magics, sources) if text is not None]
     functions = [n for t in trees for n in ast.walk(t) if isinstance(n, ast.FunctionDef)]
-    known = {CHECK}
+    known = set(CHECKS)
     while more := {f.name for f in functions if _hands_on(f, known)} - known:
         known |= more
     return known
@@ -349,7 +349,7 @@ def _beginning(node: ast.Constant | ast.JoinedStr) -> str:
 # -- what must stay ------------------------------------------------------------------------------
 
 
-def skeleton(source: str, sayers: Iterable[str] = (CHECK,)) -> str | None:
+def skeleton(source: str, sayers: Iterable[str] = CHECKS) -> str | None:
     """Return what a source does, without the words in it; None where it is no Python."""
     readable = without_magics(source)
     if readable is None:
