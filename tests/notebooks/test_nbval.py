@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 
 import nbformat
 import pytest
@@ -24,6 +25,7 @@ from tools import contents, execute, masks, notebooks
 from tools.notebooks import tags
 
 IGNORED = "nbval-ignore-output"
+DIED = "Kernel died before replying to kernel_info"
 ORIGIN = "import companion\nprint(companion.__file__)"
 NO_REPOSITORY = "import importlib.util\nprint(importlib.util.find_spec('tools'))"
 # Linux counts in units of 1024 bytes, macOS in bytes.
@@ -43,9 +45,11 @@ def nbval(path, packages=None):
     environment = clean_environment(**execute.FOR_KEEPS)
     if packages:
         environment["PYTHONPATH"] = str(packages)
-    return subprocess.run(
-        command, cwd=path.parent, env=environment, capture_output=True, text=True, check=False
-    )
+    run = partial(subprocess.run, capture_output=True, text=True, check=False)
+    done = run(command, cwd=path.parent, env=environment)
+    if DIED in done.stdout:  # another program took the port that was free a moment ago
+        done = run(command, cwd=path.parent, env=environment)
+    return done
 
 
 def with_checks(notebook, packages):

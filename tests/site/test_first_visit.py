@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 
 import pytest
 from docutils import nodes
+from playwright import sync_api
 
 from tests.site.conftest import EDITIONS, ROOT
 from tests.site.machine_fonts import MACHINES
@@ -130,10 +132,16 @@ def height(visit: Visit) -> int:
     return visit.page.evaluate("document.documentElement.scrollHeight")
 
 
+MARKED = """place =>
+  document.querySelector("#on-this-page [aria-current]")?.getAttribute("href") === "#" + place"""
+
+
 def mark_at(visit: Visit, place: str) -> str:
     """Go to a section and return which one the outline marks."""
     visit.page.evaluate("place => document.getElementById(place).scrollIntoView()", place)
     visit.wait()
+    with contextlib.suppress(sync_api.TimeoutError):  # on a busy machine the mark comes late
+        visit.page.wait_for_function(MARKED, arg=place, timeout=5_000)
     link = visit.page.locator("#on-this-page [aria-current]")
     return link.get_attribute("href").removeprefix("#") if link.count() == 1 else ""
 
