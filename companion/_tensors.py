@@ -4,10 +4,10 @@ Modules share this file, and nobody else needs it. Functions that begin with ``_
 nothing but refuse.
 """
 
-import operator
-
 import torch
 from torch import Tensor
+
+from companion._arguments import _require_int
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -61,17 +61,10 @@ def _require_ids(name: str, ids: Tensor, n: int) -> None:
 def _require_whole(**numbers: object) -> None:
     """Refuse fractions where a count is meant."""
     for name, number in numbers.items():
-        try:
-            whole = not isinstance(number, bool) and operator.index(number) is not None  # type: ignore[arg-type]
-        except TypeError:
-            whole = False
-        if not whole:
-            raise TypeError(f"{name} must be a whole number, got {number!r}")
+        _require_int(name, number)
 
 
 def _require_sizes(**sizes: int) -> None:
     """Refuse a size that is no whole number, or below 1."""
-    _require_whole(**sizes)
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
+        _require_int(name, size, least=1)

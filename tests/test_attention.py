@@ -904,6 +904,13 @@ def test_nan_is_not_hidden(path, d_v, where, options):
 # ---------------------------------------------------------------- what heads may be made of
 
 
+def take_projections(ours, theirs):
+    """Give our layer the four matrices of one of transformers."""
+    for name in "qkvo":
+        state = getattr(theirs, f"{name}_proj").state_dict()
+        getattr(ours, f"w_{name}").load_state_dict(state)
+
+
 def test_llama_layer_against_transformers():
     """Heads of their own width, grouped, no biases, turned in halves, with positions per row."""
     config = LlamaConfig(
@@ -917,9 +924,7 @@ def test_llama_layer_against_transformers():
     theirs = modeling_llama.LlamaAttention(config, layer_idx=0).double().eval()
     turn = Rotary(base=500_000.0, pairs="halves")
     ours = MultiHeadAttention(12, 4, n_kv_heads=2, d_head=6, bias=False, rotary=turn).double()
-    for our_name, their_name in zip("qkvo", "qkvo", strict=True):
-        state = getattr(theirs, f"{their_name}_proj").state_dict()
-        getattr(ours, f"w_{our_name}").load_state_dict(state)
+    take_projections(ours, theirs)
     x, positions = normal(2, 5, 12), torch.tensor([[0, 1, 2, 3, 4], [0, 0, 7, 8, 9]])
     turned = modeling_llama.LlamaRotaryEmbedding(config)(x, positions)
     mask = additive(attention.causal_mask(5))[None, None]
@@ -950,9 +955,7 @@ def test_qwen_3_layer_against_transformers():
         rotary=Rotary(base=config.rope_parameters["rope_theta"], pairs="halves"),
         qk_norm=functools.partial(RMSNorm, eps=config.rms_norm_eps),
     ).double()
-    for name in "qkvo":
-        state = getattr(theirs, f"{name}_proj").state_dict()
-        getattr(ours, f"w_{name}").load_state_dict(state)
+    take_projections(ours, theirs)
     for name in "qk":
         state = getattr(theirs, f"{name}_norm").state_dict()
         getattr(ours, f"{name}_norm").load_state_dict(state)

@@ -20,7 +20,13 @@ import regex
 
 from companion._arguments import _require_int, _require_ordered, _require_text
 from companion.tokenizers.merges import Pair, Word, join, join_all, learn, split_bytes, utf8
-from companion.tokenizers.protocol import SpecialTokens, _require_id, _require_ids, _special_ids
+from companion.tokenizers.protocol import (
+    SpecialTokens,
+    _new_special_ids,
+    _require_id,
+    _require_ids,
+    _special_ids,
+)
 from companion.tokenizers.streaming import AFTER_WORDS, NOWHERE, parts, split_at
 
 __all__ = ["BPE", "GPT2_PATTERN", "GPT4_PATTERN"]
@@ -128,9 +134,7 @@ class BPE:
         >>> tokenizer.encode("a<|end|>", allow_special=True), tokenizer.vocab_size
         ([97, 300], 301)
         """
-        added = _special_ids(special_tokens, self.tokens)
-        if known := sorted(set(added) & set(self.special_ids)):
-            raise ValueError(f"special_tokens must be new, but {known[0]!r} is there already")
+        added = _new_special_ids(special_tokens, self.tokens, self.special_ids)
         self.special_ids |= added
         self.tokens |= {i: name.encode() for name, i in added.items()}
 

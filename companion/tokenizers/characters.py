@@ -7,7 +7,7 @@ that was not there when the vocabulary was made cannot be written.
 from collections.abc import Collection, Iterable, Iterator
 
 from companion._arguments import _require_ordered, _require_text, _require_texts
-from companion.tokenizers.protocol import SpecialTokens, _require_ids, _special_ids
+from companion.tokenizers.protocol import SpecialTokens, _new_special_ids, _require_ids
 from companion.tokenizers.streaming import ANYWHERE, parts, split_at
 
 __all__ = ["Characters"]
@@ -94,9 +94,7 @@ class Characters:
         TypeError
             If it is one string.
         """
-        added = _special_ids(special_tokens, self.tokens)
-        if known := sorted(set(added) & set(self.special_ids)):
-            raise ValueError(f"special_tokens must be new, but {known[0]!r} is there already")
+        added = _new_special_ids(special_tokens, self.tokens, self.special_ids)
         self.special_ids |= added
         self.tokens |= {i: name for name, i in added.items()}
 

@@ -90,3 +90,13 @@ def _special_ids(special_tokens: SpecialTokens, taken: Iterable[int]) -> dict[st
     if (twice := taken & set(chosen.values())) or len(set(chosen.values())) != len(chosen):
         raise ValueError(f"special_tokens must have ids of their own, got {chosen}; taken: {twice}")
     return chosen
+
+
+def _new_special_ids(
+    special_tokens: SpecialTokens, taken: Iterable[int], known: Iterable[str]
+) -> dict[str, int]:
+    """Return names and ids that may be added to those that a tokenizer has."""
+    added = _special_ids(special_tokens, taken)
+    if twice := sorted(set(added) & set(known)):
+        raise ValueError(f"special_tokens must be new, but {twice[0]!r} is there already")
+    return added
