@@ -132,16 +132,19 @@ def height(visit: Visit) -> int:
     return visit.page.evaluate("document.documentElement.scrollHeight")
 
 
-MARKED = """place =>
-  document.querySelector("#on-this-page [aria-current]")?.getAttribute("href") === "#" + place"""
+AT_THE_END = "scrollY + innerHeight > document.documentElement.scrollHeight - 4"
+# A key scrolls smoothly, and on a busy machine what is left of that can follow a jump.
+GO_AND_LOOK = """place => {
+  document.getElementById(place).scrollIntoView();
+  const link = document.querySelector("#on-this-page [aria-current]");
+  return link?.getAttribute("href") === "#" + place;
+}"""
 
 
 def mark_at(visit: Visit, place: str) -> str:
-    """Go to a section and return which one the outline marks."""
-    visit.page.evaluate("place => document.getElementById(place).scrollIntoView()", place)
-    visit.wait()
-    with contextlib.suppress(sync_api.TimeoutError):  # on a busy machine the mark comes late
-        visit.page.wait_for_function(MARKED, arg=place, timeout=5_000)
+    """Go to a section and return which one the outline marks, in the end."""
+    with contextlib.suppress(sync_api.TimeoutError):
+        visit.page.wait_for_function(GO_AND_LOOK, arg=place, timeout=10_000)
     link = visit.page.locator("#on-this-page [aria-current]")
     return link.get_attribute("href").removeprefix("#") if link.count() == 1 else ""
 
@@ -160,6 +163,7 @@ def looked(browser, address):
         if size is PHONE:  # boxes that scroll are marked when a reader meets them
             visit.page.evaluate("questions.readThrough()")
         visit.page.keyboard.press("End")
+        visit.page.wait_for_function(AT_THE_END, timeout=20_000)
         heights.append(height(visit.wait()))
         sections = visit.page.evaluate(
             "[...document.querySelectorAll('article > section > section')].map(s => s.id)"
