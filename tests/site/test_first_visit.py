@@ -107,7 +107,15 @@ def test_what_stands_in_is_latin_and_as_wide(machine, address):
 LOOK = """() => {
   const all = (selector) => [...document.querySelectorAll(selector)].filter((e) => e.offsetParent);
   const beyond = (selector) => all(selector).filter((e) => e.scrollWidth > e.clientWidth + 1);
+  const highMarked = (link) => {
+    const before = [link.getAttribute("aria-current"), link.offsetHeight];
+    link.setAttribute("aria-current", "location");
+    const now = link.offsetHeight;
+    if (before[0] === null) link.removeAttribute("aria-current");
+    return now !== before[1];
+  };
   return {
+    moves: all("#on-this-page a").filter(highMarked).map((e) => e.textContent),
     code: all("article pre").length,
     wide: beyond("article pre").map((e) => e.textContent),
     unmarked: beyond("article pre, .math-body, .scroll")
@@ -230,6 +238,7 @@ def test_the_outline_stands_beside_the_text_and_marks_the_section(looked, name):
     assert desk.outline
     assert not phone.outline
     assert desk.marked == {place: place for place in desk.marked}
+    assert desk.found["moves"] == []  # a link that is marked takes as many lines as before
 
 
 @pytest.mark.browser
