@@ -8,6 +8,8 @@ Shape letters: ``n`` numbers.
 from jaxtyping import Float
 from torch import Tensor
 
+__all__ = ["line"]
+
 
 def line(x: Float[Tensor, " n"], slope: Float[Tensor, ""]) -> Float[Tensor, " n"]:
     r"""Heights of the line :math:`\hat y = w x`.

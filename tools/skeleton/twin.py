@@ -2,6 +2,8 @@ r"""The same in NumPy, obvious and slow. Placeholder: state your chapter's formu
 
 import numpy as np
 
+__all__ = ["line"]
+
 
 def line(x: np.ndarray, slope: float) -> np.ndarray:
     r""":math:`w x_i` for each number, one after the other."""
