@@ -73,6 +73,14 @@ def test_a_name_that_is_taken_is_refused(small, path):
         new_chapter.begin(NAME, small)
 
 
+def test_a_chapter_that_was_deleted_can_be_begun_again(small, monkeypatch):
+    monkeypatch.setattr(new_chapter, "finish", lambda *_: None)
+    left = small / "exercises" / "scaling_laws" / "__pycache__"
+    left.mkdir(parents=True)
+    new_chapter.begin(NAME, small)
+    assert (left.parent / "by_hand.py").exists()
+
+
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_a_chapter_of_the_contents_is_refused(small, name):
     with pytest.raises(new_chapter.Refused, match=f"{name} is there already: _toc.yml"):

@@ -105,10 +105,17 @@ def check_name(name: str, root: Path) -> None:
         )
     module = name.replace("-", "_")
     paths = [*render(name), f"chapters/{name}", f"companion/{module}", f"exercises/{module}"]
-    there = [path for path in paths if (root / path).exists()]
+    there = [path for path in paths if taken(root / path)]
     page = f"{contents.FOLDER}{name}"
     if there or any(f"{each}/".startswith(f"{page}/") for each in contents.pages(root)):
         raise Refused(f"{name} is there already: {', '.join(there) or TOC}")
+
+
+def taken(path: Path) -> bool:
+    """Tell whether something is there; what Python leaves of a folder that was deleted is not."""
+    if path.is_dir():
+        return any(each.name != "__pycache__" for each in path.iterdir())
+    return path.exists()
 
 
 def begin(name: str, root: Path = contents.ROOT) -> list[str]:
@@ -126,7 +133,7 @@ def begin(name: str, root: Path = contents.ROOT) -> list[str]:
     texts, longer[TOC] = render(name), listed(lists[TOC], name)
     folder = root / "exercises" / module
     try:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         for path, text in texts.items():
             (root / path).write_text(text, encoding="utf-8")
         for path, text in longer.items():
