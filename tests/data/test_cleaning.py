@@ -386,3 +386,29 @@ def test_kappa_of_one_label():
 def test_labels_of_other_rows(a, b):
     with pytest.raises(ValueError, match="a and b must be of the same length above 0, got"):
         data.confusion(a, b)
+
+
+def test_texts_have_an_order():
+    """The rows of a set are others in each process."""
+    for use in (data.near_duplicates, lambda texts: data.leakage(texts, ["a"])):
+        with unchecked(), pytest.raises(TypeError, match="must have an order, got a set"):
+            use({"a", "b"})
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5, math.nan])
+def test_threshold_of_leakage(threshold):
+    with pytest.raises(ValueError, match="threshold must be above 0 and at most 1"):
+        data.leakage(["a"], ["a"], threshold)
+    with unchecked(), pytest.raises(TypeError, match=r"k must be a whole number, got 2\.5"):
+        data.leakage(["a"], ["a"], 1.0, 2.5)
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, [1, 2], "a", True])
+def test_seed_of_signatures(seed):
+    """None would give signatures that do not compare."""
+    for use in (
+        lambda: data.minhash(["a"], seed=seed),
+        lambda: data.near_duplicates(["abcdef", "abcdeg"], seed=seed),
+    ):
+        with unchecked(), pytest.raises(TypeError, match="seed must be a whole number, got"):
+            use()
