@@ -336,10 +336,27 @@ def test_what_can_be_read_in_another_way_is_not_mojibake_for_that(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["中文编码", "“quoted” — naïve", "Привет", "日本語", "10 €", "Đà Nẵng"]
+    "text",
+    [
+        *("中文编码", "“quoted” — naïve", "Привет", "日本語", "10 €", "Đà Nẵng"),
+        *("שלום עולם", "שָׁלוֹם", "مرحبا بالعالم", "سلام دنیا", "नमस्ते दुनिया", "สวัสดีชาวโลก"),
+        *("გამარჯობა", "Բարեւ աշխարհ", "வணக்கம் உலகம்", "ሰላም ልዑል", "good 👍🏽", "안녕하세요"),
+    ],
 )
 def test_mojibake_is_noticed(text):
     assert data.suspicious_characters(data.garble(text))[-1].endswith(f"for {text!r}")
+
+
+@pytest.mark.parametrize("text", ["שלום עולם", "مرحبا بالعالم", "Բարեւ աշխարհ", "Привет, мир"])
+def test_mojibake_in_chinese_characters_is_noticed(text):
+    found = data.suspicious_characters(data.garble(text, "gbk"))
+    assert found[-1] == f"mojibake of UTF-8 read as gbk, for {text!r}"
+
+
+@pytest.mark.parametrize("text", ["Spaß”", "TSCHÜSS, Ü“", "OÙ…", "5×‘", "谫谫", "囟囟囟", "Ø¶"])
+def test_a_letter_of_a_rare_script_is_no_evidence(text):
+    """Read as UTF-8 each of these gives one letter of Arabic, Hebrew, Syriac, or a few of them."""
+    assert data.suspicious_characters(text) == []
 
 
 def test_garbled_chinese_is_noticed():
