@@ -181,6 +181,7 @@ def padding_mask(
         raise ValueError(
             f"lengths must hold at least one length, in one dimension, got {tuple(lengths.shape)}"
         )
+    lengths = lengths.long()  # those of 16 bits and more without a sign do not compare
     longest = int(lengths.max())
     max_length = longest if max_length is None else max_length
     _require_whole(max_length=max_length)

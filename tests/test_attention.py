@@ -93,6 +93,9 @@ def test_masks_by_hand():
     same("causal_mask", "by hand", causal(2, 4).int(), [[1, 1, 1, 0], [1, 1, 1, 1]])
     window = attention.sliding_window_mask(3, 2, causal=False).int()
     same("sliding_window_mask", "by hand", window, [[1, 1, 0], [1, 1, 1], [0, 1, 1]])
+    for unsigned in (torch.uint8, torch.uint16, torch.uint64):
+        mask = attention.padding_mask(torch.tensor([2, 0], dtype=unsigned), max_length=3)
+        assert mask.int().tolist() == [[[1, 1, 0]], [[0, 0, 0]]]
     padding = attention.padding_mask(torch.tensor([2, 0]), max_length=3).int()
     same("padding_mask", "by hand", padding, [[[1, 1, 0]], [[0, 0, 0]]])
 

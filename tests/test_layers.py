@@ -494,9 +494,7 @@ def test_ids_of_every_whole_number_format(dtype):
 def test_a_vocabulary_with_more_ids_than_a_byte_has_numbers(vocab_size, dtype):
     """256 is 0 in uint8, and longer unsigned numbers do not compare in PyTorch."""
     layer, ids = fill(layers.Embedding(vocab_size, 3)), torch.arange(256)
-    agree(
-        "Embedding, formats of ids", "torch", layer(ids.to(dtype)), F.embedding(ids, layer.weight)
-    )
+    assert torch.equal(layer(ids.to(dtype)), F.embedding(ids, layer.weight))
     with pytest.raises(ValueError, match="ids must be from 0 to 199, got 200"):
         layers.Embedding(200, 2)(ids.to(dtype))
 

@@ -192,15 +192,15 @@ def test_bounds_in_the_format_of_the_numbers(dtype):
     with unchecked():
         for numbers in (x, torch.from_numpy(x)):
             found = data.scale(numbers, numbers.min(), numbers.max())
-            agree("scale", "by hand", found, [0.0, 0.0, 1.0])
+            assert found.tolist() == [0.0, 0.0, 1.0]
         found = data.scale(np.array([0.0, 1.0]), 0, 1, to=(x[2], x[0]))
-    agree("scale", "by hand", found, [float(limits.max), float(limits.min)])
+    assert found.tolist() == [float(limits.max), float(limits.min)]
 
 
 def test_bounds_of_nanoseconds():
     x = np.arange(1_700_000_000_000_000_000, 1_700_000_000_000_000_005)
     with unchecked():
-        agree("scale", "by hand", data.scale(x, x.min(), x.max()), [0, 0.25, 0.5, 0.75, 1])
+        assert data.scale(x, x.min(), x.max()).tolist() == [0, 0.25, 0.5, 0.75, 1]
 
 
 def test_masked_numbers_are_refused():
