@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
+from companion._arguments import _require_int, _require_iterable
 from companion.notebook.formatting import format_number
 
 __all__ = ["Progress", "count", "progress"]
@@ -99,12 +100,15 @@ def count(iterable: Iterable[Any], total: int | None) -> int:
     ------
     ValueError
         If ``total`` is negative, or not given for what has no length.
+    TypeError
+        If ``iterable`` is none, or ``total`` no whole number.
     """
+    _require_iterable(iterable, "iterable")
     if total is None:
         if not isinstance(iterable, Sized):
             raise ValueError(f"total must be given for a {type(iterable).__name__} (no length)")
         total = len(iterable)
-    if total < 0:
+    if _require_int("total", total) < 0:
         raise ValueError(f"total must be 0 or more, got {total}")
     return total
 
