@@ -343,7 +343,7 @@ def _check_arguments(
     """Return the batch dimensions that q, k and v have together."""
     _require_floats(q=q, k=k, v=v)
     formats = {x.dtype for x in (q, k, v)}
-    if torch.is_autocast_enabled(q.device.type):  # which may mix 16 bits with 32
+    if len(formats) > 1 and torch.is_autocast_enabled(q.device.type):  # it mixes 16 bits with 32
         formats = {_wide(x).dtype for x in (q, k, v)}
     if len(formats) > 1:
         raise TypeError(

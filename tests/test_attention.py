@@ -422,6 +422,24 @@ def test_nan_in_an_additive_mask_is_not_hidden(path, dtype):
 
 
 @every_path
+def test_autocast_may_mix_two_formats(path):
+    """Without it they are refused, as by PyTorch."""
+    q, k, v = qkv(dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = PATHS[path](q.bfloat16(), k, v)
+    torch.testing.assert_close(found.float(), PATHS[path](q, k, v), atol=0.02, rtol=0.02)
+    with pytest.raises(TypeError, match="one number format"):
+        PATHS[path](q.bfloat16(), k, v)
+
+
+@every_path
+def test_shapes_without_numbers(path):
+    """On the device "meta", where models are made whose numbers come later."""
+    q, k, v = (x.to("meta") for x in qkv())
+    assert PATHS[path](q, k, v).shape == (5, 3)
+
+
+@every_path
 @pytest.mark.parametrize("scale", [math.nan, math.inf, -math.inf])
 def test_scale_is_finite(path, scale):
     """With NaN the fused kernel returns zeros on a CPU."""
