@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
-from companion._arguments import _require_int, _require_iterable
 from companion.notebook.formatting import format_number
 
 __all__ = ["Progress", "count", "progress"]
@@ -103,12 +102,15 @@ def count(iterable: Iterable[Any], total: int | None) -> int:
     TypeError
         If ``iterable`` is none, or ``total`` no whole number.
     """
-    _require_iterable(iterable, "iterable")
+    if not isinstance(iterable, Iterable):
+        raise TypeError(f"iterable must be a list, got {type(iterable).__name__}")
     if total is None:
         if not isinstance(iterable, Sized):
             raise ValueError(f"total must be given for a {type(iterable).__name__} (no length)")
         total = len(iterable)
-    if _require_int("total", total) < 0:
+    if isinstance(total, bool) or not isinstance(total, int):
+        raise TypeError(f"total must be a whole number, got {total!r}")
+    if total < 0:
         raise ValueError(f"total must be 0 or more, got {total}")
     return total
 
