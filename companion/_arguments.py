@@ -66,6 +66,9 @@ def _require_rng(seed: Any, name: str = "seed") -> np.random.Generator:
 def _require_generator(name: str, value: Any, *kinds: type) -> None:
     """Refuse a seed where what draws numbers is meant: each call would draw the same."""
     if not isinstance(value, kinds):
-        module = kinds[0].__module__.removesuffix("._generator")  # as NumPy's documentation has it
-        needed = f"{module}.{kinds[0].__qualname__}"
-        raise TypeError(f"{name} must be a {needed}, got {value!r}")
+        module = kinds[0].__module__.partition("._")[0]  # as NumPy and PyTorch document it
+        make = {"numpy.random": "default_rng(seed)", "torch": "Generator().manual_seed(seed)"}
+        raise TypeError(
+            f"{name} must be a {module}.{kinds[0].__qualname__}, got {value!r}: "
+            f"{module}.{make[module]} makes one"
+        )

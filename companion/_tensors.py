@@ -53,6 +53,7 @@ def _require_whole_numbers(**tensors: object) -> None:
 def _require_ids(name: str, ids: Tensor, n: int) -> None:
     """Refuse ids that are not from 0 to n − 1; a negative one would count from the end."""
     _require_whole_numbers(**{name: ids})
+    ids = ids.long()  # 300 has no place among numbers of 8 bits, and those of 16 do not compare
     outside = ids[(ids < 0) | (ids >= n)]
     if outside.numel():
         raise ValueError(f"{name} must be from 0 to {n - 1}, got {int(outside[0])}")

@@ -181,6 +181,7 @@ def padding_mask(
         raise ValueError(
             f"lengths must hold at least one length, in one dimension, got {tuple(lengths.shape)}"
         )
+    lengths = lengths.long()  # those of 16 bits and more without a sign do not compare
     longest = int(lengths.max())
     max_length = longest if max_length is None else max_length
     _require_whole(max_length=max_length)
@@ -238,8 +239,8 @@ def scaled_dot_product_attention(
     Raises
     ------
     ValueError
-        If shapes do not fit, ``dropout_p`` is outside [0, 1), or ``is_causal`` goes with more
-        queries than keys.
+        If shapes do not fit, ``scale`` is not finite, ``dropout_p`` is outside [0, 1), or
+        ``is_causal`` goes with more queries than keys.
     TypeError
         If ``mask`` is neither boolean nor floating, or q, k and v are not floating tensors of
         one format.
@@ -278,6 +279,7 @@ def _like(mask: Tensor, x: Tensor) -> Tensor:
 
 
 def _scale(scale: float | None, q: Tensor) -> float:
+    _require_scale(scale)
     return 1 / math.sqrt(q.shape[-1]) if scale is None else scale
 
 
@@ -306,16 +308,19 @@ def _fused(
     dropout_p: float,
 ) -> Tensor:
     """Call the fused kernel; open rows that see nothing, then set their result to zero."""
+    _require_scale(scale)
     if mask is None and (not is_causal or q.shape[-2] == k.shape[-2]):
         return _kernel(q, k, v, is_causal=is_causal, dropout_p=dropout_p, scale=scale)
     if is_causal:
         mask = _hide(mask, causal_mask(q.shape[-2], k.shape[-2], device=q.device))
     assert mask is not None  # the case without any mask has returned
     mask = torch.atleast_2d(_like(mask, q))
-    sees = mask if mask.dtype == torch.bool else mask > -math.inf
+    sees = mask if mask.dtype == torch.bool else mask != -math.inf
     blind = ~sees.any(dim=-1, keepdim=True)  # (..., T_q, 1)
     mask = mask.masked_fill(blind, True if mask.dtype == torch.bool else 0.0)
     out = _kernel(q, k, v, attn_mask=mask, dropout_p=dropout_p, scale=scale)
+    if mask.dtype != torch.bool:  # where all of a row is NaN a kernel may return zeros
+        out = out.masked_fill(mask.isnan().any(dim=-1, keepdim=True), math.nan)
     return out.masked_fill(blind, 0.0)
 
 
@@ -337,7 +342,10 @@ def _check_arguments(
 ) -> tuple[int, ...]:
     """Return the batch dimensions that q, k and v have together."""
     _require_floats(q=q, k=k, v=v)
-    if not _wide(q).dtype == _wide(k).dtype == _wide(v).dtype:  # autocast may mix 16 bits with 32
+    formats = {x.dtype for x in (q, k, v)}
+    if len(formats) > 1 and torch.is_autocast_enabled(q.device.type):  # it mixes 16 bits with 32
+        formats = {_wide(x).dtype for x in (q, k, v)}
+    if len(formats) > 1:
         raise TypeError(
             f"q, k and v must have one number format, got {q.dtype}, {k.dtype} and {v.dtype}"
         )
@@ -364,6 +372,11 @@ def _check_arguments(
     if mask is not None:
         _check_mask(mask, (*batch, q.shape[-2], k.shape[-2]))
     return batch
+
+
+def _require_scale(scale: float | None) -> None:
+    if scale is not None and not math.isfinite(scale):
+        raise ValueError(f"scale must be finite, got {scale}")
 
 
 def _common_batch(q: Tensor, k: Tensor, v: Tensor) -> tuple[int, ...]:
@@ -427,8 +440,8 @@ def online_softmax_attention(
     Raises
     ------
     ValueError
-        If shapes do not fit, ``block_size`` is below 1, or ``is_causal`` goes with more queries
-        than keys.
+        If shapes do not fit, ``scale`` is not finite, ``block_size`` is below 1, or ``is_causal``
+        goes with more queries than keys.
     TypeError
         If ``mask`` is neither boolean nor floating, or q, k and v are not floating tensors of
         one format.
@@ -742,7 +755,8 @@ class MultiHeadAttention(nn.Module):
             If ``context`` comes with a cache or to a rotary layer, ``positions`` to one that is
             none, or shapes do not fit. The cache is then what it was before.
         TypeError
-            If ``mask`` is neither boolean nor floating, or x and context are no floating tensors.
+            If ``mask`` is neither boolean nor floating, x and context are no floating tensors, or
+            ``cache`` is no `KVCache`.
         """
         self._check_inputs(x, context, positions, cache)
         context = x if context is None else context
@@ -810,6 +824,8 @@ class MultiHeadAttention(nn.Module):
     def _check_inputs(
         self, x: Tensor, context: Tensor | None, positions: Tensor | None, cache: KVCache | None
     ) -> None:
+        if not isinstance(cache, KVCache | None):
+            raise TypeError(f"cache must be a KVCache, got {type(cache).__name__}")
         if context is not None and (cache is not None or self.rotary is not None):
             raise ValueError("context goes with neither a cache nor rotary positions")
         if positions is not None and self.rotary is None:

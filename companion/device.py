@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from companion._tensors import _require_sizes, _require_whole
+from companion._arguments import _require_int
+from companion._tensors import _require_sizes
 
 __all__ = [
     "pick_device",
@@ -145,7 +146,7 @@ def seed_everything(seed: int) -> torch.Generator:
     >>> bool((a == b).all())
     True
     """
-    _require_whole(seed=seed)
+    seed = _require_int("seed", seed)
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be at least 0 and below 2**32, got {seed}")
     random.seed(seed)

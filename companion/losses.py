@@ -378,7 +378,7 @@ def mlm_loss(
     Raises
     ------
     ValueError
-        If shapes do not fit or nothing is masked.
+        If shapes do not fit, nothing is masked, or a masked token is none of the vocabulary.
 
     Examples
     --------
@@ -386,7 +386,7 @@ def mlm_loss(
     >>> mlm_loss(logits, torch.tensor([1, 1]), torch.tensor([True, False]))
     tensor(0.6931)
     """
-    _require_masked(tokens, masked)
+    _require_masked(logits, tokens, masked)
     return cross_entropy(logits, tokens.long().masked_fill(~masked, IGNORE))
 
 
@@ -416,7 +416,7 @@ def info_nce(
     Raises
     ------
     ValueError
-        If the shapes differ, are not (n, d), or ``temperature`` is not positive.
+        If the shapes differ, are not (n, d) or empty, or ``temperature`` is not positive.
 
     Examples
     --------
@@ -426,6 +426,8 @@ def info_nce(
     _require_same_shape(queries=queries, keys=keys)
     if queries.ndim != 2:
         raise ValueError(f"queries must have two dimensions (n, d), {_shapes(queries)}")
+    if not queries.numel():
+        raise ValueError(f"there is nothing to average over: {_shapes(queries)}")
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
     pair = [_in_range(_wide(x)) for x in (queries, keys)]
@@ -530,7 +532,8 @@ def _require_logarithms(**rows: Tensor) -> None:
             )
 
 
-def _require_masked(tokens: Tensor, masked: Tensor) -> None:
+def _require_masked(logits: Tensor, tokens: Tensor, masked: Tensor) -> None:
+    _require_floats(logits=logits)
     _require_whole_numbers(tokens=tokens)
     _require_tensors(masked=masked)
     if masked.dtype != torch.bool:
@@ -538,6 +541,7 @@ def _require_masked(tokens: Tensor, masked: Tensor) -> None:
     if masked.shape != tokens.shape:
         raise ValueError(f"masked must have the shape of tokens, {_shapes(tokens, masked)}")
     _require_some(masked, "masked is False everywhere: there is nothing to predict")
+    _require_ids("tokens", tokens[masked], logits.shape[-1])  # -100 would not count
 
 
 def _require_options(
@@ -567,7 +571,7 @@ def _require_classes(logits: Tensor, targets: Tensor, counts: Tensor) -> None:
 
 
 def _require_some(shares: Tensor, complaint: str) -> Tensor:
-    total = shares.sum()
+    total = _wide(shares).sum()  # 100,000 weights of 1 are infinite in float16
     if not total:
         raise ValueError(f"there is nothing to average over: {complaint}")
     return total

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from companion._arguments import _require_int
+
 __all__ = [
     "Optimizer",
     "SGD",
@@ -546,7 +548,7 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
     _require_matrix(matrix)
-    _require_whole(0, steps=steps)
+    _require_int("steps", steps, least=0)
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.T if tall else matrix).to(_at_least_32_bits(matrix))
@@ -591,7 +593,9 @@ def warmup_cosine(step: int, peak: float, warmup: int, total: int, floor: float 
     >>> [round(warmup_cosine(t, peak=1.0, warmup=2, total=6), 3) for t in range(7)]
     [0.0, 0.5, 1.0, 0.854, 0.5, 0.146, 0.0]
     """
-    _require_whole(0, step=step, warmup=warmup, total=total)
+    step = _require_int("step", step, least=0)
+    warmup = _require_int("warmup", warmup, least=0)
+    total = _require_int("total", total, least=0)
     _require_rates(peak, floor)
     if warmup >= total:
         raise ValueError(f"warmup must be from 0 to below total {total}, got {warmup}")
@@ -636,8 +640,9 @@ def cosine_restarts(
     >>> [cosine_restarts(t, peak=1.0, period=1, growth=2) for t in (0, 1, 2, 3, 5)]
     [1.0, 1.0, 0.5, 1.0, 0.5]
     """
-    _require_whole(0, step=step)
-    _require_whole(1, period=period, growth=growth)
+    step = _require_int("step", step, least=0)
+    period = _require_int("period", period, least=1)
+    growth = _require_int("growth", growth, least=1)
     _require_rates(peak, floor)
     while step >= period:
         step, period = step - period, period * growth
@@ -674,7 +679,9 @@ def inverse_square_root(step: int, d_model: int, warmup: int) -> float:
     >>> inverse_square_root(step=4, d_model=4, warmup=4)
     0.25
     """
-    _require_whole(1, step=step, d_model=d_model, warmup=warmup)
+    step = _require_int("step", step, least=1)
+    d_model = _require_int("d_model", d_model, least=1)
+    warmup = _require_int("warmup", warmup, least=1)
     return d_model**-0.5 * min(step**-0.5, step * warmup**-1.5)
 
 
@@ -821,7 +828,7 @@ def _require_settings(**settings: Any) -> None:
         _require_pair(settings["betas"])
         _require_fraction(beta_1=settings["betas"][0], beta_2=settings["betas"][1])
     if "steps" in settings:
-        _require_whole(0, steps=settings["steps"])
+        _require_int("steps", settings["steps"], least=0)
     if "nesterov" in settings:
         if not isinstance(settings["nesterov"], bool):
             raise TypeError(f"nesterov must be True or False, got {settings['nesterov']!r}")
@@ -857,8 +864,8 @@ def _require_state(names: tuple[str, ...], state: Any, parameter: Tensor, place:
             f"got {sorted(map(str, state))}"
         )
     for name, value in state.items():
-        if name == "t":
-            _require_whole(1, t=value)
+        if name == "t" and not isinstance(value, Tensor):
+            _require_int("t", value, least=1)
         elif not (isinstance(value, Tensor) and value.is_floating_point()):
             raise TypeError(f"state_dict: {name!r} of parameter {place} must be a real tensor")
         elif value.shape != parameter.shape:
@@ -893,14 +900,6 @@ def _require_fraction(**numbers_by_name: Any) -> None:
     for name, number in numbers_by_name.items():
         if not 0 <= number < 1:
             raise ValueError(f"{name} must be from 0 to below 1, got {number}")
-
-
-def _require_whole(least: int, **numbers_by_name: Any) -> None:
-    for name, number in numbers_by_name.items():
-        if isinstance(number, bool) or not isinstance(number, numbers.Integral):
-            raise TypeError(f"{name} must be a whole number, got {number!r}")
-        if number < least:
-            raise ValueError(f"{name} must be at least {least}, got {number}")
 
 
 def _require_pair(betas: Any) -> None:

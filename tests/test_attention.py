@@ -93,6 +93,9 @@ def test_masks_by_hand():
     same("causal_mask", "by hand", causal(2, 4).int(), [[1, 1, 1, 0], [1, 1, 1, 1]])
     window = attention.sliding_window_mask(3, 2, causal=False).int()
     same("sliding_window_mask", "by hand", window, [[1, 1, 0], [1, 1, 1], [0, 1, 1]])
+    for unsigned in (torch.uint8, torch.uint16, torch.uint64):
+        mask = attention.padding_mask(torch.tensor([2, 0], dtype=unsigned), max_length=3)
+        assert mask.int().tolist() == [[[1, 1, 0]], [[0, 0, 0]]]
     padding = attention.padding_mask(torch.tensor([2, 0]), max_length=3).int()
     same("padding_mask", "by hand", padding, [[[1, 1, 0]], [[0, 0, 0]]])
 
@@ -405,6 +408,43 @@ def test_additive_mask_in_another_float_format(path, dtype, of_mask):
     value = PATHS[path](q, k, v, mask=mask)
     expected = F.scaled_dot_product_attention(q, k, v, mask.to(dtype))
     agree(path, "torch", value, expected)
+
+
+@every_path
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_nan_in_an_additive_mask_is_not_hidden(path, dtype):
+    """It makes its row NaN and no other: neither is such a row one that may look at nothing."""
+    q, k, v = qkv(dtype=dtype, d_v=4)
+    mask = torch.zeros(5, 6, dtype=dtype)
+    mask[1], mask[2, 3], mask[3] = math.nan, math.nan, -math.inf
+    value = PATHS[path](q, k, v, mask=mask)
+    assert value.isnan().tolist() == [[row in (1, 2)] * 4 for row in range(5)]
+
+
+@every_path
+def test_autocast_may_mix_two_formats(path):
+    """Without it they are refused, as by PyTorch."""
+    q, k, v = qkv(dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = PATHS[path](q.bfloat16(), k, v)
+    torch.testing.assert_close(found.float(), PATHS[path](q, k, v), atol=0.02, rtol=0.02)
+    with pytest.raises(TypeError, match="one number format"):
+        PATHS[path](q.bfloat16(), k, v)
+
+
+@every_path
+def test_shapes_without_numbers(path):
+    """On the device "meta", where models are made whose numbers come later."""
+    q, k, v = (x.to("meta") for x in qkv())
+    assert PATHS[path](q, k, v).shape == (5, 3)
+
+
+@every_path
+@pytest.mark.parametrize("scale", [math.nan, math.inf, -math.inf])
+def test_scale_is_finite(path, scale):
+    """With NaN the fused kernel returns zeros on a CPU."""
+    with pytest.raises(ValueError, match=f"scale must be finite, got {scale}"):
+        PATHS[path](*qkv(), scale=scale)
 
 
 # ---------------------------------------------------------------- gradients
@@ -1101,6 +1141,10 @@ WRONG_KINDS = {
     "v must be a torch tensor, got list": lambda: fused(Q, Q, [[1.0]]),
     "q must hold floating-point numbers": lambda: fused(Q.long(), Q, Q),
     "q, k and v must have one number format": lambda: fused(Q.double(), Q, Q),
+    "one number format, got torch.float16": lambda: fused(Q.half(), Q, Q),
+    "one number format, got torch.float32, torch.bfloat16": lambda: weighted(Q, Q.bfloat16(), Q),
+    "cache must be a KVCache, got bool": lambda: MultiHeadAttention(4, 2)(Q, cache=True),
+    "cache must be a KVCache, got dict": lambda: MultiHeadAttention(4, 2)(Q, cache={}),
     "k must be a torch tensor": lambda: online(Q, Q.numpy(), Q),
     "mask must be a torch tensor, got list": lambda: fused(Q, Q, Q, mask=[[True] * 3] * 3),
     "x must be a torch tensor, got list": lambda: MultiHeadAttention(4, 2)([[[0.0] * 4]]),

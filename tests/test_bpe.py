@@ -292,10 +292,52 @@ def test_gpt2_survives_a_file(gpt2, tmp_path):
 
 @pytest.mark.parametrize("end", ["", "\n"], ids=["no newline", "newline"])
 def test_the_last_merge_is_read_however_the_file_ends(files, tmp_path, end):
-    encoder, vocab = files
-    short = tmp_path / "vocab.bpe"
-    short.write_text("\n".join(vocab.read_text(encoding="utf-8").split("\n")[:11]) + end)
-    assert len(BPE.from_gpt2(encoder, short).merges) == 10
+    encoder, vocab = tmp_path / "encoder.json", tmp_path / "vocab.bpe"
+    ids = json.loads(files[0].read_text(encoding="utf-8"))
+    encoder.write_text(json.dumps({name: i for name, i in ids.items() if i < 256 + 10}))
+    lines = files[1].read_text(encoding="utf-8").split("\n")
+    vocab.write_text("\n".join(lines[:11]) + end, encoding="utf-8")
+    assert len(BPE.from_gpt2(encoder, vocab).merges) == 10
+    # Cut off at the end of a line, the file gives no sign of it by itself.
+    vocab.write_text("\n".join(lines[:10]) + end, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"vocab\.bpe ends too early: no merge makes"):
+        BPE.from_gpt2(encoder, vocab)
+
+
+def test_a_file_without_the_ids_of_some_merges_is_refused(files, tmp_path):
+    encoder = tmp_path / "encoder.json"
+    ids = json.loads(files[0].read_text(encoding="utf-8"))
+    encoder.write_text(json.dumps({name: i for name, i in ids.items() if i < 300}))
+    with pytest.raises(ValueError, match=r"encoder\.json and .*vocab\.bpe do not fit each other"):
+        BPE.from_gpt2(encoder, files[1])
+
+
+@pytest.mark.parametrize(
+    "change", [{"special_tokens": ["<|end|>"]}, {"special_tokens": None}, "[" * 100_000], ids=str
+)
+def test_what_save_does_not_write_is_refused(tmp_path, change):
+    """A list would give special tokens other ids; brackets without end are no file of ours."""
+    path = tmp_path / "tokenizer.json"
+    BPE.train("the cat the hat", 262, {"<|end|>": 900}).save(path)
+    content = json.loads(path.read_text())
+    path.write_text(change if isinstance(change, str) else json.dumps(content | change))
+    with pytest.raises(ValueError, match=r"tokenizer\.json"):
+        BPE.load(path)
+
+
+def test_ids_are_a_dict():
+    with unchecked(), pytest.raises(TypeError, match="ids must be a dict, from bytes to int"):
+        BPE([], ids=[b"a"])
+
+
+@pytest.mark.parametrize("kind", [BPE, Characters], ids=["BPE", "Characters"])
+def test_special_tokens_from_a_generator_are_kept(kind):
+    size = {"vocab_size": 262} if kind is BPE else {}
+    names = ["<|end|>", "<|pad|>"]
+    expected = kind.train("ab<|end|>ab", special_tokens=names, **size)
+    trained = kind.train("ab<|end|>ab", special_tokens=(name for name in names), **size)
+    assert list(trained.special_ids) == names
+    assert trained.tokens == expected.tokens
 
 
 @pytest.mark.parametrize(

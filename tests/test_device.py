@@ -83,6 +83,15 @@ def test_refuses_a_seed_out_of_range(seed):
         device.seed_everything(seed)
 
 
+@pytest.mark.parametrize("seed", [np.int64(5), np.uint8(5), torch.tensor(5)], ids=str)
+def test_takes_any_whole_number_for_a_seed(seed):
+    device.seed_everything(5)
+    first = draws()
+    with shapes.unchecked():
+        device.seed_everything(seed)
+    assert draws() == first
+
+
 def test_takes_the_largest_seed():
     assert device.seed_everything(2**32 - 1).initial_seed() == 2**32 - 1
 

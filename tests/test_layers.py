@@ -233,7 +233,8 @@ WRONG = [
     ("d_model", lambda: layers.RMSNorm(0)),
     ("eps", lambda: layers.LayerNorm(2, eps=-1e-5)),
     ("eps", lambda: layers.RMSNorm(2, eps=-1e-5)),
-    ("eps must not be negative, got nan", lambda: layers.RMSNorm(2, eps=math.nan)),
+    ("eps must be finite and not negative, got inf", lambda: layers.LayerNorm(2, eps=math.inf)),
+    ("eps must be finite and not negative, got nan", lambda: layers.RMSNorm(2, eps=math.nan)),
     ("length", lambda: layers.sinusoidal_positions(0, 2)),
     ("d_model", lambda: layers.sinusoidal_positions(2, 0)),
     ("d_model must be even", lambda: layers.sinusoidal_positions(2, 3)),
@@ -486,6 +487,16 @@ def test_ids_of_every_whole_number_format(dtype):
     layer, ids = fill(layers.Embedding(200, 3)), torch.tensor([[156, 0], [199, 1]])
     ours = layer(ids.to(dtype))
     agree("Embedding, formats of ids", "torch", ours, F.embedding(ids, layer.weight))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint32, torch.uint64], ids=str)
+@pytest.mark.parametrize("vocab_size", [256, 300])
+def test_a_vocabulary_with_more_ids_than_a_byte_has_numbers(vocab_size, dtype):
+    """256 is 0 in uint8, and longer unsigned numbers do not compare in PyTorch."""
+    layer, ids = fill(layers.Embedding(vocab_size, 3)), torch.arange(256)
+    assert torch.equal(layer(ids.to(dtype)), F.embedding(ids, layer.weight))
+    with pytest.raises(ValueError, match="ids must be from 0 to 199, got 200"):
+        layers.Embedding(200, 2)(ids.to(dtype))
 
 
 def test_gradient_of_the_embedding():

@@ -407,6 +407,13 @@ def test_perplexity_and_bits():
         ),
         (lambda: losses.info_nce(normal(2, 3), normal(3, 3)), "same shape"),
         (lambda: losses.info_nce(normal(2, 3), normal(2, 3), 0.0), "above 0, got 0.0"),
+        (lambda: losses.info_nce(normal(0, 3), normal(0, 3)), "nothing to average over"),
+        (
+            lambda: losses.mlm_loss(
+                normal(2, 3), torch.tensor([-100, 1]), torch.tensor([True, True])
+            ),
+            "tokens must be from 0 to 2, got -100",
+        ),
         (lambda: losses.info_nce(normal(3), normal(3)), r"two dimensions \(n, d\), got \(3,\)"),
         (lambda: losses.kl_divergence(normal(2), normal(3)), "log_p and log_q must have the same"),
         (
@@ -463,6 +470,15 @@ def test_class_weights(dtype, rows, classes, seed):
         agree("cross_entropy, class weights", "NumPy twin", mean, expected)
         theirs = F.cross_entropy(z, y, weight=weight, label_smoothing=0.1)
         agree("twin: cross_entropy, class weights", "torch", expected, theirs)
+
+
+@pytest.mark.parametrize("dtype", SIXTEEN_BITS, ids=str)
+def test_class_weights_in_16_bits_are_summed_in_32(dtype):
+    """70,000 ones are infinite in float16, and in bfloat16 they are not 70,000."""
+    logits, targets = torch.zeros(70_000, 2), torch.zeros(70_000, dtype=torch.long)
+    for z in (logits, logits.to(dtype)):
+        loss = losses.cross_entropy(z, targets, weight=torch.ones(2, dtype=dtype))
+        assert loss.item() == pytest.approx(math.log(2), rel=1e-6)
 
 
 def test_class_weights_by_hand():
@@ -553,7 +569,9 @@ def test_many_losses_of_16_bits_are_summed_in_float32():
 
 
 @pytest.mark.parametrize(
-    "dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64], ids=str
+    "dtype",
+    [torch.uint8, torch.int8, torch.uint16, torch.int16, torch.int32, torch.uint64, torch.int64],
+    ids=str,
 )
 def test_targets_of_every_whole_number_format(dtype):
     z = normal(2, 120)

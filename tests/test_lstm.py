@@ -220,3 +220,10 @@ def test_lstm_of_16_bits(dtype):
     expected = copy.deepcopy(lstm).float()(x.float())[0]
     limit = str(dtype).removeprefix("torch.")
     agree("LSTM, 16 bits", "itself in float32", lstm(x)[0].float(), expected, 0.03, limit=limit)
+
+
+def test_lengths_of_8_bits():
+    """300 positions are 44 there."""
+    model, ids = models.LSTMClassifier(5).eval(), torch.ones(1, 300, dtype=torch.long)
+    found = model(ids, torch.tensor([200], dtype=torch.uint8))
+    assert torch.equal(found, model(ids, torch.tensor([200])))

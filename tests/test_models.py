@@ -293,6 +293,12 @@ def test_refuses_an_unknown_name():
         load_pretrained("MiniLM-L6")
 
 
+@pytest.mark.parametrize("name", ["ALL-MINILM-L6-V2", ["all-MiniLM-L6-v2"]], ids=str)
+def test_a_name_in_capitals_or_in_a_list(name):
+    with shapes.unchecked(), pytest.raises(ValueError, match="did you mean 'all-MiniLM-L6-v2'"):
+        models.load_pretrained(name)
+
+
 def test_refuses_a_state_with_a_tensor_missing(files):
     state = load_file(files["model.safetensors"])
     del state["encoder.layer.3.output.dense.bias"]

@@ -520,6 +520,7 @@ WRONG_STATES = {
     "a moment too few": ("AdamW", drop("state", 0, "v"), r"must have \['m', 't', 'v'\]"),
     "one too many": ("AdamW", put("state", 0, "w", torch.ones(4, 3)), "got .*'w'"),
     "steps not counted": ("Adam", put("state", 0, "t", 0), "t must be at least 1"),
+    "steps in a tensor": ("Adam", put("state", 0, "t", torch.tensor(2)), "must be a real tensor"),
     "half a step": ("Adam", put("state", 0, "t", 2.5), "t must be a whole number"),
     "no dict of a state": ("Adam", put("state", 0, [1]), "must be a dict"),
     "a state of nobody": ("Adam", put("state", 7, {}), r"parameters \[7\]"),
@@ -960,6 +961,22 @@ def test_what_is_no_list_of_parameters(make, params, message):
 def test_what_is_of_the_wrong_type(call, message):
     with pytest.raises(TypeError, match=message):
         call()
+
+
+@pytest.mark.parametrize("number", [np.int8, np.uint8, torch.tensor])
+def test_steps_may_be_counted_in_any_whole_numbers(number):
+    """In 8 bits the periods would soon be negative, and the cycles never end."""
+    for step in (0, 3, 100):
+        ours = [
+            optim.warmup_cosine(number(step), 1.0, number(2), number(90)),
+            optim.cosine_restarts(number(step), 1.0, number(50), number(3)),
+            optim.inverse_square_root(number(step + 1), number(64), number(100)),
+        ]
+        assert ours == [
+            optim.warmup_cosine(step, 1.0, 2, 90),
+            optim.cosine_restarts(step, 1.0, 50, 3),
+            optim.inverse_square_root(step + 1, 64, 100),
+        ]
 
 
 def test_a_group_that_is_refused_is_not_added():

@@ -121,6 +121,30 @@ def test_what_is_no_id_is_refused(tokenizer, ids):
         tokenizer.decode(ids)
 
 
+@pytest.mark.parametrize("wanted", ["none", "all", {"<|end|>"}, 1, None], ids=str)
+def test_special_tokens_are_allowed_or_not(tokenizer, wanted):
+    """Other libraries take a word or a set here; any of them counts as true in Python."""
+    with unchecked():
+        for call in (tokenizer.encode, lambda *args: list(tokenizer.encode_iterable(*args))):
+            with pytest.raises(TypeError, match="allow_special must be True or False, got"):
+                call("abc", wanted)
+
+
+def test_ids_have_an_order(tokenizer):
+    with unchecked(), pytest.raises(TypeError, match="ids must have an order, got a set"):
+        tokenizer.decode({5, 6})
+
+
+@pytest.mark.parametrize("kind", [WordPiece, Characters], ids=["WordPiece", "Characters"])
+def test_a_vocabulary_stands_in_the_order_of_its_ids(kind):
+    """The ids of a dict would be passed over, and those of a set are others in each process."""
+    with unchecked():
+        with pytest.raises(TypeError, match="in the order of their ids"):
+            kind({"[PAD]": 3, "[UNK]": 2, "[CLS]": 1, "[SEP]": 0})
+        with pytest.raises(TypeError, match="must have an order, got a set"):
+            kind({"[PAD]", "[UNK]", "[CLS]", "[SEP]"})
+
+
 @pytest.mark.parametrize("form", [np.array, torch.tensor], ids=["array", "tensor"])
 def test_ids_stand_in_one_row(tokenizer, form):
     with unchecked(), pytest.raises(ValueError, match=r"one dimension, got shape \(1, 2\)"):

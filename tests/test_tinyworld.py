@@ -409,6 +409,12 @@ def test_what_is_given_to_a_story_must_be_words_of_its_kind():
             world.reward(text)
 
 
+def test_the_seed_of_a_world_is_not_negative():
+    """Python's generator draws for -3 what it draws for 3."""
+    with pytest.raises(ValueError, match="seed must be at least 0, got -3"):
+        TinyWorld(-3)
+
+
 @pytest.mark.parametrize("seed", [0.5, "a", None, True])
 def test_the_seed_of_a_world_is_a_whole_number(seed):
     """None would draw another world each time."""

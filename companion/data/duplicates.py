@@ -11,7 +11,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import combinations, product
 from typing import TypeVar
 
-from companion._arguments import _require_int, _require_text, _require_texts
+from companion._arguments import _require_int, _require_ordered, _require_text, _require_texts
 from companion.data.keys import Labels, keys
 from companion.data.minhashing import jaccard, minhash, shingles
 
@@ -114,7 +114,7 @@ def near_duplicates(
     ValueError
         If ``threshold`` is out of range, or ``k``, ``bands`` or ``rows`` is not above 0.
     TypeError
-        If ``texts`` is one string: its letters would be taken for texts.
+        If ``texts`` is one string, whose letters would be taken for texts, or has no order.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def near_duplicates(
     bands, rows = _require_int("bands", bands, least=1), _require_int("rows", rows, least=1)
     # Texts with the same shingles are one: a thousand copies of a message are half a million
     # pairs to report, but none of them has to be compared.
-    places = _places(frozenset(shingles(text, k)) for text in _require_texts(texts))
+    places = _places(frozenset(shingles(text, k)) for text in _require_rows(texts, "texts"))
     places.pop(frozenset(), None)
     sets, members = list(places), list(places.values())
     found = [(i, j, 1.0) for copies in members for i, j in combinations(copies, 2)]
@@ -136,6 +136,11 @@ def near_duplicates(
             both = product(members[a], members[b])
             found += [(min(pair), max(pair), alike) for pair in both]
     return sorted(found)
+
+
+def _require_rows(texts: Sequence[str], name: str) -> list[str]:
+    """Return texts whose places can be told; those of a set are others in each process."""
+    return _require_texts(_require_ordered(texts, name), name)
 
 
 def _candidates(
@@ -178,9 +183,9 @@ def leakage(
     Raises
     ------
     ValueError
-        If ``threshold`` is out of range.
+        If ``threshold`` is out of range, or ``k`` is not above 0.
     TypeError
-        If a part is one string: its letters would be taken for texts.
+        If a part is one string, whose letters would be taken for texts, or has no order.
 
     Examples
     --------
@@ -188,15 +193,16 @@ def leakage(
     [(1, 0, 1.0)]
     """
     ours, theirs = (
-        [normalise_text(text) for text in _require_texts(part, name)]
+        [normalise_text(text) for text in _require_rows(part, name)]
         for part, name in ((train, "train"), (test, "test"))
     )
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
+    k = _require_int("k", k, least=1)
     if threshold < 1:
         n = len(ours)
         pairs = near_duplicates(ours + theirs, threshold, k)
         return [(i, j - n, alike) for i, j, alike in pairs if i < n <= j]
-    if threshold > 1:
-        raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
     places: dict[str, list[int]] = defaultdict(list)
     for i, text in enumerate(ours):
         places[text].append(i)

@@ -5,7 +5,9 @@ UTF-8 read as Windows-1252 or GBK gives *mojibake*: ``é`` becomes ``Ã©``, ``�
 read it rightly. A replacement character U+FFFD says that bytes were lost.
 """
 
+import sys
 import unicodedata
+from itertools import groupby
 
 from companion._arguments import _require_text
 
@@ -19,9 +21,12 @@ STRANGE = {
     "Cn": "unassigned character",
 }
 HARMLESS = "\t\n\r"
-WRONG = ("cp1252", "gbk")  # what UTF-8 is taken for most often
+#: What UTF-8 is taken for most often, and how many letters of one script in a row chance does not
+#: make out of something else. (In GBK each letter of Arabic is one rare Chinese character.)
+WRONG = {"cp1252": 2, "gbk": 4}
 #: Blocks of Unicode whose characters texts are full of. Left out are those into which the second
 #: and third letters of a genuine word fall when they are read as bytes: IPA, Arabic, Syriac ...
+#: They count where a whole word is written in them.
 COMMON = [
     (0x0000, 0x024F),  # Latin
     (0x0370, 0x045F),  # Greek, Cyrillic
@@ -99,11 +104,21 @@ def _is_better(mended: str, text: str, wrong: str) -> bool:
     if any(unicodedata.category(character) in STRANGE for character in mended.strip(HARMLESS)):
         return False
     odd_pairs = sum(not character.isascii() for character in mended) if wrong == "cp1252" else 0
-    return _count_rare(mended) < _count_rare(text) + odd_pairs
+    return _count_rare(mended, WRONG[wrong]) < _count_rare(text) + odd_pairs
 
 
-def _count_rare(text: str) -> int:
-    return sum(not (_is_common(character) or _is_frequent(character)) for character in text)
+def _count_rare(text: str, word: int = sys.maxsize) -> int:
+    """Count rare characters; those of a script are not, if so many follow one another somewhere."""
+    runs = [(script, len(list(run))) for script, run in groupby(text, _rare_script)]
+    written = {script for script, length in runs if length >= word} - {"CJK"}
+    return sum(length for script, length in runs if script and script not in written)
+
+
+def _rare_script(character: str) -> str:
+    """Return what script a rare character belongs to; nothing for one that is not rare."""
+    if _is_common(character) or _is_frequent(character):
+        return ""
+    return unicodedata.name(character, "UNNAMED").partition(" ")[0]
 
 
 def _is_common(character: str) -> bool:

@@ -16,6 +16,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from companion._arguments import _require_generator, _require_int
+from companion._tensors import _require_floats, _wide
 
 __all__ = [
     "affine_grid",
@@ -45,6 +46,11 @@ def affine_grid(
     Tensor, shape (..., height, width, 2)
         Points (x, y).
 
+    Raises
+    ------
+    TypeError
+        If ``matrix`` does not hold floating-point numbers.
+
     Examples
     --------
     >>> same = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -52,6 +58,7 @@ def affine_grid(
     tensor([[[-0.5000,  0.0000],
              [ 0.5000,  0.0000]]])
     """
+    _require_floats(matrix=matrix)
     x, y = (
         (2 * torch.arange(n, dtype=matrix.dtype, device=matrix.device) + 1) / n - 1
         for n in (width, height)
@@ -84,6 +91,8 @@ def sample_bilinear(
     ------
     ValueError
         If the leading dimensions do not fit each other.
+    TypeError
+        If ``images`` or ``grid`` do not hold floating-point numbers: `scale` makes some of bytes.
 
     Examples
     --------
@@ -91,23 +100,27 @@ def sample_bilinear(
     >>> sample_bilinear(torch.tensor([[1.0, 3.0]]), between)
     tensor([[2.]])
     """
+    _require_floats(images=images, grid=grid)
     height, width = images.shape[-2:]
-    x = ((grid[..., 0] + 1) * width - 1) / 2  # in pixels, the first one's centre being 0
-    y = ((grid[..., 1] + 1) * height - 1) / 2
+    # In pixels, the first one's centre being 0. What is further away than one pixel counts for
+    # nothing, and 16 bits could not tell the places of a large image apart.
+    x = (((_wide(grid[..., 0]) + 1) * width - 1) / 2).clamp(-1, width)
+    y = (((_wide(grid[..., 1]) + 1) * height - 1) / 2).clamp(-1, height)
     left, top = x.floor(), y.floor()
-    total = torch.zeros((), dtype=images.dtype, device=images.device)
+    total = torch.zeros((), dtype=x.dtype, device=images.device)
     for row in (top, top + 1):
         for column in (left, left + 1):
             weight = (1 - (x - column).abs()) * (1 - (y - row).abs())
             total = total + weight * _pixels(images, row, column)
-    return total
+    return total.to(images.dtype)
 
 
 def _pixels(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Return pixels by number; 0 for those outside."""
     height, width = images.shape[-2:]
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    index = (row * width + column).where(inside, 0).long()  # in the image as one row
+    # In the image as one row; a product of floats would be off from 16 million pixels on.
+    index = row.where(inside, 0).long() * width + column.where(inside, 0).long()
     try:
         batch = np.broadcast_shapes(images.shape[:-2], index.shape[:-2])
     except ValueError:
@@ -116,7 +129,22 @@ def _pixels(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
     flat = images.flatten(-2).expand(*batch, height * width)
     index = index.expand(*batch, *index.shape[-2:])
     found = flat.gather(-1, index.flatten(-2)).unflatten(-1, index.shape[-2:])
-    return found * inside
+    return found.where(inside, 0)
+
+
+def _numbers(name: str, value: float | int | Tensor, images: Tensor) -> Tensor:
+    """Return one number for all images, or one for each, in a format that tells them apart."""
+    numbers = torch.as_tensor(value, dtype=_wide(images).dtype, device=images.device)
+    if not bool(numbers.isfinite().all()):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return numbers
+
+
+def _require_images(images: Tensor) -> None:
+    """Refuse whole numbers: a byte cannot hold what lies between two of them."""
+    _require_floats(images=images)
+    if images.ndim < 2:
+        raise ValueError(f"images must be (..., H, W), got shape {tuple(images.shape)}")
 
 
 def rotate(
@@ -135,14 +163,22 @@ def rotate(
     Tensor, shape (..., H, W)
         0 where nothing is known.
 
+    Raises
+    ------
+    ValueError
+        If an angle is not finite.
+    TypeError
+        If ``images`` do not hold floating-point numbers: `scale` makes some of bytes.
+
     Examples
     --------
     >>> rotate(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), 90).round()
     tensor([[2., 4.],
             [1., 3.]])
     """
+    _require_images(images)
     height, width = images.shape[-2:]
-    angle = torch.as_tensor(degrees, dtype=images.dtype, device=images.device) * (math.pi / 180)
+    angle = _numbers("degrees", degrees, images) * (math.pi / 180)
     sin, cos, zero = angle.sin(), angle.cos(), torch.zeros_like(angle)
     # Points are in units of half the sides, so that those of an oblong image are unequal.
     rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
@@ -168,14 +204,17 @@ def rescale(
     Raises
     ------
     ValueError
-        If a factor is not above 0.
+        If a factor is not above 0, or not finite.
+    TypeError
+        If ``images`` do not hold floating-point numbers.
 
     Examples
     --------
     >>> rescale(torch.tensor([[0.0, 1.0, 1.0, 0.0]]), 2.0)
     tensor([[0.7500, 1.0000, 1.0000, 0.7500]])
     """
-    size = torch.as_tensor(factor, dtype=images.dtype, device=images.device)
+    _require_images(images)
+    size = _numbers("factor", factor, images)
     if not bool((size > 0).all()):
         raise ValueError(f"factor must be above 0, got {factor}")
     zero = torch.zeros_like(size)
@@ -211,6 +250,8 @@ def crop(
     tensor([[3, 4],
             [6, 7]])
     """
+    top, left = _require_int("top", top), _require_int("left", left)
+    height, width = _require_int("height", height), _require_int("width", width)
     rows, columns = images.shape[-2:]
     if height < 1 or width < 1 or top < 0 or left < 0:
         raise ValueError(f"the rectangle must not be empty, got {(top, left, height, width)}")
@@ -258,6 +299,9 @@ def random_crop(
     """
     _require_generator("generator", generator, torch.Generator)
     padding = _require_int("padding", padding, least=0)
+    height, width = _require_int("height", height), _require_int("width", width)
+    if images.ndim < 3:
+        raise ValueError(f"images must be (n, H, W), got shape {tuple(images.shape)}")
     wide = torch.nn.functional.pad(images, (padding,) * 4)
     most_down, most_right = wide.shape[-2] - height, wide.shape[-1] - width
     if min(most_down, most_right) < 0:

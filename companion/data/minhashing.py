@@ -98,9 +98,9 @@ def minhash(
     Raises
     ------
     ValueError
-        If there are no pieces, or ``n_hashes`` is not above 0.
+        If there are no pieces, ``n_hashes`` is not above 0, or ``seed`` is negative.
     TypeError
-        If ``pieces`` is one text.
+        If ``pieces`` is one text, or ``seed`` no whole number.
 
     Examples
     --------
@@ -108,6 +108,7 @@ def minhash(
     (2,)
     """
     n_hashes = _require_int("n_hashes", n_hashes, least=1)
+    seed = _require_int("seed", seed, least=0)  # None would make signatures that do not compare
     x = np.array([_number(piece) for piece in sorted(set(_require_texts(pieces, "pieces")))])
     if not x.size:
         raise ValueError("pieces must hold at least one")

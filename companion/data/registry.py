@@ -118,8 +118,8 @@ def source(name: str) -> Source:
     'CC BY 4.0'
     """
     known = _registry()
-    if name not in known:
-        close = difflib.get_close_matches(str(name), known, cutoff=0.5)
+    if not isinstance(name, str) or name not in known:
+        close = difflib.get_close_matches(str(name).lower(), known, cutoff=0.5)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"name must be one of {', '.join(names())}, got {name!r}{hint}")
     return known[name]

@@ -1,5 +1,6 @@
 r"""Normalisation: numbers of the size that models learn well from."""
 
+import math
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,9 +34,10 @@ def scale(x: Array, low: Number, high: Number, to: tuple[Number, Number] = (0.0,
     Raises
     ------
     ValueError
-        If ``high`` is not above ``low``, or a bound is not finite.
+        If ``high`` is not above ``low``, a bound or the distance of two is not finite, or x has
+        masked numbers.
     TypeError
-        If x does not hold real numbers.
+        If x does not hold real numbers, or a bound is none.
 
     Examples
     --------
@@ -44,14 +46,25 @@ def scale(x: Array, low: Number, high: Number, to: tuple[Number, Number] = (0.0,
     >>> scale(torch.tensor([0.0, 127.5, 255.0]), 0, 255, to=(-1, 1))
     tensor([-1.,  0.,  1.])
     """
+    low, high = _bound("low", low), _bound("high", high)
+    first, last = (_bound("each of to", end) for end in _pair(to))
     if not high > low:
         raise ValueError(f"high must be above low, got {high} and {low}")
-    first, last = _pair(to)
-    if not np.isfinite([low, high, first, last]).all():
-        raise ValueError(f"the bounds must be finite, got {(low, high)} and {to}")
+    if not all(map(math.isfinite, (low, high, high - low, first, last, last - first))):
+        raise ValueError(
+            f"the bounds and their distance must be finite, got {(low, high)} and {to}"
+        )
     origin = np.array(low) if isinstance(low, int) and -(2**63) <= low < 2**64 else None
     above = _less(x, origin) if origin is not None else _less(x, None) - low
     return _like(x, above / (high - low) * (last - first) + first)
+
+
+def _bound(name: str, value: Any) -> Number:
+    """Return a number as Python's: the distance of −100 and 100 does not fit into 8 bits."""
+    number = value.item() if getattr(value, "ndim", None) == 0 else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return number
 
 
 def _pair(to: Any) -> tuple[Number, Number]:
@@ -118,7 +131,7 @@ class Standardizer:
         Raises
         ------
         ValueError
-            If x is empty or not finite.
+            If x is empty or not finite, or has masked numbers.
         TypeError
             If x does not hold real numbers.
         """
@@ -135,7 +148,9 @@ class Standardizer:
         values = np.ldexp(values, -exponent)
         # A mean of equal numbers need not be that number, to the last bit.
         shift = np.where(constant, largest, np.ldexp(values.mean(axis=self.axis), exponent))
-        self.std = np.where(constant, 1.0, np.ldexp(values.std(axis=self.axis), exponent))
+        std = np.ldexp(values.std(axis=self.axis), exponent)
+        # The smallest number of all, 5e-324, differs from 0 by a deviation that rounds to 0.
+        self.std = np.where(constant | (std == 0), 1.0, std)
         self.mean = shift if origin is None else origin.astype(np.float64) + shift
         self._origin, self._shift = origin, shift
         return self
@@ -198,6 +213,8 @@ def _numbers(x: Any) -> np.ndarray:
     """Return real numbers as an array."""
     if isinstance(x, Tensor):
         x = (x if x.dtype is torch.int64 else _wide(x)).detach().cpu().numpy()
+    if np.ma.is_masked(x):
+        raise ValueError("x must not have masked numbers, which would count as any others")
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"x must hold real numbers, got {array.dtype}")

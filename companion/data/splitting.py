@@ -107,6 +107,7 @@ def random_split(
     >>> [len(part) for part in random_split(10)]
     [8, 1, 1]
     """
+    n = _require_int("n", n, least=0)
     sizes = shares(n, fractions)
     order = _require_rng(seed).permutation(n)
     return _parts(np.split(order, np.cumsum(sizes)[:-1]))

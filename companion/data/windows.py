@@ -143,7 +143,7 @@ def _require_ids(ids: Any, length: int) -> None:
         raise TypeError(f"ids must be an array or a tensor, got {type(ids).__name__}")
     if ids.ndim != 1:
         raise ValueError(f"ids must have one dimension, got shape {tuple(ids.shape)}")
-    kind = str(ids.dtype).removeprefix("torch.")
+    kind = ids.dtype.name if isinstance(ids, np.ndarray) else str(ids.dtype)[len("torch.") :]
     if not kind.startswith(("int", "uint")):
         raise TypeError(f"ids must be whole numbers, got {kind}")
     if len(ids) < length + 1:
@@ -160,4 +160,7 @@ def _pairs(ids: Any, starts: Tensor, length: int, device: Device) -> tuple[Tenso
     else:
         rows = torch.from_numpy(ids[places.numpy()].astype(np.int64))
     rows = rows if device is None else rows.to(device)
-    return rows[:, :-1], rows[:, 1:]
+    # Copies: in views, tokens that are masked in x would be masked in y, too.
+    x = rows[:, :-1].clone(memory_format=torch.contiguous_format)
+    y = rows[:, 1:].clone(memory_format=torch.contiguous_format)
+    return x, y

@@ -1,6 +1,7 @@
 """What the layers ask of their arguments."""
 
-import torch
+import math
+
 from torch import Tensor
 
 from companion._tensors import _require_floats
@@ -13,9 +14,9 @@ def _require_even(name: str, size: int) -> None:
 
 
 def _require_eps(eps: float) -> None:
-    """Refuse a negative epsilon."""
-    if not eps >= 0:
-        raise ValueError(f"eps must not be negative, got {eps}")
+    """Refuse a negative epsilon, and an infinite one, beside which every row would be 0."""
+    if not 0 <= eps < math.inf:
+        raise ValueError(f"eps must be finite and not negative, got {eps}")
 
 
 def _require_features(x: Tensor, expected: int) -> None:
@@ -24,13 +25,4 @@ def _require_features(x: Tensor, expected: int) -> None:
     if x.ndim == 0 or x.shape[-1] != expected:
         raise ValueError(
             f"x must have {expected} features in its last dimension, got shape {tuple(x.shape)}"
-        )
-
-
-def _require_generator(generator: object) -> None:
-    """Refuse a seed where a generator is meant."""
-    if not isinstance(generator, torch.Generator | None):
-        raise TypeError(
-            f"generator must be a torch.Generator, got {generator!r}: "
-            "torch.Generator().manual_seed(seed) makes one"
         )

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion._arguments import _require_generator
 from companion._tensors import _require_floats
-from companion.layers._checks import _require_generator
 
 __all__ = ["Dropout"]
 
@@ -49,7 +49,7 @@ class Dropout(nn.Module):
         super().__init__()
         if not 0 <= p < 1:
             raise ValueError(f"p must be from 0 to below 1, got {p}")
-        _require_generator(generator)
+        _require_generator("generator", generator, torch.Generator, type(None))
         self.p, self.generator = p, generator
 
     def extra_repr(self) -> str:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from companion._arguments import _require_generator
 from companion._tensors import _require_tensors
-from companion.layers._checks import _require_generator
 
 __all__ = ["fans", "xavier_uniform_", "xavier_normal_", "he_uniform_", "he_normal_", "initialise"]
 
@@ -197,12 +197,12 @@ def initialise(
 
 @torch.no_grad()
 def _uniform(weight: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
-    _require_generator(generator)
+    _require_generator("generator", generator, torch.Generator, type(None))
     bound = math.sqrt(3) * std
     return weight.uniform_(-bound, bound, generator=generator)
 
 
 @torch.no_grad()
 def _normal(weight: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
-    _require_generator(generator)
+    _require_generator("generator", generator, torch.Generator, type(None))
     return weight.normal_(0, std, generator=generator)

@@ -75,9 +75,10 @@ def load_pretrained(name: str = "all-MiniLM-L6-v2") -> BertEncoder:
     FileNotFoundError
         If the files are nowhere to be had; the message says what to do.
     """
-    if name not in CHECKPOINTS:
-        close = difflib.get_close_matches(str(name), CHECKPOINTS, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+    if not isinstance(name, str) or name not in CHECKPOINTS:
+        known = {checkpoint.lower(): checkpoint for checkpoint in CHECKPOINTS}
+        close = difflib.get_close_matches(str(name).lower(), known, cutoff=0.5)
+        hint = f"; did you mean {known[close[0]]!r}?" if close else ""
         raise ValueError(f"name must be one of {sorted(CHECKPOINTS)}, got {name!r}{hint}")
     files = _find_files(name)
     tokenizer = WordPiece.from_file(files["vocab.txt"])

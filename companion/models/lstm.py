@@ -215,5 +215,6 @@ def _require_state(h: Tensor, c: Tensor, batch: int, d_hidden: int) -> None:
 def _require_lengths(lengths: Tensor, batch: int, length: int) -> None:
     if lengths.shape != (batch,):
         raise ValueError(f"lengths must have shape ({batch},), got {tuple(lengths.shape)}")
-    if batch and (lengths.min() < 1 or lengths.max() > length):
+    numbers = lengths.long()  # 300 has no place among numbers of 8 bits
+    if batch and (numbers.min() < 1 or numbers.max() > length):
         raise ValueError(f"lengths must be from 1 to {length}, got {lengths.tolist()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def check(
         two differ most. If the reader has stopped a training, a line says so instead, since
         the value may come from it.
     ValueError
-        If both `expected` and a bound are given, or `tolerance` is negative.
+        If both `expected` and a bound are given, or `tolerance` is negative or not finite.
 
     Examples
     --------
@@ -134,8 +135,12 @@ def _outcome(
     bounded = at_least is not None or at_most is not None
     if expected is not None and bounded:
         raise ValueError("expected cannot be given together with at_least or at_most")
+    if isinstance(tolerance, bool):
+        raise TypeError(f"tolerance must be a number, got {tolerance}")
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be 0 or more, got {tolerance}")
+    if tolerance == math.inf:
+        raise ValueError("tolerance must be finite: every value would pass")
     if expected is not None:
         return _compare(name, as_array(value), as_array(expected), tolerance)
     if bounded:
@@ -149,18 +154,26 @@ def _compare(name: str, found: np.ndarray, expected: np.ndarray, tolerance: floa
             f"{name}: found shape {found.shape}, expected shape {expected.shape}\n"
             f"found:    {_short(found)}\nexpected: {_short(expected)}"
         )
-    if "U" in (found.dtype.kind, expected.dtype.kind):
+    kinds = {found.dtype.kind, expected.dtype.kind}
+    if "U" in kinds:
         difference = np.where(found == expected, 0.0, np.inf)
+    elif kinds <= set("biu"):
+        difference = _whole_difference(found, expected)
     else:
         difference = _difference(found.astype(float), expected.astype(float))
     if difference.size and not difference.max() <= tolerance:
         raise CheckFailed(_explain(name, found, expected, difference, tolerance))
-    kinds = {found.dtype.kind, expected.dtype.kind}
     if kinds == {"b"}:
         return ""
     if tolerance == 0 or "U" in kinds or (kinds <= set("biu") and tolerance < 1):
         return measured.exactly(found)
     return measured.against_expected(found, expected, difference, tolerance)
+
+
+def _whole_difference(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Absolute difference of whole numbers; as floats, two large ones might be the same."""
+    difference = np.abs(np.asarray(found.astype(object) - expected.astype(object)))
+    return np.asarray(difference, dtype=float)
 
 
 def _difference(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
@@ -204,6 +217,8 @@ def _hold(name: str, value: Any) -> str:
             f"{name}: value must be true or false when nothing is expected of it, "
             f"got {type(value).__name__}; give expected, at_least or at_most"
         )
+    if not found.size:
+        raise CheckFailed(f"{name}: found nothing to check, shape {found.shape}")
     if not found.all():
         raise CheckFailed(f"{name}: found False")
     return ""

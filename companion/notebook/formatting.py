@@ -146,7 +146,7 @@ def latex(value: Any, decimals: int = 4) -> str:
 
 
 def _check_decimals(decimals: int) -> None:
-    if isinstance(decimals, bool) or not isinstance(decimals, int):
+    if isinstance(decimals, bool) or not isinstance(decimals, int | np.integer):
         raise TypeError(f"decimals must be an integer, got {decimals!r}")
     if decimals < 0:
         raise ValueError(f"decimals must be 0 or more, got {decimals}")

@@ -99,11 +99,17 @@ def count(iterable: Iterable[Any], total: int | None) -> int:
     ------
     ValueError
         If ``total`` is negative, or not given for what has no length.
+    TypeError
+        If ``iterable`` is none, or ``total`` no whole number.
     """
+    if not isinstance(iterable, Iterable):
+        raise TypeError(f"iterable must be a list, got {type(iterable).__name__}")
     if total is None:
         if not isinstance(iterable, Sized):
             raise ValueError(f"total must be given for a {type(iterable).__name__} (no length)")
         total = len(iterable)
+    if isinstance(total, bool) or not isinstance(total, int):
+        raise TypeError(f"total must be a whole number, got {total!r}")
     if total < 0:
         raise ValueError(f"total must be 0 or more, got {total}")
     return total

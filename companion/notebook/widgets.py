@@ -73,6 +73,8 @@ def explore(
         If there is no axis or more than three, an axis is empty, two labels are the same,
         `begin` names no axis or no value of one, or the pictures that a page is to store exceed
         400 kB together.
+    TypeError
+        If the values of an axis are one text, or a set.
     """
     from IPython.display import display
 
@@ -87,6 +89,8 @@ def _named(axes: Mapping[str, Sequence[Any] | Mapping[str, Any]]) -> Axes:
         raise ValueError(f"axes must be 1 to {MOST_AXES}, got {len(axes)}: {list(axes)}")
     named: Axes = {}
     for name, values in axes.items():
+        if isinstance(values, str | bytes | set | frozenset):  # letters, or no order
+            raise TypeError(f"axis {name} must be a list of values, got {values!r}")
         pairs = values.items() if isinstance(values, Mapping) else ((_label(v), v) for v in values)
         items = [(str(label), value) for label, value in pairs]
         named[name] = dict(items)

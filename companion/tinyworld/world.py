@@ -39,6 +39,14 @@ class TinyWorld:
     language : {"en", "zh"}
         What stories are written in; the story behind the text does not depend on it.
 
+    Raises
+    ------
+    ValueError
+        If ``seed`` is negative (Python would draw for −3 what it draws for 3), or ``language`` is
+        none of the two.
+    TypeError
+        If ``seed`` is no whole number.
+
     Examples
     --------
     >>> world = TinyWorld(seed=3)
@@ -53,7 +61,7 @@ class TinyWorld:
         if language not in ("en", "zh"):
             raise ValueError(f'language must be "en" or "zh", got {language!r}')
         self.language = language
-        self.random = random.Random(_require_int("seed", seed))
+        self.random = random.Random(_require_int("seed", seed, least=0))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(language={self.language!r})"

@@ -22,10 +22,11 @@ from companion._arguments import _require_int, _require_ordered, _require_text
 from companion.tokenizers.merges import Pair, Word, join, join_all, learn, split_bytes, utf8
 from companion.tokenizers.protocol import (
     SpecialTokens,
+    _chosen_names,
+    _listed,
     _new_special_ids,
     _require_id,
     _require_ids,
-    _special_ids,
 )
 from companion.tokenizers.streaming import AFTER_WORDS, NOWHERE, parts, split_at
 
@@ -177,9 +178,8 @@ class BPE:
             string.
         """
         _require_text(text)
-        if not isinstance(special_tokens, Mapping):
-            special_tokens = list(_special_ids(special_tokens, ()))
-        n_special = len(_special_ids(special_tokens, ()))
+        special_tokens = _listed(special_tokens)
+        n_special = len(special_tokens)
         n_merges = _require_int("vocab_size", vocab_size) - 256 - n_special
         if n_merges < 0:
             raise ValueError(
@@ -222,12 +222,19 @@ class BPE:
                 f"{encoder_json} and {vocab_bpe} must be the files of GPT-2's tokenizer: {error!r}"
             ) from error
         made = {*_single_bytes(), *(a + b for a, b in merges)}
+        _require_all_merges(written, made, vocab_bpe)
         special = {
             name: i
             for name, i in ids.items()
             if not _is_visible(name) or _bytes_of(name) not in made
         }
-        return cls(merges, special, {token: i for token, i in written.items() if token in made})
+        ordinary = {token: i for token, i in written.items() if token in made}
+        try:
+            return cls(merges, special, ordinary)
+        except ValueError as error:
+            raise ValueError(
+                f"{encoder_json} and {vocab_bpe} do not fit each other: {error}"
+            ) from error
 
     # -- text to ids -----------------------------------------------------------------------------
 
@@ -252,7 +259,7 @@ class BPE:
         TypeError
             If it is no text.
         """
-        names = self.special_ids if allow_special else ()
+        names = _chosen_names(self.special_ids, allow_special)
         found: list[int] = []
         place = 0
         for part in split_at(names, _require_text(text)):
@@ -290,7 +297,7 @@ class BPE:
         >>> list(tokenizer.encode_iterable(["the c", "at"])) == tokenizer.encode("the cat")
         True
         """
-        names = self.special_ids if allow_special else ()
+        names = _chosen_names(self.special_ids, allow_special)
         place = 0
         for part in parts(texts, names, CUTS.get(self.pattern, NOWHERE)):
             yield from self._encode_part(part, names, place)
@@ -430,7 +437,7 @@ class BPE:
         try:
             content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8-sig"))
             form = content["format"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} was not written by BPE.save") from error
         if form != FORMAT:
             raise ValueError(f"{path} has the format {form!r}, not {FORMAT!r}")
@@ -443,6 +450,8 @@ class BPE:
             ids = {bytes.fromhex(token): i for token, i in content["ids"]}
             if len(ids) != len(content["ids"]):
                 raise ValueError("a token stands twice")
+            if not isinstance(content["special_tokens"], dict):
+                raise TypeError("special_tokens must have their ids")
             return cls(merges, content["special_tokens"], ids, content["pattern"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from error
@@ -467,12 +476,22 @@ def _ordinary_ids(tokens: list[bytes], ids: Mapping[bytes, int] | None) -> dict[
     """Return the ids of tokens: in order, or those given."""
     if ids is None:
         return {token: i for i, token in enumerate(tokens)}
+    if not isinstance(ids, Mapping):
+        raise TypeError(f"ids must be a dict, from bytes to int, got {type(ids).__name__}")
     given = {token: _require_int("each of ids", i, least=0) for token, i in ids.items()}
     if missing := [token for token in tokens if token not in given]:
         raise ValueError(f"ids must hold every token, but {missing[0]!r} is missing")
     if len(set(given.values())) != len(given):
         raise ValueError("ids must not give two tokens the same id")
     return given
+
+
+def _require_all_merges(written: Iterable[bytes], made: set[bytes], path: str | Path) -> None:
+    """Refuse a file of merges that was cut off: what is missing first joins two known tokens."""
+    for token in written:
+        halves = ((token[:i], token[i:]) for i in range(1, len(token)))
+        if token not in made and any(a in made and b in made for a, b in halves):
+            raise ValueError(f"{path} ends too early: no merge makes {token!r}")
 
 
 def _compile(pattern: str) -> Any:

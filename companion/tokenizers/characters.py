@@ -4,10 +4,16 @@ Its vocabulary is small and nothing has to be trained, but sequences are long, a
 that was not there when the vocabulary was made cannot be written.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from companion._arguments import _require_ordered, _require_text, _require_texts
-from companion.tokenizers.protocol import SpecialTokens, _new_special_ids, _require_ids
+from companion._arguments import _require_ordered, _require_text
+from companion.tokenizers.protocol import (
+    SpecialTokens,
+    _chosen_names,
+    _listed,
+    _new_special_ids,
+    _require_ids,
+)
 from companion.tokenizers.streaming import ANYWHERE, parts, split_at
 
 __all__ = ["Characters"]
@@ -29,7 +35,7 @@ class Characters:
     ValueError
         If a character or a special token stands twice, or an entry is not a single character.
     TypeError
-        If ``special_tokens`` is one string.
+        If ``special_tokens`` is one string, or ``characters`` a dict.
 
     Examples
     --------
@@ -41,6 +47,8 @@ class Characters:
     """
 
     def __init__(self, characters: Iterable[str], special_tokens: SpecialTokens = ()) -> None:
+        if isinstance(characters, Mapping):
+            raise TypeError("characters must be a list of characters in the order of their ids")
         entries = _require_ordered(characters, "characters")
         self.characters = [_require_text(entry, "each of characters") for entry in entries]
         self.ids = {character: i for i, character in enumerate(self.characters)}
@@ -70,8 +78,8 @@ class Characters:
         -------
         Characters
         """
-        names = _require_texts(special_tokens, "special_tokens")
-        letters = "".join(split_at(names, _require_text(text))[::2])
+        special_tokens = _listed(special_tokens)
+        letters = "".join(split_at(special_tokens, _require_text(text))[::2])
         return cls(sorted(set(letters)), special_tokens)
 
     @property
@@ -119,7 +127,7 @@ class Characters:
         TypeError
             If it is no text.
         """
-        names = self.special_ids if allow_special else ()
+        names = _chosen_names(self.special_ids, allow_special)
         return list(self._encode_parts(split_at(names, _require_text(text)), names))
 
     def encode_iterable(self, texts: Iterable[str], allow_special: bool = False) -> Iterator[int]:
@@ -149,7 +157,7 @@ class Characters:
         >>> list(Characters("helo").encode_iterable(["he", "llo"]))
         [0, 1, 2, 2, 3]
         """
-        names = self.special_ids if allow_special else ()
+        names = _chosen_names(self.special_ids, allow_special)
         yield from self._encode_parts(parts(texts, names, ANYWHERE), names)
 
     def _encode_parts(self, texts: Iterable[str], names: Collection[str]) -> Iterator[int]:

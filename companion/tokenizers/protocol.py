@@ -5,7 +5,7 @@ which kind of tokenizer it is.
 """
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from companion._arguments import _require_int, _require_ordered, _require_texts
@@ -57,6 +57,7 @@ def _require_ids(ids: Any) -> list[int]:
         raise TypeError(f"ids must be a list of whole numbers, got {ids!r}")
     if len(shape := tuple(getattr(ids, "shape", (0,)))) != 1:
         raise ValueError(f"ids must have one dimension, got shape {shape}")
+    ids = _require_ordered(ids, "ids")
     return [_require_id(i) for i in (ids.tolist() if hasattr(ids, "tolist") else ids)]
 
 
@@ -68,6 +69,19 @@ def _require_id(index: Any) -> int:
     except TypeError:
         pass
     raise TypeError(f"ids must be whole numbers, got {index!r}")
+
+
+def _chosen_names(special_ids: dict[str, int], allow_special: bool) -> Collection[str]:
+    """Return the names that become tokens: all or none, as a word for some of them is not known."""
+    if not isinstance(allow_special, bool):
+        raise TypeError(f"allow_special must be True or False, got {allow_special!r}")
+    return special_ids if allow_special else ()
+
+
+def _listed(special_tokens: SpecialTokens) -> list[str] | Mapping[str, int]:
+    """Return special tokens in a form that can be gone through twice, having checked them."""
+    names = list(_special_ids(special_tokens, ()))
+    return special_tokens if isinstance(special_tokens, Mapping) else names
 
 
 def _special_ids(special_tokens: SpecialTokens, taken: Iterable[int]) -> dict[str, int]:

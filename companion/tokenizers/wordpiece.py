@@ -7,12 +7,12 @@ written with ``##`` before it.
 """
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from companion._arguments import _require_text, _require_texts
+from companion._arguments import _require_ordered, _require_text, _require_texts
 from companion.tokenizers.merges import utf8
-from companion.tokenizers.protocol import _require_ids
+from companion.tokenizers.protocol import _chosen_names, _require_ids
 from companion.tokenizers.streaming import parts, split_at
 
 __all__ = ["WordPiece"]
@@ -54,7 +54,7 @@ class WordPiece:
     ValueError
         If a special token is missing, or a piece stands twice.
     TypeError
-        If ``vocabulary`` is one string.
+        If ``vocabulary`` is one string, a dict, or has no order.
 
     Examples
     --------
@@ -66,7 +66,9 @@ class WordPiece:
     """
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
-        self.pieces = _require_texts(vocabulary, "vocabulary")
+        if isinstance(vocabulary, Mapping):
+            raise TypeError("vocabulary must be a list of pieces in the order of their ids")
+        self.pieces = _require_texts(_require_ordered(vocabulary, "vocabulary"), "vocabulary")
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
         missing = [token for token in NEEDED if token not in self.ids]
         if missing:
@@ -130,7 +132,7 @@ class WordPiece:
         TypeError
             If it is no text.
         """
-        names = self.special_ids if allow_special else ()
+        names = _chosen_names(self.special_ids, allow_special)
         return list(self._tokenize(split_at(names, _require_text(text)), allow_special))
 
     def _tokenize(self, texts: Iterable[str], allow_special: bool) -> Iterator[str]:
@@ -187,7 +189,7 @@ class WordPiece:
         >>> list(toy.encode_iterable(["unwa", "nted"]))
         [2, 4, 5, 6, 3]
         """
-        names = self.special_ids if allow_special else ()
+        names = _chosen_names(self.special_ids, allow_special)
         pieces = self._tokenize(parts(texts, names, CUT), allow_special)
         yield from (self.ids[piece] for piece in pieces)
 

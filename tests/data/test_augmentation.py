@@ -256,3 +256,66 @@ def test_a_seed_is_no_generator_and_a_text_no_list_of_words():
             data.random_crop(torch.ones(1, 4, 4), 2, 2, 0)
         with pytest.raises(TypeError, match=r"n must be a whole number, got 0\.5"):
             data.swap_words(["a", "b"], 0.5, rng)
+
+
+# -- what images may be --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_large_images_in_16_bits(dtype):
+    """Their places have numbers that 16 bits cannot tell apart."""
+    images = torch.rand(2, 300, 280, generator=torch.Generator().manual_seed(0)).to(dtype)
+    for change in (lambda x: data.rotate(x, 30.0), lambda x: data.rescale(x, 1.7)):
+        expected = change(images.float()).to(dtype)
+        found = change(images)
+        assert found.dtype == dtype
+        assert torch.equal(found, expected)
+
+
+def test_more_pixels_than_float32_has_whole_numbers():
+    height, width = 3, 2**23
+    image = torch.zeros(height, width)
+    image[2, -2] = 1.0
+    corner = torch.tensor([[[1.0 - 3 / width, 1.0 - 1 / height]]])
+    assert data.sample_bilinear(image, corner).item() == 1.0
+
+
+def test_outside_of_an_image_all_is_zero():
+    """Whatever is in its first pixel, and however far away."""
+    image = torch.tensor([[math.nan, 1.0], [2.0, 3.0]])
+    points = torch.tensor([[[5.0, 5.0], [1e38, 0.0], [-math.inf, math.inf]]])
+    assert data.sample_bilinear(image, points).tolist() == [[0.0, 0.0, 0.0]]
+
+
+IMAGE = torch.ones(2, 4, 4)
+WRONG_IMAGES = {
+    "images must hold floating-point numbers, got torch.uint8": [
+        lambda: data.rotate(IMAGE.byte(), 22.5),
+        lambda: data.rescale(IMAGE.byte(), 1.5),
+        lambda: data.sample_bilinear(IMAGE.byte(), torch.zeros(1, 1, 2)),
+    ],
+    "images must be a torch tensor, got ndarray": [lambda: data.rotate(IMAGE.numpy(), 90)],
+    "matrix must hold floating-point": [lambda: data.affine_grid(torch.ones(2, 3).long(), 2, 2)],
+    "top must be a whole number, got 0.0": [lambda: data.crop(IMAGE, 0.0, 0, 2, 2)],
+    "height must be a whole number": [
+        lambda: data.crop(IMAGE, 0, 0, 2.0, 2),
+        lambda: data.random_crop(IMAGE, 2.0, 2, torch.Generator()),
+    ],
+    "generator must be a torch.Generator, got 0: torch.Generator": [
+        lambda: data.random_crop(IMAGE, 2, 2, 0)
+    ],
+}
+WRONG_SHAPES = {
+    r"images must be \(n, H, W\), got": lambda: data.random_crop(IMAGE[0], 2, 2, torch.Generator()),
+    r"images must be \(..., H, W\), got": lambda: data.rotate(IMAGE[0, 0], 90),
+    "degrees must be finite, got nan": lambda: data.rotate(IMAGE, math.nan),
+    "factor must be finite, got inf": lambda: data.rescale(IMAGE, math.inf),
+}
+
+
+@pytest.mark.parametrize("message", [*WRONG_IMAGES, *WRONG_SHAPES])
+def test_wrong_images_are_named(message):
+    kind = TypeError if message in WRONG_IMAGES else ValueError
+    for call in WRONG_IMAGES.get(message) or [WRONG_SHAPES[message]]:
+        with unchecked(), pytest.raises(kind, match=message):
+            call()

@@ -336,10 +336,27 @@ def test_what_can_be_read_in_another_way_is_not_mojibake_for_that(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["中文编码", "“quoted” — naïve", "Привет", "日本語", "10 €", "Đà Nẵng"]
+    "text",
+    [
+        *("中文编码", "“quoted” — naïve", "Привет", "日本語", "10 €", "Đà Nẵng"),
+        *("שלום עולם", "שָׁלוֹם", "مرحبا بالعالم", "سلام دنیا", "नमस्ते दुनिया", "สวัสดีชาวโลก"),
+        *("გამარჯობა", "Բարեւ աշխարհ", "வணக்கம் உலகம்", "ሰላም ልዑል", "good 👍🏽", "안녕하세요"),
+    ],
 )
 def test_mojibake_is_noticed(text):
     assert data.suspicious_characters(data.garble(text))[-1].endswith(f"for {text!r}")
+
+
+@pytest.mark.parametrize("text", ["שלום עולם", "مرحبا بالعالم", "Բարեւ աշխարհ", "Привет, мир"])
+def test_mojibake_in_chinese_characters_is_noticed(text):
+    found = data.suspicious_characters(data.garble(text, "gbk"))
+    assert found[-1] == f"mojibake of UTF-8 read as gbk, for {text!r}"
+
+
+@pytest.mark.parametrize("text", ["Spaß”", "TSCHÜSS, Ü“", "OÙ…", "5×‘", "谫谫", "囟囟囟", "Ø¶"])
+def test_a_letter_of_a_rare_script_is_no_evidence(text):
+    """Read as UTF-8 each of these gives one letter of Arabic, Hebrew, Syriac, or a few of them."""
+    assert data.suspicious_characters(text) == []
 
 
 def test_garbled_chinese_is_noticed():
@@ -386,3 +403,29 @@ def test_kappa_of_one_label():
 def test_labels_of_other_rows(a, b):
     with pytest.raises(ValueError, match="a and b must be of the same length above 0, got"):
         data.confusion(a, b)
+
+
+def test_texts_have_an_order():
+    """The rows of a set are others in each process."""
+    for use in (data.near_duplicates, lambda texts: data.leakage(texts, ["a"])):
+        with unchecked(), pytest.raises(TypeError, match="must have an order, got a set"):
+            use({"a", "b"})
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5, math.nan])
+def test_threshold_of_leakage(threshold):
+    with pytest.raises(ValueError, match="threshold must be above 0 and at most 1"):
+        data.leakage(["a"], ["a"], threshold)
+    with unchecked(), pytest.raises(TypeError, match=r"k must be a whole number, got 2\.5"):
+        data.leakage(["a"], ["a"], 1.0, 2.5)
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, [1, 2], "a", True])
+def test_seed_of_signatures(seed):
+    """None would give signatures that do not compare."""
+    for use in (
+        lambda: data.minhash(["a"], seed=seed),
+        lambda: data.near_duplicates(["abcdef", "abcdeg"], seed=seed),
+    ):
+        with unchecked(), pytest.raises(TypeError, match="seed must be a whole number, got"):
+            use()

@@ -10,6 +10,7 @@ import pytest
 
 from companion import data
 from companion.data import registry
+from tests.plugins.shapes import unchecked
 from tests.verification import same
 
 SETS = {name: data.source(name) for name in data.names()}
@@ -130,3 +131,9 @@ def test_addresses_name_the_file_they_are_for():
 def test_the_manifest_is_packed_with_the_package():
     for name in ("sources.json", "fsdd.txt"):
         assert registry._text(name)
+
+
+@pytest.mark.parametrize("name", ["SST2", "Sst-2", ["sst2"], ("sst2",)], ids=str)
+def test_a_name_in_capitals_or_in_a_list(name):
+    with unchecked(), pytest.raises(ValueError, match="did you mean 'sst2'"):
+        data.source(name)

@@ -174,7 +174,46 @@ def test_what_is_no_real_number_is_refused(x):
 
 
 def test_bounds_must_be_numbers():
-    with pytest.raises(ValueError, match="the bounds must be finite"):
-        data.scale(np.ones(1), 0, np.inf)
+    for low, high in ((0, np.inf), (-1e308, 1e308)):
+        with pytest.raises(ValueError, match="the bounds and their distance must be finite"):
+            data.scale(np.ones(1), low, high)
+    for bound in ("0", None, True, np.zeros(1)):
+        with unchecked(), pytest.raises(TypeError, match="low must be a number, got"):
+            data.scale(np.ones(1), bound, 1)
     with unchecked(), pytest.raises(TypeError, match="to must be two numbers, got 5"):
         data.scale(np.ones(1), 0, 1, to=5)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8"])
+def test_bounds_in_the_format_of_the_numbers(dtype):
+    """`x.min()` and `x.max()` are such: the distance of -100 and 100 is -56 in 8 bits."""
+    limits = np.iinfo(dtype)
+    x = np.array([limits.min, limits.min, limits.max], dtype=dtype)
+    with unchecked():
+        for numbers in (x, torch.from_numpy(x)):
+            found = data.scale(numbers, numbers.min(), numbers.max())
+            assert found.tolist() == [0.0, 0.0, 1.0]
+        found = data.scale(np.array([0.0, 1.0]), 0, 1, to=(x[2], x[0]))
+    assert found.tolist() == [float(limits.max), float(limits.min)]
+
+
+def test_bounds_of_nanoseconds():
+    x = np.arange(1_700_000_000_000_000_000, 1_700_000_000_000_000_005)
+    with unchecked():
+        assert data.scale(x, x.min(), x.max()).tolist() == [0, 0.25, 0.5, 0.75, 1]
+
+
+def test_masked_numbers_are_refused():
+    """The number below a mask would count for mean and deviation."""
+    x = np.ma.array([1.0, 2.0, 9.0], mask=[False, False, True])
+    for use in (data.Standardizer().fit, lambda x: data.scale(x, 0, 9)):
+        with unchecked(), pytest.raises(ValueError, match="x must not have masked numbers"):
+            use(x)
+
+
+def test_a_deviation_too_small_for_a_number():
+    """Of 0 and 5e-324 it is half of that, which rounds to 0."""
+    x = np.array([[0.0], [5e-324]])
+    fitted = data.Standardizer().fit(x)
+    assert fitted.std.tolist() == [1.0]
+    assert np.isfinite(fitted.transform(x)).all()

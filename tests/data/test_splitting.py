@@ -265,6 +265,13 @@ def test_a_number_of_folds_or_rows_is_whole(wrong):
                 folds([0, 0, 1, 1], wrong)
 
 
+@pytest.mark.parametrize("n", [np.int64(10), np.uint8(10), torch.tensor(10)], ids=str)
+def test_rows_may_be_counted_in_any_whole_numbers(n):
+    with unchecked():
+        for found, expected in zip(data.random_split(n), data.random_split(10), strict=True):
+            assert found.tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize("seed", [0.5, "a", -1])
 def test_a_seed_is_a_whole_number(seed):
     with unchecked(), pytest.raises(TypeError, match="seed must be a whole number from 0"):

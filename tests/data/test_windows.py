@@ -119,3 +119,21 @@ def test_sizes_and_places_out_of_range():
             data.Windows(ids, 2)[index]
     with unchecked(), pytest.raises(TypeError, match=r"generator must be a torch.*, got 0"):
         data.get_batch(ids, 2, 2, generator=0)
+
+
+def test_targets_are_no_view_of_the_inputs():
+    """Tokens are masked in place; and `y.view(-1)` needs numbers that stand in a row."""
+    for x, y in (data.get_batch(np.arange(20), 1, 5), data.get_batch(torch.arange(20), 3, 5)):
+        before = y.clone()
+        x[:] = -1
+        assert torch.equal(y, before)
+        assert y.view(-1).shape == (y.numel(),)
+    x, y = data.Windows(np.arange(20), 5)[1]
+    x[:] = -1
+    assert y.tolist() == [6, 7, 8, 9, 10]
+
+
+def test_ids_of_another_machine():
+    """Big-endian numbers are whole numbers, too."""
+    x, _ = data.Windows(np.arange(5, dtype=">u2"), 2)[1]
+    assert x.tolist() == [2, 3]

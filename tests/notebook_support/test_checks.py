@@ -162,3 +162,25 @@ def test_catches_says_that_a_check_fails_and_raises_if_it_does_not(capsys):
         catches("rows sum to one", [1.0, 1.0], [1.0, 1.0])
     with pytest.raises(ValueError, match="expected cannot be given together"):
         catches("x", 1.0, 1.0, at_least=0)
+
+
+@pytest.mark.parametrize("exact", [2**53, -(2**53) - 2, 2**62])
+def test_whole_numbers_are_compared_as_such(exact):
+    """As floats, each of these and its neighbour are one number."""
+    check("x", exact, exact, tolerance=0)
+    check("x", [exact + 1, 1], [exact, 1], tolerance=1)
+    for found, expected in ((exact + 1, exact), ([exact + 1, 1], [exact, 1])):
+        with pytest.raises(CheckFailed, match="largest difference 1"):
+            check("x", found, expected, tolerance=0)
+
+
+def test_nothing_is_not_all_true():
+    with pytest.raises(CheckFailed, match=r"x: found nothing to check, shape \(0,\)"):
+        check("x", np.zeros(0, dtype=bool))
+
+
+def test_tolerances_that_let_everything_pass():
+    with pytest.raises(ValueError, match="tolerance must be finite"):
+        check("x", 1.0, 5.0, np.inf)
+    with pytest.raises(TypeError, match="tolerance must be a number, got True"):
+        check("x", 1, 2, True)

@@ -103,3 +103,8 @@ def test_latex_symbols():
 def test_bad_input(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_decimals_of_numpy(capsys):
+    report(np.int64(2), x=0.125)
+    assert lines(capsys) == ["x = 0.12"]

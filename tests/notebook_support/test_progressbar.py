@@ -73,3 +73,14 @@ def test_a_generator_needs_a_total(capsys):
         progress(i for i in range(2))
     with pytest.raises(ValueError, match="total must be 0 or more, got -1"):
         progress([], total=-1)
+
+
+@pytest.mark.parametrize("total", [2.5, True, "3"], ids=str)
+def test_the_total_is_a_whole_number(total):
+    with pytest.raises(TypeError, match="total must be a whole number, got"):
+        progress(range(3), total)
+
+
+def test_a_number_of_steps_is_no_list_of_them():
+    with pytest.raises(TypeError, match="iterable must be a list, got int"):
+        progress(5)

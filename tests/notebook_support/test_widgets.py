@@ -107,6 +107,13 @@ def test_a_widget_cannot_begin_at_what_it_does_not_have(begin):
         explore(draw, alt="", begin=begin, a=[1, 2])
 
 
+@pytest.mark.parametrize("values", ["abc", b"abc", {1, 2}], ids=str)
+def test_the_values_of_an_axis_are_a_list(values):
+    """A text would be taken for its letters, and a set has no order."""
+    with pytest.raises(TypeError, match="axis a must be a list of values, got"):
+        explore(draw, alt="", a=values)
+
+
 def test_one_axis_and_a_function_for_the_text(displayed):
     explore(draw, alt=lambda a: f'"{a}" <b>', a=[1, 2, 3])
     (box,) = displayed
