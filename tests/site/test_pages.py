@@ -148,8 +148,9 @@ def test_no_picture_is_broken_or_distorted(seen, name):
 
 @each_visit
 def test_nothing_moves_while_a_page_loads(seen, name, size):
-    shifts = seen(name, size).end["shifts"]
-    assert sum(value for value, _ in shifts) < 0.05, shifts
+    """What letters move that come late, `test_what_stands_in_is_latin_and_as_wide` asks."""
+    shifts = [shift for shift in seen(name, size).end["shifts"] if not shift["byLetters"]]
+    assert sum(shift["value"] for shift in shifts) < 0.05, shifts
 
 
 @pytest.mark.parametrize("name", TAUGHT)
