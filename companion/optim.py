@@ -864,7 +864,9 @@ def _require_state(names: tuple[str, ...], state: Any, parameter: Tensor, place:
             f"got {sorted(map(str, state))}"
         )
     for name, value in state.items():
-        if name == "t" and not isinstance(value, Tensor):
+        if name == "t" and isinstance(value, Tensor):  # as a number it would pass
+            raise TypeError(f"t must be a whole number, got {value!r}")
+        if name == "t":
             _require_int("t", value, least=1)
         elif not (isinstance(value, Tensor) and value.is_floating_point()):
             raise TypeError(f"state_dict: {name!r} of parameter {place} must be a real tensor")

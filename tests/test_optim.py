@@ -520,7 +520,16 @@ WRONG_STATES = {
     "a moment too few": ("AdamW", drop("state", 0, "v"), r"must have \['m', 't', 'v'\]"),
     "one too many": ("AdamW", put("state", 0, "w", torch.ones(4, 3)), "got .*'w'"),
     "steps not counted": ("Adam", put("state", 0, "t", 0), "t must be at least 1"),
-    "steps in a tensor": ("Adam", put("state", 0, "t", torch.tensor(2)), "must be a real tensor"),
+    "steps in a tensor": (
+        "Adam",
+        put("state", 0, "t", torch.tensor(2)),
+        "t must be a whole number",
+    ),
+    "steps for each entry": (
+        "Adam",
+        put("state", 0, "t", torch.full((4, 3), 2.0)),
+        "t must be a whole number",
+    ),
     "half a step": ("Adam", put("state", 0, "t", 2.5), "t must be a whole number"),
     "no dict of a state": ("Adam", put("state", 0, [1]), "must be a dict"),
     "a state of nobody": ("Adam", put("state", 7, {}), r"parameters \[7\]"),
