@@ -4,6 +4,7 @@ Each function returns the argument in the form that is worked with, or raises a 
 `ValueError` that names the argument, what came and what is needed.
 """
 
+import difflib
 import operator
 from collections.abc import Iterable
 from typing import Any
@@ -53,6 +54,13 @@ def _require_ordered(values: Any, name: str) -> Iterable[Any]:
     if isinstance(values, (set, frozenset)):
         raise TypeError(f"{name} must have an order, got a {type(values).__name__}")
     return _require_iterable(values, name)
+
+
+def _hint(name: Any, known: Iterable[str]) -> str:
+    """Return a question to whoever named none of what is known, if one of it is written alike."""
+    by_letters = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(str(name).lower(), by_letters, n=1, cutoff=0.5)
+    return f"; did you mean {by_letters[close[0]]!r}?" if close else ""
 
 
 def _require_rng(seed: Any, name: str = "seed") -> np.random.Generator:

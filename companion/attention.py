@@ -253,6 +253,7 @@ def scaled_dot_product_attention(
             [0.5000]])
     """
     batch = _check_arguments(q, k, v, mask, is_causal, dropout_p)
+    _require_scale(scale)
     q = q.expand(*batch, *q.shape[-2:])
     if not return_weights and _kernel_takes(q, k):
         return _fused(q, k, v, mask, is_causal, scale, dropout_p)
@@ -279,7 +280,6 @@ def _like(mask: Tensor, x: Tensor) -> Tensor:
 
 
 def _scale(scale: float | None, q: Tensor) -> float:
-    _require_scale(scale)
     return 1 / math.sqrt(q.shape[-1]) if scale is None else scale
 
 
@@ -308,7 +308,6 @@ def _fused(
     dropout_p: float,
 ) -> Tensor:
     """Call the fused kernel; open rows that see nothing, then set their result to zero."""
-    _require_scale(scale)
     if mask is None and (not is_causal or q.shape[-2] == k.shape[-2]):
         return _kernel(q, k, v, is_causal=is_causal, dropout_p=dropout_p, scale=scale)
     if is_causal:
@@ -454,6 +453,7 @@ def online_softmax_attention(
             [0.5000]])
     """
     batch = _check_arguments(q, k, v, mask, is_causal)
+    _require_scale(scale)
     _require_sizes(block_size=block_size)
     number_format = q.dtype
     q = _wide(q).expand(*batch, *q.shape[-2:]) * _scale(scale, q)

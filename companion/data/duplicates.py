@@ -121,8 +121,7 @@ def near_duplicates(
     >>> near_duplicates(["the cat sat", "a dog", "the cat sat."], 0.8)
     [(0, 2, 0.875)]
     """
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
+    _require_threshold(threshold)
     bands, rows = _require_int("bands", bands, least=1), _require_int("rows", rows, least=1)
     # Texts with the same shingles are one: a thousand copies of a message are half a million
     # pairs to report, but none of them has to be compared.
@@ -136,6 +135,11 @@ def near_duplicates(
             both = product(members[a], members[b])
             found += [(min(pair), max(pair), alike) for pair in both]
     return sorted(found)
+
+
+def _require_threshold(threshold: float) -> None:
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
 
 
 def _require_rows(texts: Sequence[str], name: str) -> list[str]:
@@ -196,8 +200,7 @@ def leakage(
         [normalise_text(text) for text in _require_rows(part, name)]
         for part, name in ((train, "train"), (test, "test"))
     )
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
+    _require_threshold(threshold)
     k = _require_int("k", k, least=1)
     if threshold < 1:
         n = len(ours)

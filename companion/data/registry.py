@@ -5,7 +5,6 @@ digits, one a line, in ``fsdd.txt``. A file is named by the commit it was publis
 bytes cannot change; its SHA-256 says whether they did.
 """
 
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
+
+from companion._arguments import _hint
 
 __all__ = ["DIGITS", "File", "Source", "names", "source"]
 
@@ -119,8 +120,7 @@ def source(name: str) -> Source:
     """
     known = _registry()
     if not isinstance(name, str) or name not in known:
-        close = difflib.get_close_matches(str(name).lower(), known, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = _hint(name, known)
         raise ValueError(f"name must be one of {', '.join(names())}, got {name!r}{hint}")
     return known[name]
 

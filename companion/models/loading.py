@@ -4,7 +4,6 @@ This file adds: ``load_pretrained``, which finds the published weights of all-Mi
 et al. 2020; Reimers and Gurevych 2019), checks them and fills a ``BertEncoder`` with them.
 """
 
-import difflib
 import importlib.util
 import os
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from companion._arguments import _hint
 from companion.data.downloading import sha256
 from companion.data.fetching import Unavailable, cache_folder, fetch_into
 from companion.data.registry import File
@@ -76,9 +76,7 @@ def load_pretrained(name: str = "all-MiniLM-L6-v2") -> BertEncoder:
         If the files are nowhere to be had; the message says what to do.
     """
     if not isinstance(name, str) or name not in CHECKPOINTS:
-        known = {checkpoint.lower(): checkpoint for checkpoint in CHECKPOINTS}
-        close = difflib.get_close_matches(str(name).lower(), known, cutoff=0.5)
-        hint = f"; did you mean {known[close[0]]!r}?" if close else ""
+        hint = _hint(name, CHECKPOINTS)
         raise ValueError(f"name must be one of {sorted(CHECKPOINTS)}, got {name!r}{hint}")
     files = _find_files(name)
     tokenizer = WordPiece.from_file(files["vocab.txt"])

@@ -109,11 +109,12 @@ LOOK = """() => {
   const all = (selector) => [...document.querySelectorAll(selector)].filter((e) => e.offsetParent);
   const beyond = (selector) => all(selector).filter((e) => e.scrollWidth > e.clientWidth + 1);
   const highMarked = (link) => {
-    const before = [link.getAttribute("aria-current"), link.offsetHeight];
+    if (link.hasAttribute("aria-current")) return false;
+    const before = link.offsetHeight;
     link.setAttribute("aria-current", "location");
     const now = link.offsetHeight;
-    if (before[0] === null) link.removeAttribute("aria-current");
-    return now !== before[1];
+    link.removeAttribute("aria-current");
+    return now !== before;
   };
   return {
     moves: all("#on-this-page a").filter(highMarked).map((e) => e.textContent),
