@@ -55,11 +55,17 @@ def stop_button(description: str) -> Iterator[None]:
 
     Examples
     --------
-    >>> with stop_button("one layer and two"):  # doctest: +SKIP
-    ...     runs = {n: train(n_layers=n) for n in (1, 2)}
-    1 layer(s)  ███░░░░░░░░░░░░░░░░░  16% 64/400  3.1 s
-    2 layer(s)  ░░░░░░░░░░░░░░░░░░░░   0% 1/400  0.1 s
+    >>> from signal import SIGINT, raise_signal
+    >>> def train():
+    ...     for step in stoppable(range(400), quiet=True):
+    ...         if step == 2:
+    ...             raise_signal(SIGINT)  # what the stop button does
+    ...     return step + 1
+    >>> with stop_button("two trainings"):
+    ...     steps = [train(), train()]
     stopped; what was done so far is kept, and what was to come made one step
+    >>> steps
+    [3, 1]
     """
     with _heeded(description):
         yield
