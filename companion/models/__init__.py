@@ -7,7 +7,7 @@ al. 2019); `BertEncoder`, the encoder of BERT (Devlin et al. 2019); `load_pretra
 checks and loads the published weights of all-MiniLM-L6-v2.
 """
 
-from companion.models.bert import BertConfig, BertEncoder, BertLayer
+from companion.models.bert import BertConfig, BertEncoder
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
 from companion.models.gpt import GPT, GPTConfig, Trace
 from companion.models.loading import CHECKPOINTS, Checkpoint, from_hugging_face, load_pretrained
@@ -28,7 +28,6 @@ __all__ = [
     "GPT",
     "Trace",
     "BertConfig",
-    "BertLayer",
     "BertEncoder",
     "CHECKPOINTS",
     "Checkpoint",
