@@ -8,14 +8,12 @@ Shape letters: ``B`` batch, ``T`` tokens, ``D`` features (``d_model``), ``H`` he
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from companion._tensors import _require_sizes, _require_whole_numbers
-from companion.activations import gelu
 from companion.attention import KVCache, MultiHeadAttention
 from companion.layers import (
     Dropout,
@@ -223,8 +221,10 @@ class GPT(nn.Module):
 def _block(config: GPTConfig) -> Block:
     """Build one block: attention and a feed-forward layer, each normalised before."""
     rotary, dropout = config.positions == "rotary", config.dropout
+    # PyTorch's own, which computes what `companion.activations.gelu` does in one pass.
+    gelu = nn.GELU(approximate="tanh")
     return Block(
         MultiHeadAttention(config.d_model, config.n_heads, rotary=rotary, dropout=dropout),
-        FeedForward(config.d_model, config.d_hidden, activation=partial(gelu, approximate="tanh")),
+        FeedForward(config.d_model, config.d_hidden, activation=gelu),
         dropout=dropout,
     )
