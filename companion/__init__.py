@@ -26,6 +26,7 @@ __all__ = [
     "reference",
     "tinyworld",
     "tokenizers",
+    "transformer",
 ]
 
 if TYPE_CHECKING:  # what editors and type checkers see; when a program runs, `__getattr__` answers
@@ -44,6 +45,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; when a program runs, `_
         reference,
         tinyworld,
         tokenizers,
+        transformer,
     )
 else:
 

@@ -9,7 +9,6 @@ from transformers import BertConfig as TheirConfig
 from transformers import BertModel, BertTokenizerFast
 
 from companion import models
-from companion.activations import gelu
 from companion.attention import padding_mask
 from companion.data import downloading, fetching
 from companion.models import BertConfig, BertEncoder, load_pretrained, loading
@@ -63,7 +62,7 @@ def test_minilm_against_transformers(ours, theirs, batch, dtype):
     ours, theirs = ours.to(dtype), theirs.to(dtype)
     ids, real = batch.input_ids, batch.attention_mask.bool()
     try:
-        hidden, weights = ours(ids, padding_mask(real.sum(dim=1)))
+        hidden, weights = ours(ids, padding_mask(real.sum(dim=1)), return_weights=True)
         expected = theirs(ids, batch.attention_mask, output_attentions=True)
     finally:
         ours.float(), theirs.float()
@@ -90,21 +89,22 @@ def test_random_weights_find_their_places(dtype):
     ours.load_state_dict(models.from_hugging_face(theirs.state_dict(), TINY))
     ids = torch.tensor([[3, 1, 3, 19], [0, 7, 5, 2]])
     expected = theirs(ids).last_hidden_state
-    agree("from_hugging_face", "transformers.BertModel", ours(ids)[0], expected)
-    agree("BertEncoder, random weights", "transformers.BertModel", ours(ids)[0], expected)
+    agree("from_hugging_face", "transformers.BertModel", ours(ids), expected)
+    agree("BertEncoder, random weights", "transformers.BertModel", ours(ids), expected)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("layer", range(6))
 def test_minilm_layer_by_layer(ours, theirs, layer):
     x = normal(2, 7, 384, dtype=torch.float32)
-    mine, other = ours.layers[layer], theirs.encoder.layer[layer]
-    q = mine.attention._split(mine.attention.w_q(x))
+    mine, other = ours.blocks[layer], theirs.encoder.layer[layer]
+    attend = mine.attention.layer
+    q = attend._split(attend.w_q(x))
     context, weights = other.attention.self(x)
     joined = other.attention.output.dense(context)
-    out, our_weights = mine.attention(x, return_weights=True)
+    out, our_weights = attend(x, return_weights=True)
     agree("MultiHeadAttention, MiniLM", "transformers.BertSelfAttention", out, joined)
-    agree("MultiHeadAttention, MiniLM", "transformers.BertSelfAttention", mine.attention(x), joined)
+    agree("MultiHeadAttention, MiniLM", "transformers.BertSelfAttention", attend(x), joined)
     agree(
         "MultiHeadAttention, MiniLM, weights",
         "transformers.BertSelfAttention",
@@ -114,7 +114,7 @@ def test_minilm_layer_by_layer(ours, theirs, layer):
     assert q.shape == (2, 12, 7, 32)
     expected = other(x)
     expected = expected[0] if isinstance(expected, tuple) else expected
-    agree("BertLayer, MiniLM", "transformers.BertLayer", mine(x)[0], expected)
+    agree("Block, MiniLM", "transformers.BertLayer", mine(x), expected)
 
 
 @torch.no_grad()
@@ -123,10 +123,9 @@ def test_padding_changes_nothing(ours):
     ids = torch.tensor([ours.tokenizer.encode(TEXTS[1])])
     padded = torch.cat((ids, torch.zeros(1, 6, dtype=torch.int64)), dim=1)
     n = ids.shape[1]
-    alone, _ = ours(ids)
-    masked, _ = ours(padded, padding_mask(torch.tensor([n]), n + 6))
+    alone, masked = ours(ids), ours(padded, padding_mask(torch.tensor([n]), n + 6))
     agree("BertEncoder, padded", "itself, alone", masked[:, :n], alone)
-    assert (ours(padded)[0][:, :n] - alone).abs().max() > 0.01
+    assert (ours(padded)[:, :n] - alone).abs().max() > 0.01
 
 
 def test_attention_of_a_text(ours):
@@ -137,7 +136,8 @@ def test_attention_of_a_text(ours):
     agree("BertEncoder, weights", "rows sum to 1", weights.sum(dim=-1), torch.ones(6, 12, 5))
     ids = torch.tensor([ours.tokenizer.encode("Hello, world")])
     with torch.no_grad():
-        same("BertEncoder.attention_of", "its own forward pass", weights, ours(ids)[1][:, 0])
+        _, expected = ours(ids, return_weights=True)
+    same("BertEncoder.attention_of", "its own forward pass", weights, expected[:, 0])
 
 
 def test_is_loaded_for_evaluation(ours):
@@ -156,15 +156,38 @@ def test_embedding_by_its_parts():
     agree("BertEncoder.embed", "torch", model.embed(ids), expected)
 
 
-def test_layer_by_its_parts():
-    layer, x = fill(BertEncoder(TINY)).layers[0], normal(2, 3, 8)
-    norms = [
-        lambda y, n=n: torch.nn.functional.layer_norm(y, (8,), n.weight, n.bias, 1e-12)
-        for n in (layer.attention_norm, layer.output_norm)
-    ]
-    middle = norms[0](x + layer.attention(x))
-    expected = norms[1](middle + layer.contract(gelu(layer.expand(middle))))
-    agree("BertLayer", "torch", layer(x)[0], expected)
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_segments_against_transformers(ours, theirs, files, dtype):
+    ours, theirs = ours.to(dtype), theirs.to(dtype)
+    tokenizer = BertTokenizerFast(str(files["vocab.txt"]))
+    pair = tokenizer([TEXTS[0]], [TEXTS[1]], return_tensors="pt")
+    assert set(pair.token_type_ids[0].tolist()) == {0, 1}
+    try:
+        made = ours(pair.input_ids, segments=pair.token_type_ids)
+        first = ours(pair.input_ids)
+        expected = theirs(pair.input_ids, token_type_ids=pair.token_type_ids).last_hidden_state
+    finally:
+        ours.float(), theirs.float()
+    agree("BertEncoder, MiniLM, two segments", "transformers.BertModel", made, expected)
+    assert (made - first).abs().max() > 0.01
+
+
+def test_without_weights_the_fused_kernel_is_used(monkeypatch):
+    model, calls = BertEncoder(TINY), []
+    plain = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "scaled_dot_product_attention",
+        lambda *args, **options: calls.append(1) or plain(*args, **options),
+    )
+    ids = torch.tensor([[3, 1, 3]])
+    hidden = model(ids)
+    assert len(calls) == 2
+    with_weights, weights = model(ids, return_weights=True)
+    assert len(calls) == 2
+    assert weights.shape == (2, 1, 2, 3, 3)
+    assert torch.allclose(hidden, with_weights, atol=1e-6)
 
 
 # ---------------------------------------------------------------- where the files come from
@@ -317,6 +340,17 @@ def test_a_model_without_tokenizer_takes_no_text():
 
 
 IDS = torch.ones(1, 4, dtype=torch.int64)
+
+
+def test_segments_of_another_kind_are_refused():
+    model = BertEncoder(TINY)
+    for segments, error, message in (
+        (torch.tensor([[0, 1, 2, 0]]), ValueError, "segments must be from 0 to 1, got 2"),
+        (torch.tensor([[0, 1]]), ValueError, r"segments must have the shape of ids, \(1, 4\)"),
+        (torch.zeros(1, 4), TypeError, "segments must hold whole numbers"),
+    ):
+        with shapes.unchecked(), pytest.raises(error, match=message):
+            model(IDS, segments=segments)
 
 
 def test_a_mask_of_another_shape_is_refused():

@@ -55,8 +55,8 @@ class Linear(nn.Module):
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         """Map (..., d_in) to (..., d_out)."""
         _require_features(x, self.weight.shape[1])
-        y = x @ self.weight.T
-        return y if self.bias is None else y + self.bias
+        # What `x @ self.weight.T + self.bias` gives, product and sum in one pass.
+        return F.linear(x, self.weight, self.bias)
 
 
 class Embedding(nn.Module):

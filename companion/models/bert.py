@@ -1,23 +1,24 @@
 r"""The encoder of BERT (Devlin et al. 2019), built from this package's own layers.
 
-This file adds: ``BertConfig``, ``BertLayer`` and ``BertEncoder``.
+This file adds: ``BertConfig`` and ``BertEncoder``.
 
 Shape letters: ``B`` batch, ``T`` tokens, ``H`` heads, ``D`` features, ``L`` layers.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from companion._tensors import _require_tensors, _require_whole_numbers
-from companion.activations import gelu
+from companion._tensors import _require_ids, _require_tensors, _require_whole_numbers
 from companion.attention import MultiHeadAttention
-from companion.layers import Embedding, LayerNorm, Linear
+from companion.layers import Embedding, FeedForward, LayerNorm
 from companion.tokenizers import WordPiece
+from companion.transformer import Block, PostNorm
 
-__all__ = ["BertConfig", "BertLayer", "BertEncoder"]
+__all__ = ["BertConfig", "BertEncoder"]
 
 
 @dataclass(frozen=True)
@@ -37,40 +38,8 @@ class BertConfig:
     """Epsilon of LayerNorm."""
 
 
-class BertLayer(nn.Module):
-    r"""One encoder layer: attention, add & norm, feed-forward, add & norm.
-
-    Parameters
-    ----------
-    config : BertConfig
-
-    Examples
-    --------
-    >>> BertLayer(BertConfig(d_model=8, n_heads=2, d_hidden=16))(torch.zeros(1, 3, 8))[0].shape
-    torch.Size([1, 3, 8])
-    """
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.attention = MultiHeadAttention(config.d_model, config.n_heads)
-        self.attention_norm = LayerNorm(config.d_model, config.eps)
-        self.expand = Linear(config.d_model, config.d_hidden)
-        self.contract = Linear(config.d_hidden, config.d_model)
-        self.output_norm = LayerNorm(config.d_model, config.eps)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch length d_model"],
-        mask: Bool[Tensor, "batch 1 length"] | None = None,
-    ) -> tuple[Float[Tensor, "batch length d_model"], Float[Tensor, "batch heads length length"]]:
-        """Return the layer's output (B, T, D) and its attention weights (B, H, T, T)."""
-        attended, weights = self.attention(x, mask=mask, return_weights=True)
-        x = self.attention_norm(x + attended)
-        return self.output_norm(x + self.contract(gelu(self.expand(x)))), weights
-
-
 class BertEncoder(nn.Module):
-    r"""The encoder of BERT: embeddings, then layers in which all positions see each other.
+    r"""The encoder of BERT: embeddings, then blocks in which all positions see each other.
 
     Parameters
     ----------
@@ -81,9 +50,8 @@ class BertEncoder(nn.Module):
     Examples
     --------
     >>> tiny = BertConfig(vocab_size=10, d_model=8, n_layers=2, n_heads=2, d_hidden=16)
-    >>> hidden, weights = BertEncoder(tiny)(torch.tensor([[1, 2, 3]]))
-    >>> hidden.shape, weights.shape
-    (torch.Size([1, 3, 8]), torch.Size([2, 1, 2, 3, 3]))
+    >>> BertEncoder(tiny)(torch.tensor([[1, 2, 3]])).shape
+    torch.Size([1, 3, 8])
     """
 
     def __init__(self, config: BertConfig, tokenizer: WordPiece | None = None) -> None:
@@ -93,14 +61,20 @@ class BertEncoder(nn.Module):
         self.positions = Embedding(config.max_length, config.d_model)
         self.segments = Embedding(config.n_segments, config.d_model)
         self.norm = LayerNorm(config.d_model, config.eps)
-        self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.n_layers))
+        self.blocks = nn.ModuleList(_block(config) for _ in range(config.n_layers))
 
-    def embed(self, ids: Integer[Tensor, "batch length"]) -> Float[Tensor, "batch length d_model"]:
-        r"""Add word, position and (first) segment vectors, and normalise.
+    def embed(
+        self,
+        ids: Integer[Tensor, "batch length"],
+        segments: Integer[Tensor, "batch length"] | None = None,
+    ) -> Float[Tensor, "batch length d_model"]:
+        r"""Add word, position and segment vectors, and normalise.
 
         Parameters
         ----------
         ids : Tensor of int, shape (B, T)
+        segments : Tensor of int, shape (B, T), optional
+            Which sentence each token belongs to; default the first, 0.
 
         Returns
         -------
@@ -109,28 +83,30 @@ class BertEncoder(nn.Module):
         Raises
         ------
         ValueError
-            If ``ids`` does not have two dimensions, an id is not in the vocabulary, or there are
-            more positions than the model has vectors for.
+            If ``ids`` does not have two dimensions, an id is not in the vocabulary, there are
+            more positions than the model has vectors for, or ``segments`` does not fit.
         TypeError
             If ids are not whole numbers.
         """
-        _require_whole_numbers(ids=ids)
-        if ids.ndim != 2:
-            raise ValueError(f"ids must be (batch, length), got shape {tuple(ids.shape)}")
-        length = ids.shape[1]
-        if length > self.config.max_length:
-            raise ValueError(f"ids must hold at most {self.config.max_length} tokens, got {length}")
-        positions = self.positions(torch.arange(length, device=ids.device))
-        return self.norm(self.words(ids) + positions + self.segments.weight[0])
+        self._require_ids(ids, segments)
+        segments = torch.zeros_like(ids) if segments is None else segments
+        positions = self.positions.weight[: ids.shape[1]]  # (T, D)
+        return self.norm(self.words(ids) + positions + self.segments(segments))
 
     def forward(
         self,
         ids: Integer[Tensor, "batch length"],
         mask: Bool[Tensor, "batch 1 length"] | None = None,
-    ) -> tuple[
-        Float[Tensor, "batch length d_model"],
-        Float[Tensor, "layers batch heads length length"],
-    ]:
+        *,
+        segments: Integer[Tensor, "batch length"] | None = None,
+        return_weights: bool = False,
+    ) -> (
+        Float[Tensor, "batch length d_model"]
+        | tuple[
+            Float[Tensor, "batch length d_model"],
+            Float[Tensor, "layers batch heads length length"],
+        ]
+    ):
         r"""Encode token ids.
 
         Parameters
@@ -138,27 +114,31 @@ class BertEncoder(nn.Module):
         ids : Tensor of int, shape (B, T)
         mask : Tensor of bool, shape (B, 1, T), optional
             False for padding (``companion.attention.padding_mask``).
+        segments : Tensor of int, shape (B, T), optional
+            Which sentence each token belongs to; default the first, 0.
+        return_weights : bool
 
         Returns
         -------
-        tuple of Tensor
-            Vectors, shape (B, T, D), and the attention weights of every layer and head,
+        Tensor, shape (B, T, D)
+            And, if asked for, the attention weights of every layer and head,
             shape (L, B, H, T, T).
 
         Raises
         ------
         ValueError
-            If ``ids`` or ``mask`` has another shape, or an id is not in the vocabulary.
+            If ``ids``, ``mask`` or ``segments`` has another shape, or an id is not in the
+            vocabulary.
         TypeError
             If ids are not whole numbers, or ``mask`` is not boolean.
         """
-        x = self.embed(ids)
+        x = self.embed(ids, segments)
         _require_padding_mask(mask, ids)
-        weights = []
-        for layer in self.layers:
-            x, layer_weights = layer(x, mask)
-            weights.append(layer_weights)
-        return x, torch.stack(weights)
+        maps = []
+        for block in self.blocks:
+            x, *weights = _as_tuple(block(x, mask=mask, return_weights=return_weights))
+            maps += weights
+        return (x, torch.stack(maps)) if return_weights else x
 
     @torch.no_grad()
     def attention_of(
@@ -183,8 +163,37 @@ class BertEncoder(nn.Module):
         if self.tokenizer is None:
             raise ValueError("this model has no tokenizer; call it on token ids instead")
         ids = torch.tensor([self.tokenizer.encode(text)], device=self.words.weight.device)
-        _, weights = self(ids)
+        _, weights = self(ids, return_weights=True)
         return self.tokenizer.tokenize(text), weights[:, 0]
+
+    def _require_ids(self, ids: Tensor, segments: Tensor | None) -> None:
+        _require_whole_numbers(ids=ids)
+        if ids.ndim != 2:
+            raise ValueError(f"ids must be (batch, length), got shape {tuple(ids.shape)}")
+        if ids.shape[1] > self.config.max_length:
+            most = self.config.max_length
+            raise ValueError(f"ids must hold at most {most} tokens, got {ids.shape[1]}")
+        if segments is None:
+            return
+        _require_ids("segments", segments, self.config.n_segments)
+        if segments.shape != ids.shape:
+            raise ValueError(
+                f"segments must have the shape of ids, {tuple(ids.shape)}, "
+                f"got {tuple(segments.shape)}"
+            )
+
+
+def _block(config: BertConfig) -> Block:
+    return Block(
+        MultiHeadAttention(config.d_model, config.n_heads),
+        FeedForward(config.d_model, config.d_hidden),
+        norm=partial(LayerNorm, eps=config.eps),
+        residual=PostNorm,
+    )
+
+
+def _as_tuple(result: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return result if isinstance(result, tuple) else (result,)
 
 
 def _require_padding_mask(mask: Tensor | None, ids: Tensor) -> None:

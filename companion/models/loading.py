@@ -113,16 +113,16 @@ def from_hugging_face(state: dict[str, Tensor], config: BertConfig) -> dict[str,
     }
     modules = {"norm": "embeddings.LayerNorm"}
     for i in range(config.n_layers):
-        ours, theirs = f"layers.{i}", f"encoder.layer.{i}"
+        ours, theirs = f"blocks.{i}", f"encoder.layer.{i}"
         modules |= {
-            f"{ours}.attention.w_q": f"{theirs}.attention.self.query",
-            f"{ours}.attention.w_k": f"{theirs}.attention.self.key",
-            f"{ours}.attention.w_v": f"{theirs}.attention.self.value",
-            f"{ours}.attention.w_o": f"{theirs}.attention.output.dense",
-            f"{ours}.attention_norm": f"{theirs}.attention.output.LayerNorm",
-            f"{ours}.expand": f"{theirs}.intermediate.dense",
-            f"{ours}.contract": f"{theirs}.output.dense",
-            f"{ours}.output_norm": f"{theirs}.output.LayerNorm",
+            f"{ours}.attention.layer.w_q": f"{theirs}.attention.self.query",
+            f"{ours}.attention.layer.w_k": f"{theirs}.attention.self.key",
+            f"{ours}.attention.layer.w_v": f"{theirs}.attention.self.value",
+            f"{ours}.attention.layer.w_o": f"{theirs}.attention.output.dense",
+            f"{ours}.attention.norm": f"{theirs}.attention.output.LayerNorm",
+            f"{ours}.feed_forward.layer.expand": f"{theirs}.intermediate.dense",
+            f"{ours}.feed_forward.layer.contract": f"{theirs}.output.dense",
+            f"{ours}.feed_forward.norm": f"{theirs}.output.LayerNorm",
         }
     for ours, theirs in modules.items():
         names |= {f"{ours}.{part}": f"{theirs}.{part}" for part in ("weight", "bias")}
