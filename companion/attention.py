@@ -694,6 +694,11 @@ class MultiHeadAttention(nn.Module):
             nn.Identity() if qk_norm is None else qk_norm(d_head) for _ in "qk"
         )
 
+    @property
+    def d_model(self) -> int:
+        """Width D of input and output."""
+        return self.w_q.weight.shape[1]
+
     def extra_repr(self) -> str:
         """Say what ``print`` shows of the layer."""
         heads = f"n_heads={self.n_heads}, n_kv_heads={self.n_kv_heads}, d_head={self.d_head}"
@@ -814,7 +819,7 @@ class MultiHeadAttention(nn.Module):
             raise ValueError("context goes with neither a cache nor rotary positions")
         if positions is not None and self.rotary is None:
             raise ValueError("positions are for a rotary layer; this one does not use them")
-        d_model = self.w_q.weight.shape[1]
+        d_model = self.d_model
         for name, sequence in (("x", x), ("context", x if context is None else context)):
             _require_floats(**{name: sequence})
             if sequence.ndim != 3 or sequence.shape[-1] != d_model:

@@ -1,8 +1,9 @@
 r"""Layers: linear maps, normalisation, dropout, positions, and what their weights start from.
 
 This folder adds: `Linear`, `Embedding`; the initialisations of Glorot and of He; `MLP`, the
-multilayer perceptron, and the gated `SwiGLU`; `Dropout`; `LayerNorm`, `RMSNorm`; and two ways to
-say where a token stands (`sinusoidal_positions`, and `apply_rotary`, whose choices `Rotary` keeps).
+multilayer perceptron, `FeedForward`, and the gated `SwiGLU`; `Dropout`; `LayerNorm`, `RMSNorm`; and
+three ways to say where a token stands (`sinusoidal_positions`; `apply_rotary`, whose choices
+`Rotary` keeps; `alibi_bias`).
 """
 
 from companion.layers.dropout import Dropout
@@ -15,11 +16,12 @@ from companion.layers.initialisation import (
     xavier_uniform_,
 )
 from companion.layers.linear import Embedding, Linear
-from companion.layers.mlp import MLP, SwiGLU
+from companion.layers.mlp import MLP, FeedForward, SwiGLU
 from companion.layers.normalisation import LayerNorm, RMSNorm
 from companion.layers.positions import (
     Llama3Scaling,
     Rotary,
+    alibi_bias,
     apply_rotary,
     sinusoidal_positions,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "he_normal_",
     "initialise",
     "MLP",
+    "FeedForward",
     "SwiGLU",
     "Dropout",
     "LayerNorm",
@@ -42,4 +45,5 @@ __all__ = [
     "apply_rotary",
     "Rotary",
     "Llama3Scaling",
+    "alibi_bias",
 ]

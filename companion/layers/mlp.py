@@ -1,7 +1,8 @@
 r"""Linear maps with a bend between them.
 
-This file adds: ``MLP``, the multilayer perceptron, and ``SwiGLU``, the gated form that most large
-language models have between their attention layers.
+This file adds: ``MLP``, the multilayer perceptron; ``FeedForward``, the two maps that a Transformer
+has between its attention layers; and ``SwiGLU``, the gated form of them that most large language
+models have today.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +11,12 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.activations import relu, silu
+from companion._tensors import _require_sizes
+from companion.activations import gelu, relu, silu
 from companion.layers.dropout import Dropout
 from companion.layers.linear import Linear
 
-__all__ = ["MLP", "SwiGLU"]
+__all__ = ["MLP", "FeedForward", "SwiGLU"]
 
 
 class MLP(nn.Module):
@@ -67,6 +69,59 @@ class MLP(nn.Module):
         for layer in hidden:
             x = self.dropout(self.activation(layer(x)))
         return last(x)
+
+
+class FeedForward(nn.Module):
+    r"""Two linear maps and a function between them, for each position alone (Vaswani et al. 2017).
+
+    .. math:: y = f(x W_1^\top + b_1)\, W_2^\top + b_2
+
+    The original has :math:`f = \mathrm{ReLU}` (section 3.3, eq. 2), GPT and BERT have GELU.
+
+    Parameters
+    ----------
+    d_model : int
+        Features of input and output.
+    d_hidden : int, optional
+        Features in between. Default ``4 * d_model``.
+    activation : function
+        :math:`f`, of each element.
+    dropout : float
+        Probability of `Dropout` after the activation.
+    bias : bool
+        Whether the maps have a bias.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> FeedForward(8)(torch.zeros(2, 5, 8)).shape
+    torch.Size([2, 5, 8])
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        d_hidden: int | None = None,
+        *,
+        activation: Callable[[Tensor], Tensor] = gelu,
+        dropout: float = 0.0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        d_hidden = 4 * d_model if d_hidden is None else d_hidden
+        _require_sizes(d_model=d_model, d_hidden=d_hidden)
+        self.expand = Linear(d_model, d_hidden, bias)
+        self.contract = Linear(d_hidden, d_model, bias)
+        self.activation, self.dropout = activation, Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """Map (..., d_model) to (..., d_model)."""
+        return self.contract(self.dropout(self.activation(self.expand(x))))
 
 
 class SwiGLU(nn.Module):

@@ -1,11 +1,11 @@
-r"""Two ways to say where a token stands.
+r"""Three ways to say where a token stands.
 
-This file adds: ``sinusoidal_positions``, which are added to the vectors, and ``apply_rotary``,
-which turns them; ``Rotary`` keeps the choices that a model makes about the turning, and
-``Llama3Scaling`` is one of them.
+This file adds: ``sinusoidal_positions``, which are added to the vectors; ``apply_rotary``, which
+turns them (``Rotary`` keeps the choices that a model makes about the turning, and
+``Llama3Scaling`` is one of them); and ``alibi_bias``, which is added to the scores of attention.
 
-Shape letters: ``B`` batch, ``T`` positions, ``D`` features (``d_model``), ``d`` features of one
-head.
+Shape letters: ``B`` batch, ``H`` heads, ``T`` positions, ``D`` features (``d_model``), ``d``
+features of one head.
 """
 
 import math
@@ -22,7 +22,7 @@ from companion.layers._checks import _require_even
 Scaling = Callable[[Tensor], Tensor]
 PAIRS = ("neighbours", "halves")
 
-__all__ = ["sinusoidal_positions", "apply_rotary", "Rotary", "Llama3Scaling"]
+__all__ = ["sinusoidal_positions", "apply_rotary", "Rotary", "Llama3Scaling", "alibi_bias"]
 
 
 def sinusoidal_positions(
@@ -205,6 +205,57 @@ class Llama3Scaling:
         turns = self.trained_length * frequencies / (2 * math.pi)
         kept = ((turns - self.low) / (self.high - self.low)).clamp(0, 1)
         return frequencies * (kept + (1 - kept) / self.factor)
+
+
+def alibi_bias(
+    n_heads: int,
+    n_queries: int,
+    n_keys: int | None = None,
+    *,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "heads query key"]:
+    r"""Attention with linear biases: what is far away gets a lower score (Press et al. 2022).
+
+    .. math:: b_{h,i,j} = -2^{-8h/H}\, |i - j|
+
+    Head 1 looks at what is near, head :math:`H` almost as far as it likes. The bias is an additive
+    mask for attention, and hides nothing: a causal model hides what is later besides.
+
+    Parameters
+    ----------
+    n_heads : int
+        :math:`H`. (The authors' program takes other slopes where this is no power of 2.)
+    n_queries : int
+    n_keys : int, optional
+        Default ``n_queries``; the queries are the last positions.
+    device : torch.device or str, optional
+
+    Returns
+    -------
+    Tensor, shape (n_heads, n_queries, n_keys), float32
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or there are more queries than keys.
+
+    Examples
+    --------
+    >>> alibi_bias(2, 1, 3)
+    tensor([[[-0.1250, -0.0625, -0.0000]],
+    <BLANKLINE>
+            [[-0.0078, -0.0039, -0.0000]]])
+    """
+    n_keys = n_queries if n_keys is None else n_keys
+    _require_sizes(n_heads=n_heads, n_queries=n_queries, n_keys=n_keys)
+    if n_queries > n_keys:
+        raise ValueError(f"n_queries must not exceed n_keys, got {n_queries} and {n_keys}")
+    heads = torch.arange(1, n_heads + 1, device=device)
+    slopes = 2.0 ** (-8 * heads / n_heads)
+    keys = torch.arange(n_keys, device=device)
+    queries = keys[n_keys - n_queries :]
+    distance = (queries[:, None] - keys).abs()  # (T_q, T_k)
+    return -slopes[:, None, None] * distance
 
 
 def _angles(positions: Tensor, d: int, base: float, scaling: Scaling | None = None) -> Tensor:

@@ -2,14 +2,17 @@ r"""Whole models, and real pretrained weights to fill them with.
 
 This folder adds: the two that came before transformers, `CNN` for images (LeCun et al. 1998) and
 `LSTMClassifier` for text (Hochreiter and Schmidhuber 1997), with the layers that they are made of;
-`BertEncoder`, the encoder of BERT (Devlin et al. 2019); `load_pretrained`, which finds, checks and
-loads the published weights of all-MiniLM-L6-v2.
+`Seq2Seq`, the Transformer that translates (Vaswani et al. 2017); `GPT`, which writes (Radford et
+al. 2019); `BertEncoder`, the encoder of BERT (Devlin et al. 2019); `load_pretrained`, which finds,
+checks and loads the published weights of all-MiniLM-L6-v2.
 """
 
 from companion.models.bert import BertConfig, BertEncoder, BertLayer
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
+from companion.models.gpt import GPT, GPTConfig, Trace
 from companion.models.loading import CHECKPOINTS, Checkpoint, from_hugging_face, load_pretrained
 from companion.models.lstm import LSTM, LSTMCell, LSTMClassifier
+from companion.models.seq2seq import Seq2Seq, Seq2SeqConfig
 
 __all__ = [
     "conv2d",
@@ -19,6 +22,11 @@ __all__ = [
     "LSTMCell",
     "LSTM",
     "LSTMClassifier",
+    "Seq2SeqConfig",
+    "Seq2Seq",
+    "GPTConfig",
+    "GPT",
+    "Trace",
     "BertConfig",
     "BertLayer",
     "BertEncoder",

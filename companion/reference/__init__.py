@@ -9,6 +9,7 @@ from companion.reference import (
     models,
     optim,
     tokenizers,
+    transformer,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "models",
     "optim",
     "tokenizers",
+    "transformer",
 ]

@@ -11,6 +11,7 @@ __all__ = [
     "sinusoidal_positions",
     "apply_rotary",
     "llama3_scaling",
+    "alibi_bias",
     "mlp",
     "swiglu",
     "dropout",
@@ -69,6 +70,15 @@ def llama3_scaling(
         return frequency / factor
     kept = (turns - low) / (high - low)
     return kept * frequency + (1 - kept) * frequency / factor
+
+
+def alibi_bias(n_heads: int, n_queries: int, n_keys: int) -> np.ndarray:
+    r"""Minus the distance of query and key, times :math:`2^{-8h/H}` for head h (from 1)."""
+    bias = np.zeros((n_heads, n_queries, n_keys))
+    for h, i, j in np.ndindex(*bias.shape):
+        query = n_keys - n_queries + i
+        bias[h, i, j] = -(2 ** (-8 * (h + 1) / n_heads)) * abs(query - j)
+    return bias
 
 
 def mlp(x: np.ndarray, weights: list[np.ndarray], biases: list[np.ndarray]) -> np.ndarray:

@@ -1,0 +1,17 @@
+"""Exercises of the chapter *Transformer*."""
+
+from exercises import Master
+
+# What every answer may use without importing it.
+SETUP = """\
+import math
+
+import numpy as np
+import torch
+
+from companion import attention, device, layers, losses, models, transformer
+from companion.tinyworld import TinyWorld
+"""
+
+MASTERS: list[Master] = []
+EXERCISES = [master.variant() for master in MASTERS]
