@@ -115,7 +115,7 @@ def test_the_product_over_all_tokens_is_the_story_s_probability(language, kind, 
         beginnings = [tokenizer.decode(ids[:i]) for i in range(len(ids))]
         found = [source.next_tokens(beginning, tokenizer) for beginning in beginnings]
         log_p = math.fsum(math.log(p[i]) for p, i in zip(found, ids, strict=True))
-        subject = f"TinyWorld.next_tokens, {kind}"
+        subject = f"predicting.next_tokens, {kind}"
         agree(subject, "TinyWorld.log_prob", log_p, source.log_prob(text), 1e-12)
         agree(subject, "by hand", [sum(p.values()) for p in found], np.ones(len(found)), 1e-12)
 
