@@ -165,7 +165,17 @@ def write(model: GPT, tokenizer: Words, name: str, folder: Path = live_models.FO
         What the files are called, and the directive's argument.
     folder : Path
         Where they are written.
+
+    Raises
+    ------
+    ValueError
+        If its positions are not learned, or the tokenizer lacks a word of Tiny World.
     """
+    if model.config.positions != "learned":
+        raise ValueError(f"model must have learned positions, got {model.config.positions!r}")
+    for language in BEGINNINGS:
+        for sentence in TinyWorld(language=language).sentences():
+            tokenizer.encode(sentence)  # refuses a word that it does not know
     state = {key: weight.detach().float() for key, weight in model.state_dict().items()}
     in_page = GPT(model.config).eval()
     in_page.load_state_dict(restored(state))

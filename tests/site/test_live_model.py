@@ -118,6 +118,19 @@ def test_rounding_moves_no_weight_by_more_than_half_a_step(model):
     assert not torch.equal(state["tokens.weight"], restored["tokens.weight"])
 
 
+def test_what_the_page_cannot_do_is_refused_before_anything_is_written(tmp_path, tokenizer):
+    sizes = {"d_model": 8, "n_layers": 1, "n_heads": 1}
+    turning = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, positions="rotary", **sizes))
+    with pytest.raises(ValueError, match="learned positions, got 'rotary'"):
+        live_export.write(turning, tokenizer, "other", tmp_path)
+    small = Words(tokenizer.entries[:-1], SPECIAL)
+    with pytest.raises(ValueError, match=tokenizer.entries[-1]):
+        live_export.write(
+            GPT(GPTConfig(vocab_size=small.vocab_size, **sizes)), small, "other", tmp_path
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 TRUTH = """text => [...teller.grammar.next(teller.cut(text).tokens.slice(1))]"""
 
 
