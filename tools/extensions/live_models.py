@@ -102,7 +102,8 @@ def standing(builder, name: str) -> str:
 def still(app, name: str, root: str) -> str:
     """Return the ``img`` tag of the drawing, which is put among the page's pictures."""
     drawing = drawn(app.config, name, _)
-    file = f"{name}-{app.config.html_context['edition'].folder}.svg"
+    language = app.config.language
+    file = f"{name}{'' if language == 'en' else f'.{language}'}.svg"  # as all drawings are called
     store(app, file, drawing.encode())
     width, height = size_on_page(drawing.encode(), file)
     size = f'width="{width}" height="{height}"'
