@@ -41,6 +41,7 @@ OURS = [
         "heights",
         "indexes",
         "katex",
+        "live_models",
         "margin",
         "messages",
         "pages",

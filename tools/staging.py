@@ -28,6 +28,10 @@ FONTS = {
 }
 
 
+# Loaded by pages, under a name that changes with the content.
+ADDRESSED = {".css", ".js", ".png", ".webp", ".json", ".bin"}
+NOT_LOADED = shutil.ignore_patterns("*-stored.json")  # it stands in the page itself
+IMPORTED = re.compile(r'"\./(\w+\.js)"')
 COMMENT = re.compile(r"/\*.*?\*/\s*", re.DOTALL)
 
 
@@ -57,8 +61,28 @@ def stage_own(root: Path, modules: Path, out: Path) -> None:
     sheets = [root / "web" / "css" / f"{name}.css" for name in STYLES]
     css = [sheet.read_text(encoding="utf-8") for sheet in sheets]
     (out / "book.css").write_text("\n".join([standins.sheet(modules), *css]), encoding="utf-8")
+    shutil.copy(root / "web" / "css" / "live.css", out)
     for name in ("book.js", "widgets.js", "search.js"):
         shutil.copy(root / "web" / "js" / name, out)
+
+
+def stage_live(root: Path, out: Path) -> None:
+    """Copy live models and their scripts, which name one another with a digest as pages do."""
+    shutil.copytree(root / "web" / "models", out / "models", ignore=NOT_LOADED)
+    source = {path.name: path.read_text(encoding="utf-8") for path in root.glob("web/js/live/*.js")}
+    (out / "live").mkdir()
+    for name in source:
+        (out / "live" / name).write_text(with_digests(name, source), encoding="utf-8")
+
+
+def with_digests(name: str, source: dict[str, str]) -> str:
+    """Return a script in which the digest of each that it imports stands behind its name."""
+
+    def imported(match: re.Match) -> str:
+        text = with_digests(match[1], source)
+        return f'"./{match[1]}?v={short_digest(text.encode())}"'
+
+    return IMPORTED.sub(imported, source[name])
 
 
 def stage_static(root: Path, modules: Path, out: Path) -> Path:
@@ -69,6 +93,7 @@ def stage_static(root: Path, modules: Path, out: Path) -> Path:
     book = out / "book"
     book.mkdir(parents=True)
     stage_own(root, modules, book)
+    stage_live(root, book)
     stage_fonts(modules, book / "fonts")
     stage_katex(modules, book / "katex")
     artwork.write_all(book)
@@ -83,16 +108,19 @@ def styles(static: Path) -> dict[str, str]:
     book = static / "book"
     return {
         name: COMMENT.sub("", (book / name).read_text(encoding="utf-8")).strip()
-        for name in ("book.css", "katex/katex.css")
+        for name in ("book.css", "live.css", "katex/katex.css")
     }
 
 
 def digests(static: Path) -> dict[str, str]:
-    """Return a short digest of each style sheet and script, by its name under ``book/``."""
-    files = [path for path in static.rglob("*") if path.suffix in {".css", ".js", ".png", ".webp"}]
+    """Return a short digest of each file that pages load, by its name under ``book/``."""
+    files = [path for path in static.rglob("*") if path.suffix in ADDRESSED]
     return {
-        path.relative_to(static / "book").as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[
-            :8
-        ]
+        path.relative_to(static / "book").as_posix(): short_digest(path.read_bytes())
         for path in files
     }
+
+
+def short_digest(data: bytes) -> str:
+    """Return what an address carries, so that browsers may keep what they have."""
+    return hashlib.sha256(data).hexdigest()[:8]

@@ -17,7 +17,8 @@ from markdown_it import MarkdownIt
 from companion.notebook import lettering
 from tests.site.conftest import HTML, ROOT
 from tests.site.same_code import difference, printed_alike
-from tools import contents, editions, shown_code, widget_state
+from tools import contents, editions, phrases, shown_code, widget_state
+from tools.extensions import live_models
 
 CHAPTERS = contents.notebooks()
 SITE = contents.site()
@@ -29,6 +30,8 @@ LEFTOVERS = {
     "a comment": r"^%",
     "an option": r"^:\w+:",
 }
+# A model that lives in the page: in a notebook, a picture of it and where it runs.
+LIVE = re.compile(r'<div class="live".*?<!-- end of live -->', re.DOTALL)
 # What a renderer would have turned into something else.
 MARKUP = re.compile(r"\*\*|\]\(|\$|&#|\\[a-z_*]|(?<!\w)_\w|`")
 MATH = re.compile(r"\$\$.+?\$\$|(?<!\\)\$[^$]+?(?<!\\)\$", re.DOTALL)
@@ -102,11 +105,14 @@ def notebook(folder, chapter):
 
 
 @pytest.fixture
-def page(folder, chapter):
-    """Return the body of the page."""
+def page(folder, chapter, edition):
+    """Return the body of the page, with what the notebook says of a model that lives in it."""
     path = folder / chapter.relative_to(ROOT).with_suffix(".html")
     html = path.read_text(encoding="utf-8")
-    return re.search(r"<article[^>]*>(.*)</article>", html, re.DOTALL)[1]
+    body = re.search(r"<article[^>]*>(.*)</article>", html, re.DOTALL)[1]
+    address = f"{SITE}/{edition.folder}/{chapter.relative_to(ROOT).with_suffix('.html').as_posix()}"
+    say = phrases.speaker(ROOT, edition.language)
+    return LIVE.sub(f"<p>{say(live_models.RUNS)} {address}</p>", body)
 
 
 @cache
@@ -245,6 +251,8 @@ def test_no_picture_is_lost_and_each_says_what_it_shows(notebook, page):
     assert len(stored) == page.count("<img")
     assert all(len(alt) >= 10 for alt in stored)
     inside = [text for text in texts(notebook) if "<img" in text or "![" in text]
+    alive = {phrases.speaker(ROOT, e.language)(live_models.ALT) for e in editions.EDITIONS}
+    inside = [text for text in inside if not any(words in text for words in alive)]
     assert len(re.findall(r"<figcaption>", page)) + len(inside) == sum(
         cell.id.endswith("-caption") for cell in notebook.cells
     )

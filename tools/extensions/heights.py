@@ -29,6 +29,7 @@ FORMULA = re.compile(
     r'<div class="math-body" style="--high:([\d.]+)">.*?</div>(?=\s*(?:<span class="eqno|</div>))',
     re.DOTALL,
 )
+LIVE = re.compile(r'<div class="live".*?<!-- end of live -->', re.DOTALL)
 UNSEEN = re.compile(r"<math.*?</math>", re.DOTALL)  # formulas stand in the page a second time
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 ROW = re.compile(r"<tr\b.*?</tr>", re.DOTALL)
@@ -57,11 +58,12 @@ class Window:
     code_line: float
     cell: int  # letters in a line of a table's cell
     stacked: bool  # whether cells stand below one another
+    live: float  # how high a live model is, in rem
 
 
 WINDOWS = {
-    "phone": Window(358, 40, 1.77, 48, 1.2, 38, stacked=True),
-    "desk": Window(704, 70, 1.92, 88, 1.35, 24, stacked=False),
+    "phone": Window(358, 40, 1.77, 48, 1.2, 38, stacked=True, live=113),
+    "desk": Window(704, 70, 1.92, 88, 1.35, 24, stacked=False, live=71),
 }
 
 
@@ -83,7 +85,8 @@ def height(section: str, window: Window, chinese: bool) -> float:
     """
     line = window.line * (CHINESE if chinese else 1)
     total = len(FOLDED.findall(section)) * AROUND["folded"]
-    section = FOLDED.sub("", section)
+    total += len(LIVE.findall(section)) * window.live
+    section = LIVE.sub("", FOLDED.sub("", section))
     total += len(HEADING.findall(section)) * AROUND["heading"]
     for wide, high in PICTURE.findall(section):
         shrunk = min(1, window.picture / int(wide))

@@ -5,7 +5,7 @@
 "use strict";
 
 (() => {
-  const LEFT_OUT = ".page-tools, .of-the-chapter, .on-this-page, .katex-html, .copy, details > summary, .of-the-page, .not-translated";
+  const LEFT_OUT = ".page-tools, .of-the-chapter, .on-this-page, .katex-html, .copy, .live, details > summary, .of-the-page, .not-translated";
   const words = (query) => query.toLowerCase().match(/[\u3400-\u9fff]+|[^\W_]+(?:_[^\W_]+)*/gu) ?? [];
   const parse = Search._parseQuery;
   const plain = Search.htmlToText;

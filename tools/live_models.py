@@ -1,0 +1,46 @@
+"""The files of models that live in the page, in ``web/models``.
+
+- ``NAME.bin`` and ``NAME.json`` are loaded when a reader asks for the model: its weights, and its
+  sizes, its tokens, and the rules of the language that it was trained on.
+- ``NAME-stored.json`` has beginnings of stories to choose from, and a stored answer in each
+  language, which stands in the page.
+
+`tools.live_export` writes them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tools import contents
+
+FOLDER = contents.ROOT / "web" / "models"
+STORED = "-stored.json"
+LOADED = (".json", ".bin")
+
+
+def names() -> list[str]:
+    """Return the names of the models."""
+    return sorted(path.name.removesuffix(STORED) for path in FOLDER.glob(f"*{STORED}"))
+
+
+def files(name: str) -> list[Path]:
+    """Return all files of a model."""
+    return sorted(path for path in FOLDER.glob(f"{name}[.-]*"))
+
+
+def loaded(name: str) -> list[Path]:
+    """Return the files that are loaded when a reader asks for the model."""
+    return [FOLDER / f"{name}{suffix}" for suffix in LOADED]
+
+
+def kilobytes(name: str) -> int:
+    """Return how large these are together."""
+    return round(sum(path.stat().st_size for path in loaded(name)) / 1000)
+
+
+def stored(name: str) -> dict[str, Any]:
+    """Return the beginnings of stories, and the stored answers."""
+    return json.loads((FOLDER / f"{name}{STORED}").read_text(encoding="utf-8"))

@@ -1,0 +1,102 @@
+// A model, its tokenizer and the grammar of its language together: they read the beginning of a
+// story and answer what the page shows of it.
+
+import { Grammar } from "./grammar.js";
+import { Model, softmax, unpack } from "./model.js";
+import { cut } from "./words.js";
+
+const SHOWN = 8; // candidates for the next token
+
+export async function load(modelAddress, weightsAddress) {
+  const answers = await Promise.all([modelAddress, weightsAddress].map((address) => fetch(address)));
+  const bad = answers.find((answer) => !answer.ok);
+  if (bad) throw new Error(`${bad.url}: ${bad.status}`);
+  return new Storyteller(await answers[0].json(), await answers[1].arrayBuffer());
+}
+
+export class Storyteller {
+  constructor({ config, tokens, begin, end, tensors, rules }, weights) {
+    this.model = new Model(config, unpack(weights, tensors));
+    this.grammar = new Grammar(rules, end);
+    this.tokens = tokens;
+    this.ids = new Map(tokens.map((token, id) => [token, id]));
+    [this.begin, this.end] = [begin, end]; // the tokens before a story and after it
+    this.story = [];
+  }
+
+  // Returns the tokens of a text, or the first word that the model does not know.
+  cut(text) {
+    const words = cut(text.trim());
+    const unknown = words.find((word) => !this.ids.has(word));
+    return unknown === undefined ? { tokens: [this.begin, ...words] } : { unknown: unknown.trim() };
+  }
+
+  get isFull() {
+    return this.story.length >= this.model.config.max_length;
+  }
+
+  // Reads a story; what it has read of it before is kept.
+  read(tokens) {
+    const story = tokens.slice(0, this.model.config.max_length);
+    const same = story.findIndex((token, i) => token !== this.story[i]);
+    this.model.crop(same < 0 ? story.length : same);
+    for (const token of story.slice(this.model.read.length)) this.model.next(this.ids.get(token));
+    this.story = story;
+  }
+
+  // Draws the next token by the model's probabilities.
+  draw(random = Math.random()) {
+    const p = softmax(this.model.logits(this.model.read.at(-1).stream.at(-1)));
+    let rest = random;
+    const id = p.findIndex((share) => (rest -= share) < 0);
+    return this.tokens[id < 0 ? p.indexOf(Math.max(...p)) : id];
+  }
+
+  // What there is to see at one token of the story.
+  answer(at) {
+    const { stream } = this.model.read[at];
+    const truth = this.grammar.next(this.story.slice(1, at + 1));
+    const floor = truth.size ? entropy(truth) : null;
+    const p = softmax(this.model.logits(stream.at(-1)));
+    return {
+      tokens: this.story,
+      at,
+      next: this.candidates(p, truth),
+      loss: truth.size ? this.loss(p, truth) : null,
+      floor,
+      layers: stream.map((x) => this.lens(x, truth, floor)),
+      attention: this.attention(),
+    };
+  }
+
+  // The tokens that the model or the grammar holds most probable: each with both probabilities.
+  candidates(p, truth) {
+    const both = Array.from(p, (share, id) => [this.tokens[id], share, truth.get(this.tokens[id]) ?? 0]);
+    return both.sort((one, other) => other[1] + other[2] - one[1] - one[2]).slice(0, SHOWN);
+  }
+
+  // What the model would say after this layer, how sure it is, how many nats this is above the
+  // floor, and the vector itself.
+  lens(x, truth, floor) {
+    const p = softmax(this.model.logits(x));
+    const best = p.indexOf(Math.max(...p));
+    const above = truth.size ? this.loss(p, truth) - floor : null;
+    return [this.tokens[best], p[best], above, [...x]];
+  }
+
+  // The loss to expect here, in nats: the cross-entropy between the truth and the model.
+  loss(p, truth) {
+    return -sum([...truth].map(([token, q]) => q * Math.log(p[this.ids.get(token)])));
+  }
+
+  // By block, head and token: how much that token takes from itself and each token before it.
+  attention() {
+    const { n_layers, n_heads } = this.model.config;
+    const rows = (block, head) => this.model.read.map((token) => token.attention[block][head]);
+    return range(n_layers).map((block) => range(n_heads).map((head) => rows(block, head)));
+  }
+}
+
+const sum = (values) => values.reduce((a, b) => a + b, 0);
+const range = (length) => Array.from({ length }, (_, i) => i);
+const entropy = (truth) => -sum([...truth.values()].map((q) => q * Math.log(q)));
