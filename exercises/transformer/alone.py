@@ -186,18 +186,19 @@ def rows_are_right(
     attention_weight, post_after_attention, post_after_block, pre_after_attention, *, right
 ):
     """Check all four answers."""
-    found = {
-        "attention_weight": attention_weight,
-        "post_after_attention": post_after_attention,
-        "post_after_block": post_after_block,
-        "pre_after_attention": pre_after_attention,
-    }
-    helps = {
-        "attention_weight": "the weights of a query sum to 1, and there is one key",
-        "post_after_attention": "add the change to x, then normalise the sum",
-        "post_after_block": "which of the two hidden neurons is active? Add, then normalise",
-        "pre_after_attention": "normalise only what attention reads, and add to x itself",
-    }
-    for name, value in found.items():
-        error = np.abs(np.asarray(value, dtype=float) - np.asarray(right[name])).max()
-        assert error < 1e-3, f"{name} is not right: {helps[name]}"
+
+    def is_right(name, value):
+        return np.abs(np.asarray(value, dtype=float) - np.asarray(right[name])).max() < 1e-3
+
+    assert is_right("attention_weight", attention_weight), (
+        "attention_weight is not right: the weights of a query sum to 1, and there is one key"
+    )
+    assert is_right("post_after_attention", post_after_attention), (
+        "post_after_attention is not right: add the change to x, then normalise the sum"
+    )
+    assert is_right("post_after_block", post_after_block), (
+        "post_after_block is not right: which of the two hidden neurons is active?"
+    )
+    assert is_right("pre_after_attention", pre_after_attention), (
+        "pre_after_attention is not right: normalise what attention reads, and add to x itself"
+    )
