@@ -1,6 +1,7 @@
 """Exercises of the chapter *Transformer*."""
 
 from exercises import Master
+from exercises.transformer import alone, not_bad
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -13,5 +14,5 @@ from companion import attention, device, layers, losses, models, transformer
 from companion.tinyworld import TinyWorld
 """
 
-MASTERS: list[Master] = []
+MASTERS: list[Master] = [Master(module.exercise, module.draw) for module in (alone, not_bad)]
 EXERCISES = [master.variant() for master in MASTERS]

@@ -1,0 +1,160 @@
+"""More hidden neurons for the block worked by hand, so that "not bad" becomes good."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+
+from companion.reference.attention import multi_head_attention
+from companion.reference.layers import layer_norm
+from exercises import Check, Exercise
+
+QUESTION = r"""
+The block that was computed by hand turns "not good" into something bad, but it does not know what to do with "bad", whose feature *good* is $-1$. Below are the rows that attention and the first norm make of the second word in four phrases, with the features *negates*, *good*, *place* and *negated* {{where}}.
+
+Design a feed-forward layer with at most 8 hidden neurons and ReLU. After it, with residual connection and norm, the feature *good* must be at least 0.5 for "very good" and "not bad", and at most $-0.5$ for "not good" and "very bad". Say in a comment what each neuron stands for.
+"""
+STARTER = """
+h = np.array([
+    {rows}
+])
+names = ["not good", "very good", "not bad", "very bad"]
+
+W_1 = ...  # (4, F)
+b_1 = ...  # (F,)
+W_2 = ...  # (F, 4)
+"""
+HINT = 'One neuron recognises "good and negated", as in the chapter. Which one is its mirror image? Look at the two sums that it must keep apart, for "not bad" and for "very bad", and choose a bias between them.'
+EXPLANATION = r"""
+The first neuron is the chapter's: it is active only if *good* and *negated* are both large, and takes away from *good*. The second is its mirror image, $-\mathit{good} + \mathit{negated}$. That sum is {{not_bad}} for "not bad" and {{very_bad}} for "very bad", since the norm subtracts the mean and so makes *negated* a little positive even where nothing negates. A bias of $-2$ lies between them; with $-1$, "very bad" would become good as well. So look at the sums themselves before you choose a bias: after a norm, 0 no longer means that a feature is absent.
+"""
+TRIAL = """
+for name, row in zip(names, h):
+    y = row + np.maximum(row @ W_1 + b_1, 0) @ W_2
+    y = (y - y.mean()) / y.std()
+    good = y[PLACE]
+    wanted = {"at_least": 0.5} if name in ("very good", "not bad") else {"at_most": -0.5}
+    check(name, good, **wanted)
+"""
+CHAPTER = {"good and negated": (-1.0, -3.0), "bad and negated": (-2.0, 6.0)}
+FEATURES = ("negates", "good", "place", "negated")
+
+
+def exercise(order: tuple[int, ...] = (0, 1, 2, 3), doubled: float = 2.0) -> Exercise:
+    """Return the exercise with the features in an `order`, and the factor of head 1."""
+    rows = second_rows(doubled)[:, list(order)]
+    given = {"rows": rows.round(4).tolist(), "good": order.index(1)}
+    return Exercise(
+        id="transformer-not-bad",
+        title="Not bad",
+        kind="code",
+        difficulty=3,
+        minutes=25,
+        points=4,
+        question=QUESTION,
+        starter=_starter(rows),
+        hint=HINT,
+        solution=_starter(rows, *_weights(order, CHAPTER)),
+        explanation=EXPLANATION,
+        values=_values(order, doubled),
+        visible=(Check(shapes_fit),),
+        hidden=(Check(phrases_come_out, given),),
+        wrong_answers={
+            "the chapter's neuron alone": _starter(
+                rows, *_weights(order, {"good and negated": (-1.0, -3.0)})
+            ),
+            "the mirror image with the same bias": _starter(
+                rows, *_weights(order, {**CHAPTER, "bad and negated": (-1.0, 6.0)})
+            ),
+            "nothing is added": _starter(rows, *_weights(order, {"good and negated": (-1.0, 0.0)})),
+        },
+        words=True,
+        trial=TRIAL.replace("PLACE", str(order.index(1))),
+    )
+
+
+def second_rows(doubled: float) -> np.ndarray:
+    """Return what the chapter's attention and norm make of the second word, (4, 4)."""
+    w_q, w_k, w_v, w_o = np.zeros((4, 4, 4))  # two heads side by side, of width 2
+    w_q[2, 0], w_k[2, 0], w_v[0, 0], w_o[0, 3] = 2, -1, 1, doubled
+    w_q[:2, 2], w_k[1, 2], w_v[1, 2], w_o[2, 1] = 2, 1, 1, 1
+    rows = []
+    for good in (1, -1):
+        for negates in (1, 0):
+            x = np.array([[negates, 0.0, -1, 0], [0, good, 1, 0]])
+            change = multi_head_attention(x, x, w_q, w_k, w_v, w_o, 2)
+            rows.append(layer_norm(x + change, eps=0.0)[1])
+    return np.array(rows)
+
+
+def _weights(
+    order: tuple[int, ...], neurons: dict[str, tuple[float, float]]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two matrices and the bias; for each neuron, its bias and what it adds."""
+    W_1, W_2 = np.zeros((4, len(neurons))), np.zeros((len(neurons), 4))
+    for i, (name, (_, adds)) in enumerate(neurons.items()):
+        W_1[1, i], W_1[3, i] = 1.0 if name.startswith("good") else -1.0, 1.0
+        W_2[i, 1] = adds
+    b_1 = np.array([bias for bias, _ in neurons.values()])
+    return W_1[list(order)], b_1, W_2[:, list(order)]
+
+
+def _values(order: tuple[int, ...], doubled: float) -> dict[str, str]:
+    """Say which feature stands where, and what the mirror image must keep apart."""
+    as_they_were = order == tuple(range(4))
+    names = ", ".join(f"*{FEATURES[i]}*" for i in order)
+    rows = second_rows(doubled)
+    sums = rows[:, 3] - rows[:, 1]
+    return {
+        "where": "in this order" if as_they_were else f"in the order {names}",
+        "not_bad": f"{sums[2]:.2f}",
+        "very_bad": f"{sums[3]:.2f}",
+    }
+
+
+def _starter(rows: np.ndarray, *weights: np.ndarray) -> str:
+    lines = ",\n    ".join(str(row) for row in rows.round(4).tolist())
+    code = STARTER.format(rows=lines + ",")
+    for name, weight in zip(("W_1", "b_1", "W_2"), weights, strict=False):
+        code = code.replace(f"{name} = ...", f"{name} = np.array({weight.tolist()})")
+    return code
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw another order of the features, and how much head 1 writes."""
+    order = [0, 1, 2, 3]
+    while order == [0, 1, 2, 3]:
+        rng.shuffle(order)
+    return {"order": tuple(order), "doubled": rng.choice([1.9, 2.0, 2.1, 2.2])}
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def shapes_fit(W_1, b_1, W_2):
+    """Check that the three arrays make a feed-forward layer of at most 8 hidden neurons."""
+    found = [np.shape(array) for array in (W_1, b_1, W_2)]
+    assert len(found[0]) == 2, f"W_1 should be (4, F), got {found[0]}"
+    hidden = found[0][1]
+    assert found == [(4, hidden), (hidden,), (hidden, 4)], (
+        f"W_1, b_1 and W_2 should be (4, F), (F,) and (F, 4), got {found}"
+    )
+    assert 1 <= hidden <= 8, f"There may be 1 to 8 hidden neurons, not {hidden}"
+
+
+def phrases_come_out(W_1, b_1, W_2, *, rows, good):
+    """Run the layer on all four phrases, and look at the sign of the feature *good*."""
+    W_1, b_1, W_2, h = (np.asarray(array, dtype=float) for array in (W_1, b_1, W_2, rows))
+    y = h + np.maximum(h @ W_1 + b_1, 0) @ W_2
+    y = (y - y.mean(axis=1, keepdims=True)) / y.std(axis=1, keepdims=True)
+    names = ("not good", "very good", "not bad", "very bad")
+    for name, sign, row in zip(names, (-1, 1, 1, -1), y, strict=True):
+        wanted = "at least 0.5" if sign == 1 else "at most -0.5"
+        assert sign * row[good] >= 0.5, (
+            f"For “{name}” the feature *good* should be {wanted}, but is {row[good]:.2f}"
+        )
