@@ -1,7 +1,7 @@
 """Exercises of the chapter *Transformer*."""
 
 from exercises import Master
-from exercises.transformer import alone, not_bad
+from exercises.transformer import alone, count_gpt, not_bad, who_sees_whom
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -14,5 +14,13 @@ from companion import attention, device, layers, losses, models, transformer
 from companion.tinyworld import TinyWorld
 """
 
-MASTERS: list[Master] = [Master(module.exercise, module.draw) for module in (alone, not_bad)]
+MASTERS: list[Master] = [
+    Master(module.exercise, module.draw)
+    for module in (
+        alone,
+        not_bad,
+        count_gpt,
+        who_sees_whom,
+    )
+]
 EXERCISES = [master.variant() for master in MASTERS]
