@@ -1,6 +1,7 @@
 """Exercises of the chapter *Transformer*."""
 
 from exercises import Master
+from exercises.transformer import decoder_batch, what_moves
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -13,5 +14,11 @@ from companion import attention, device, layers, losses, models, transformer
 from companion.tinyworld import TinyWorld
 """
 
-MASTERS: list[Master] = []
+MASTERS = [
+    Master(module.exercise, module.draw)
+    for module in (
+        what_moves,
+        decoder_batch,
+    )
+]
 EXERCISES = [master.variant() for master in MASTERS]
