@@ -1,7 +1,14 @@
 """Exercises of the chapter *Transformer*."""
 
 from exercises import Master
-from exercises.transformer import alone, count_gpt, not_bad, who_sees_whom
+from exercises.transformer import (
+    alone,
+    count_gpt,
+    decoder_batch,
+    not_bad,
+    what_moves,
+    who_sees_whom,
+)
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -21,6 +28,8 @@ MASTERS: list[Master] = [
         not_bad,
         count_gpt,
         who_sees_whom,
+        what_moves,
+        decoder_batch,
     )
 ]
 EXERCISES = [master.variant() for master in MASTERS]
