@@ -1,4 +1,4 @@
-"""What all tokenizers keep: one test for the three of them."""
+"""What all tokenizers keep: one test for all of them."""
 
 import copy
 import pickle
@@ -11,14 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import decoders
 
-from companion.tokenizers import BPE, Characters, Tokenizer, WordPiece
+from companion.tokenizers import BPE, Characters, Tokenizer, WordPiece, Words
 from tests.plugins.shapes import unchecked
 from tests.support import shapes_vary
 from tests.verification import same
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "un", "##want", "##ed", *"abcé中.,", "##b"]
+WORDS = ["abc", " abc", " cab", "ab", " ab", "c", " ", *".,中", "a" * 5_000]
 MAKERS = {
     "Characters": lambda: Characters("abcdé中 .,", ["<|end|>", "<|pad|>"]),
+    "Words": lambda: Words(WORDS, ["<|end|>", "<|pad|>"]),
     "BPE": lambda: BPE.train("abc abc cab", 265, ["<|end|>", "<|pad|>"]),
     "WordPiece": lambda: WordPiece(PIECES),
 }
@@ -29,7 +31,7 @@ def tokenizer(request):
     return MAKERS[request.param]()
 
 
-@pytest.mark.verifies("Tokenizer", "kept by all three, and not by a text")
+@pytest.mark.verifies("Tokenizer", "kept by all of them, and not by a text")
 def test_all_keep_the_protocol(tokenizer):
     assert isinstance(tokenizer, Tokenizer)
     assert not isinstance("abc", Tokenizer)
@@ -38,6 +40,8 @@ def test_all_keep_the_protocol(tokenizer):
 @shapes_vary
 @given(text=st.text("abcé中 .,", max_size=30))
 def test_a_text_comes_back(tokenizer, text):
+    if isinstance(tokenizer, Words):  # which knows no others than those it was made of
+        tokenizer = Words.train(text)
     back = tokenizer.decode(tokenizer.encode(text))
     if isinstance(tokenizer, WordPiece):  # which forgets blanks, accents and what it does not know
         known = [c for c in unicodedata.normalize("NFD", text) if not c.isspace()]
@@ -81,7 +85,7 @@ def test_special_tokens_are_text_unless_allowed(tokenizer):
     name, number = next(reversed(tokenizer.special_ids.items()))
     assert number in tokenizer.encode(f"ab{name}c", allow_special=True)
     assert tokenizer.decode([number]) == name
-    if not isinstance(tokenizer, Characters):  # which has no such letters
+    if not isinstance(tokenizer, Characters | Words):  # which have no such letters
         assert number not in tokenizer.encode(f"ab{name}c")
 
 
@@ -155,7 +159,11 @@ def test_what_it_is_called_shows_its_size(tokenizer):
 
 # -- special tokens ------------------------------------------------------------------------------
 
-OPEN = {"Characters": lambda s=(): Characters("ab", s), "BPE": lambda s=(): BPE([], s)}
+OPEN = {
+    "Characters": lambda s=(): Characters("ab", s),
+    "Words": lambda s=(): Words(["a", "ab"], s),
+    "BPE": lambda s=(): BPE([], s),
+}
 
 
 @pytest.fixture(params=OPEN)

@@ -10,7 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tiktoken_ext import openai_public
 
-from companion.tokenizers import BPE, GPT2_PATTERN, GPT4_PATTERN, Characters, WordPiece, streaming
+from companion.tokenizers import (
+    BPE,
+    GPT2_PATTERN,
+    GPT4_PATTERN,
+    Characters,
+    WordPiece,
+    Words,
+    streaming,
+)
 from tests.plugins.shapes import unchecked
 from tests.support import shapes_vary
 from tests.verification import same
@@ -37,6 +45,7 @@ MAKERS = {
     "GPT-4's pattern": lambda: BPE.train(TRAINED, 300, NAMES, GPT4_PATTERN),
     "another pattern": lambda: BPE.train(TRAINED, 300, NAMES, r"\w+(?= )|.*?\n"),
     "characters": lambda: Characters(sorted({*LETTERS, *"".join(WORDS), *"[CLSEP]bxy"}), NAMES),
+    "words": lambda: Words([], NAMES),
     "WordPiece": lambda: WordPiece(
         ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"aes1中文.,!<|>+'", "##n", "##d", "end", "th", "##e"]
     ),
@@ -61,6 +70,8 @@ def cut(text, places):
 @pytest.mark.parametrize("block", [1, 3, 1 << 12])
 def test_the_ids_are_those_of_the_whole(monkeypatch, tokenizer, text, places, special, block):
     monkeypatch.setattr(streaming, "BLOCK", block)
+    if isinstance(tokenizer, Words):  # of which it must know every one
+        tokenizer = Words(Words.train([text, *streaming.split_at(NAMES, text)]).entries, NAMES)
     name = f"{type(tokenizer).__name__}.encode_iterable"
     whole = tokenizer.encode(text, special)
     for pieces in (cut(text, places), list(text), [text], iter([text, ""])):

@@ -28,6 +28,7 @@ __all__ = [
     "choices",
     "probability_of_feeling",
     "MARK",
+    "PRONOUNS",
     "article",
     "sentences",
     "write_event",

@@ -15,7 +15,7 @@ from companion.tokenizers.merges import utf8
 from companion.tokenizers.protocol import _require_ids
 from companion.tokenizers.streaming import parts, split_at
 
-__all__ = ["WordPiece"]
+__all__ = ["CHINESE", "WordPiece"]
 
 #: A longer word becomes [UNK] unseen, as in the original.
 MAX_WORD_LENGTH = 100
@@ -36,8 +36,8 @@ NEEDED = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 SPECIAL = (*NEEDED, "[MASK]")
 #: Where a text that comes in pieces can be cut: before a blank, which no word goes across, and
 #: before and after a Chinese character, which is a word of its own.
-_CHINESE = "".join(f"{chr(first)}-{chr(last)}" for first, last in CJK_BLOCKS)
-CUT = rf"(?r)(?=[ \t\n\r\p{{Z}}{_CHINESE}])|(?<=[{_CHINESE}])(?=(?s:.))"
+CHINESE = "".join(f"{chr(first)}-{chr(last)}" for first, last in CJK_BLOCKS)
+CUT = rf"(?r)(?=[ \t\n\r\p{{Z}}{CHINESE}])|(?<=[{CHINESE}])(?=(?s:.))"
 
 
 class WordPiece:
