@@ -16,8 +16,10 @@ from itertools import accumulate
 from typing import Any, TypeVar
 
 from companion._arguments import _require_int, _require_text
-from companion.tinyworld import grammar, tasks
+from companion.tinyworld import grammar, predicting, tasks
 from companion.tinyworld.grammar import KINDS, N_EVENTS, P_GOOD, WORDS, Event, State, Story, Word
+from companion.tinyworld.predicting import SOMEBODY, fillings
+from companion.tokenizers.protocol import Tokenizer
 
 __all__ = ["TinyWorld", "surprise"]
 
@@ -25,7 +27,6 @@ T = TypeVar("T")
 Length = Callable[[str], float]
 # The word that stands for any other where only its being there matters.
 SOME = next(iter(WORDS["thing"]))
-SOMEBODY = next(iter(WORDS["hero"]))
 
 
 class TinyWorld:
@@ -170,6 +171,65 @@ class TinyWorld:
         float
         """
         return sum(p * length(text) for text, p in _expected_sentences(self.language).items())
+
+    def sentences(self) -> dict[str, float]:
+        r"""Return every sentence that a story can have, and how often it is expected in one.
+
+        Every sentence but the first of a story stands with the blank before it, if the language
+        has one. So ``Words.train(world.sentences())`` knows all words of this language.
+
+        Returns
+        -------
+        dict from str to float
+        """
+        return dict(_expected_sentences(self.language))
+
+    def next_tokens(
+        self, text: str, tokenizer: Tokenizer, end: str = "<|end|>"
+    ) -> dict[int, float]:
+        r"""Return the exact distribution over the next token after the beginning of a story.
+
+        This is what a perfect language model of these stories would predict.
+
+        Parameters
+        ----------
+        text : str
+            The beginning, which may be empty, or all of a story in this world's language. It ends
+            where a token ends.
+        tokenizer : Tokenizer
+            One that joins nothing across the end of a sentence, as in `expected_length`.
+        end : str
+            The tokenizer's special token that follows a whole story.
+
+        Returns
+        -------
+        dict from int to float
+            Token ids that may come next, the most probable first, with their probabilities.
+
+        Raises
+        ------
+        ValueError
+            If no story begins so, or the tokenizer has no such end.
+        TypeError
+            If it is no text.
+
+        Examples
+        --------
+        >>> from companion.tokenizers import Words
+        >>> world = TinyWorld()
+        >>> words = Words.train(world.sentences(), ["<|end|>"])
+        >>> for token, p in world.next_tokens("One", words).items():
+        ...     print(f"{words.tokens[token]} {p:.3f}")
+         morning 0.345
+         day 0.230
+         evening 0.172
+         summer 0.138
+         winter 0.115
+        """
+        if end not in tokenizer.special_ids:
+            raise ValueError(f"end must be a special token of the tokenizer, got {end!r}")
+        last = tokenizer.special_ids[end]
+        return predicting.next_tokens(_require_text(text), self.language, tokenizer, last)
 
     def bayes_accuracy(self) -> float:
         r"""Return the accuracy of the best classifier of `sentiment` that there can be.
@@ -421,16 +481,8 @@ def _sentences_of_kind(kind: str, hero: Word, language: str) -> dict[str, float]
     """Return how an event may be written, with what probability."""
     needs = [need for need in KINDS[kind].needs if not need.startswith("no ")]
     texts: dict[str, float] = defaultdict(float)
-    for words, p in _fillings((*needs, *KINDS[kind].slots), hero):
+    for words, p in fillings((*needs, *KINDS[kind].slots), hero):
         held, drawn = dict(zip(needs, words, strict=False)), words[len(needs) :]
         state = State(held.get("thing"), held.get("friend"))
         texts[grammar.write_event(Event(kind, drawn), hero, state, language)] += p
     return texts
-
-
-def _fillings(slots: tuple[str, ...], hero: Word) -> list[tuple[tuple[Word, ...], float]]:
-    fillings: list[tuple[tuple[Word, ...], float]] = [((), 1.0)]
-    for slot in slots:
-        table = grammar.choices(slot, hero)
-        fillings = [((*words, w), p * q) for words, p in fillings for w, q in table.items()]
-    return fillings
