@@ -1,6 +1,7 @@
 """Exercises of the chapter *Transformer*."""
 
 from exercises import Master
+from exercises.transformer import same_words_later, scaled_stream
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -13,5 +14,11 @@ from companion import attention, device, layers, losses, models, transformer
 from companion.tinyworld import TinyWorld
 """
 
-MASTERS: list[Master] = []
+MASTERS = [
+    Master(module.exercise, module.draw)
+    for module in (
+        same_words_later,
+        scaled_stream,
+    )
+]
 EXERCISES = [master.variant() for master in MASTERS]
