@@ -48,7 +48,8 @@ def main() -> None:
     )
     groups = records.by_seed(records.kept_runs(RESULT.stem, cases, trainer(code)))
     settings = {**vars(code["Settings"]()), "steps": STEPS, "rates": list(RATES)}
-    records.write(RESULT, seeds, settings=settings, floor=round(code["floor"], 4), runs=groups)
+    known = {name: round(code[name], 4) for name in ("floor", "guess")}
+    records.write(RESULT, seeds, settings=settings, **known, runs=groups)
 
 
 if __name__ == "__main__":

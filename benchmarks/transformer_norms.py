@@ -63,7 +63,8 @@ def main() -> None:
     runs = records.kept_runs(RESULT.stem, cases(seeds), trainer(code))
     groups = records.by_seed(runs)
     settings = {**vars(code["Settings"]()), "depths": list(DEPTHS), "rates": list(RATES)}
-    records.write(RESULT, seeds, settings=settings, floor=round(code["floor"], 4), runs=groups)
+    known = {name: round(code[name], 4) for name in ("floor", "guess")}
+    records.write(RESULT, seeds, settings=settings, **known, runs=groups)
 
 
 if __name__ == "__main__":
