@@ -158,12 +158,12 @@ def test_the_curves_of_the_positions_are_the_recorded_ones():
     known = record(transformer_positions)
     shown = constants("positions-figure")
     assert shown["BIN"] == known["settings"]["bin"]
-    assert list(shown["POSITIONS"]) == [run["kind"] for run in known["runs"]]
+    assert list(shown["MEAN"]) == [run["kind"] for run in known["runs"]]
     for run in known["runs"]:
         bins = [value for name, value in run.items() if name.isdigit()]
-        means, spreads = shown["POSITIONS"][run["kind"]]
-        assert means == pytest.approx([one["mean"] for one in bins], abs=0.0006)
-        assert spreads == pytest.approx([one["sd"] for one in bins], abs=0.0006)
+        for table, what in (("MEAN", "mean"), ("SPREAD", "sd")):
+            drawn = [float(number) for number in shown[table][run["kind"]].split()]
+            assert drawn == pytest.approx([one[what] for one in bins], abs=0.0006)
 
 
 def test_what_is_said_of_the_positions_is_recorded():
