@@ -34,7 +34,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ from companion import device
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+KEPT = ROOT / "_build" / "benchmarks"
 
 
 def chapter(name: str) -> Path:
@@ -124,6 +125,61 @@ def summary(values: list[float]) -> dict[str, Any]:
         "sd": round(float(spread), 4),
         "values": rounded,
     }
+
+
+def kept_runs(
+    name: str, cases: Iterable[Mapping[str, Any]], run: Callable[..., Mapping[str, float]]
+) -> list[dict[str, Any]]:
+    """Call `run` with each case that no earlier call has finished, and return all of them.
+
+    A line of ``_build/benchmarks/<name>.jsonl`` is a case and what was measured. It is written as
+    soon as the case is finished; delete the file after a change of the experiment.
+    """
+    path = KEPT / f"{name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    known = {_key(row["case"]): row for row in map(json.loads, lines)}
+    rows = []
+    for case in cases:
+        if _key(case) not in known:
+            known[_key(case)] = _measured(case, run)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(known[_key(case)]) + "\n")
+        rows.append(known[_key(case)])
+    return rows
+
+
+def _key(case: Mapping[str, Any]) -> str:
+    return json.dumps(case, sort_keys=True)
+
+
+def _measured(case: Mapping[str, Any], run: Callable[..., Mapping[str, float]]) -> dict[str, Any]:
+    """Call `run` with a case, and measure the seconds that processors worked."""
+    start = time.process_time()
+    measured = dict(run(**case))
+    return {
+        "case": dict(case),
+        "measured": {**measured, "cpu_seconds": time.process_time() - start},
+    }
+
+
+def by_seed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sum up the runs that differ in their seed alone: each number over the seeds.
+
+    Examples
+    --------
+    >>> rows = [{"case": {"rate": 1, "seed": s}, "measured": {"loss": s / 2}} for s in (0, 1, 2)]
+    >>> by_seed(rows)
+    [{'rate': 1, 'loss': {'mean': 0.5, 'sd': 0.5, 'values': [0.0, 0.5, 1.0]}}]
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        case = {name: value for name, value in row["case"].items() if name != "seed"}
+        groups.setdefault(json.dumps(case), []).append(row["measured"])
+    return [
+        json.loads(case) | {name: summary([row[name] for row in same]) for name in same[0]}
+        for case, same in groups.items()
+    ]
 
 
 def seeds_from_command_line(description: str | None, default: int = 5) -> range:

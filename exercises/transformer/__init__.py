@@ -6,6 +6,8 @@ from exercises.transformer import (
     count_gpt,
     decoder_batch,
     not_bad,
+    same_words_later,
+    scaled_stream,
     what_moves,
     who_sees_whom,
 )
@@ -30,6 +32,8 @@ MASTERS: list[Master] = [
         who_sees_whom,
         what_moves,
         decoder_batch,
+        same_words_later,
+        scaled_stream,
     )
 ]
 EXERCISES = [master.variant() for master in MASTERS]
