@@ -56,6 +56,11 @@ def _require_ordered(values: Any, name: str) -> Iterable[Any]:
     return _require_iterable(values, name)
 
 
+def _require_ordered_texts(texts: Any, name: str = "texts") -> list[str]:
+    """Return a list of texts whose places can be told."""
+    return _require_texts(_require_ordered(texts, name), name)
+
+
 def _hint(name: Any, known: Iterable[str]) -> str:
     """Return a question to whoever named none of what is known, if one of it is written alike."""
     by_letters = {each.lower(): each for each in known}

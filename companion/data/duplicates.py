@@ -11,7 +11,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import combinations, product
 from typing import TypeVar
 
-from companion._arguments import _require_int, _require_ordered, _require_text, _require_texts
+from companion._arguments import _require_int, _require_ordered_texts, _require_text
 from companion.data.keys import Labels, keys
 from companion.data.minhashing import jaccard, minhash, shingles
 
@@ -125,7 +125,7 @@ def near_duplicates(
     bands, rows = _require_int("bands", bands, least=1), _require_int("rows", rows, least=1)
     # Texts with the same shingles are one: a thousand copies of a message are half a million
     # pairs to report, but none of them has to be compared.
-    places = _places(frozenset(shingles(text, k)) for text in _require_rows(texts, "texts"))
+    places = _places(frozenset(shingles(text, k)) for text in _require_ordered_texts(texts))
     places.pop(frozenset(), None)
     sets, members = list(places), list(places.values())
     found = [(i, j, 1.0) for copies in members for i, j in combinations(copies, 2)]
@@ -140,11 +140,6 @@ def near_duplicates(
 def _require_threshold(threshold: float) -> None:
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
-
-
-def _require_rows(texts: Sequence[str], name: str) -> list[str]:
-    """Return texts whose places can be told; those of a set are others in each process."""
-    return _require_texts(_require_ordered(texts, name), name)
 
 
 def _candidates(
@@ -197,7 +192,7 @@ def leakage(
     [(1, 0, 1.0)]
     """
     ours, theirs = (
-        [normalise_text(text) for text in _require_rows(part, name)]
+        [normalise_text(text) for text in _require_ordered_texts(part, name)]
         for part, name in ((train, "train"), (test, "test"))
     )
     _require_threshold(threshold)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from companion._arguments import _require_generator, _require_int, _require_texts
+from companion._arguments import _require_generator, _require_int, _require_ordered_texts
 
 __all__ = ["delete_words", "insert_words", "swap_words"]
 
@@ -38,7 +38,7 @@ def swap_words(tokens: Sequence[str], n: int, rng: Rng) -> list[str]:
     ValueError
         If ``n`` is negative.
     TypeError
-        If ``tokens`` is one text, or ``rng`` a seed.
+        If ``tokens`` is one text, or has no order, or ``rng`` is a seed.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def delete_words(tokens: Sequence[str], p: float, rng: Rng) -> list[str]:
     ValueError
         If ``p`` is not a probability.
     TypeError
-        If ``tokens`` is one text, or ``rng`` a seed.
+        If ``tokens`` is one text, or has no order, or ``rng`` is a seed.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def insert_words(tokens: Sequence[str], n: int, rng: Rng) -> list[str]:
     ValueError
         If ``n`` is negative.
     TypeError
-        If ``tokens`` is one text, or ``rng`` a seed.
+        If ``tokens`` is one text, or has no order, or ``rng`` is a seed.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def insert_words(tokens: Sequence[str], n: int, rng: Rng) -> list[str]:
 def _words(tokens: Sequence[str], rng: Rng) -> list[str]:
     """Return the words; refuse a text that was not cut, and a seed for a generator."""
     _require_generator("rng", rng, np.random.Generator, random.Random)
-    return _require_texts(tokens, "tokens")
+    return _require_ordered_texts(tokens, "tokens")
 
 
 def _below(n: int, rng: Rng) -> int:

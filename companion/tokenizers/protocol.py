@@ -8,7 +8,7 @@ import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from companion._arguments import _require_int, _require_ordered, _require_texts
+from companion._arguments import _require_int, _require_ordered, _require_ordered_texts
 
 __all__ = ["SpecialTokens", "Tokenizer"]
 
@@ -88,7 +88,7 @@ def _special_ids(special_tokens: SpecialTokens, taken: Iterable[int]) -> dict[st
     """Return names and ids; without a choice, the ids that follow on the largest one."""
     if isinstance(special_tokens, (str, bytes)):
         raise TypeError(f"special_tokens must be a list of names, got one: {special_tokens!r}")
-    names = _require_texts(_require_ordered(special_tokens, "special_tokens"), "special_tokens")
+    names = _require_ordered_texts(special_tokens, "special_tokens")
     if "" in names or len(set(names)) != len(names):
         raise ValueError(f"special_tokens must be different and not empty, got {names}")
     for name in names:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from companion._arguments import _require_ordered, _require_text, _require_texts
+from companion._arguments import _require_ordered_texts, _require_text
 from companion.tokenizers.merges import utf8
 from companion.tokenizers.protocol import _chosen_names, _require_ids
 from companion.tokenizers.streaming import parts, split_at
@@ -68,7 +68,7 @@ class WordPiece:
     def __init__(self, vocabulary: Sequence[str]) -> None:
         if isinstance(vocabulary, Mapping):
             raise TypeError("vocabulary must be a list of pieces in the order of their ids")
-        self.pieces = _require_texts(_require_ordered(vocabulary, "vocabulary"), "vocabulary")
+        self.pieces = _require_ordered_texts(vocabulary, "vocabulary")
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
         missing = [token for token in NEEDED if token not in self.ids]
         if missing:

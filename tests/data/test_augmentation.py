@@ -251,6 +251,8 @@ def test_a_seed_is_no_generator_and_a_text_no_list_of_words():
                 change(["a", "b"], 1, 0)
             with pytest.raises(TypeError, match="tokens must be a list of texts, got one text"):
                 change("not bad", 1, rng)
+            with pytest.raises(TypeError, match="tokens must have an order, got a set"):
+                change({"not", "bad"}, 1, rng)  # which words it takes would differ by the process
     with unchecked():
         with pytest.raises(TypeError, match=r"generator must be a torch.*Generator, got 0"):
             data.random_crop(torch.ones(1, 4, 4), 2, 2, 0)

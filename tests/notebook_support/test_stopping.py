@@ -150,13 +150,6 @@ def test_the_stop_button_of_a_notebook():
 # -- several trainings ---------------------------------------------------------------------------
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_stopped():
-    stopping.unfinished.clear()
-    yield
-    stopping.unfinished.clear()
-
-
 def train(steps=10, press_at=None, quiet=False):
     """Return the steps that one training makes."""
     done = []

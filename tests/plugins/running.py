@@ -1,4 +1,4 @@
-"""Which tests run, and how they are shared out among several workers.
+"""Which tests run, how they are shared out among several workers, and what each one starts with.
 
 Tests with the mark ``release`` are slow and rarely fail. They run with ``--release``, as in
 ``make release``, and wherever single tests are named: ``pytest tests/site/test_weight.py::test_x``.
@@ -8,6 +8,8 @@ import re
 
 import pytest
 
+from companion.notebook import stopping
+
 # A chapter takes as long as many files of tests, so each is a piece of work by itself.
 CHAPTERS = "tests/notebooks/test_nbval.py"
 # So do all pages of an edition: no test asks about pages of both.
@@ -15,6 +17,14 @@ PAGES = "tests/site/test_pages.py"
 EDITION = re.compile(r"[\[-](en|zh)/")
 # Long pieces come first: whichever worker has done its own early goes on with the short ones.
 LONG_FIRST = (CHAPTERS, "tests/site/", "tests/assign/", "tests/exercises/")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_stopped():
+    """Let no test, nor an example, find a training that one before it has stopped."""
+    stopping.unfinished.clear()
+    yield
+    stopping.unfinished.clear()
 
 
 def pytest_addoption(parser):

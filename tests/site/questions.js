@@ -12,15 +12,16 @@ window.questions = (() => {
   // that moves is known apart, for it depends on the machine.
   const shifts = [];
   let opening = true; // until the page has been drawn for the first time
-  let lettersCame = 0; // when, if the page had been painted before
+  let laidOut = false; // asked here, for the browser's own entry on the first paint comes late
+  let lettersCame = 0; // when, if the page had been laid out before
+  frame().then(() => (laidOut = true));
   document.fonts.addEventListener("loadingdone", () => {
-    const painted = performance.getEntriesByName("first-contentful-paint").length > 0;
-    if (opening && painted) lettersCame = performance.now();
+    if (opening && laidOut) lettersCame = performance.now();
   });
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
       if (!entry.hadRecentInput) {
-        const names = entry.sources.map((source) => source.node?.className ?? "").join();
+        const names = entry.sources.map((source) => source.node?.className || source.node?.nodeName).join();
         shifts.push({ value: entry.value, names, time: entry.startTime });
       }
     }
