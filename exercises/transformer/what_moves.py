@@ -29,7 +29,7 @@ STARTER = """
 def rows_that_move(before, after):  # logits, (1, T, V) each
     return int((before != after).any(dim=-1).sum())
 
-predictions = {"a": ..., "b": ..., "c": ..., "d": ...}
+row_predictions = {"a": ..., "b": ..., "c": ..., "d": ...}
 """
 HINT = "Which of the three attention layers sees the token, and which rows of logits depend on what it gives? A row sees its own input token."
 EXPLANATION = r"""
@@ -61,7 +61,7 @@ with torch.no_grad():
         "d": rows_that_move(opened, run(other_filler, target, {masks})),
     }}
 for case, rows in found.items():
-    check(f"prediction ({{case}})", predictions[case], rows, 0)
+    check(f"prediction ({{case}})", row_predictions[case], rows, 0)
 """
 MASKS = {"cross": "mask, None", "encoder": "None, mask"}
 
@@ -111,7 +111,7 @@ def exercise(
 
 
 def _answer(predictions: dict[str, int]) -> str:
-    return f"{STARTER.split('predictions')[0]}predictions = {predictions}"
+    return f"{STARTER.split('row_predictions')[0]}row_predictions = {predictions}"
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
@@ -162,17 +162,17 @@ def _other(ids: torch.Tensor, place: int) -> torch.Tensor:
     return ids
 
 
-def predictions_are_counts(predictions, *, target):
+def predictions_are_counts(row_predictions, *, target):
     """Check that there is a possible number for each case."""
     for case in "abcd":
-        given = predictions.get(case)
+        given = row_predictions.get(case)
         assert given in range(target + 1), (
             f"({case}) should be a whole number of rows from 0 to {target}, got {given!r}"
         )
 
 
-def predictions_come_true(predictions, *, source, filler, target, place, broken):
+def predictions_come_true(row_predictions, *, source, filler, target, place, broken):
     """Run the experiments and compare."""
     truth = rows_found(source, filler, target, place, broken)
-    wrong = [case for case in truth if predictions[case] != truth[case]]
+    wrong = [case for case in truth if row_predictions[case] != truth[case]]
     assert not wrong, f"The run says otherwise for {', '.join(wrong)}: count with rows_that_move"

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.chapter("transformer")
 @pytest.mark.parametrize("seed", range(6))
 def test_the_rows_that_move_follow_from_the_masks(seed):
     given = what_moves.draw(random.Random(seed))
-    found = run(master.SETUP, what_moves.exercise(**given).solution)["predictions"]
+    found = run(master.SETUP, what_moves.exercise(**given).solution)["row_predictions"]
     rows = given["target"]
     assert found == {"a": rows, "b": 0, "c": rows - given["place"], "d": rows}
 
