@@ -40,8 +40,8 @@ class PreNorm(_Residual):
 
     .. math:: y = x + \mathrm{dropout}(f(\mathrm{norm}(x)))
 
-    The way from :math:`x` to :math:`y` is a plain sum, so through any number of blocks a gradient
-    comes back unchanged.
+    The way from :math:`x` to :math:`y` is a plain sum, so through any number of blocks one part of
+    the gradient comes back unchanged.
 
     Parameters
     ----------
@@ -97,6 +97,7 @@ def _first(result: Any) -> tuple[Tensor, tuple[Any, ...]]:
 
 
 def _with(x: Tensor, rest: tuple[Any, ...]) -> Any:
+    """Return x, and the rest beside it if there is any."""
     return (x, *rest) if rest else x
 
 
@@ -159,8 +160,8 @@ class Block(nn.Module):
         Tensor, shape (B, T, D)
             And, if ``return_weights``, the attention weights, shape (B, H, T, T).
         """
-        x, weights = _first(self.attention(x, **options))
-        return _with(self.feed_forward(x), weights)
+        x, rest = _first(self.attention(x, **options))
+        return _with(self.feed_forward(x), rest)
 
 
 class DecoderBlock(nn.Module):
@@ -234,8 +235,8 @@ class DecoderBlock(nn.Module):
         """
         x = self.attention(x, mask=mask, is_causal=True, cache=cache)
         options = {"mask": memory_mask, "return_weights": return_weights}
-        x, weights = _first(self.cross_attention(x, memory, **options))
-        return _with(self.feed_forward(x), weights)
+        x, rest = _first(self.cross_attention(x, memory, **options))
+        return _with(self.feed_forward(x), rest)
 
 
 class _Stack(nn.Module):

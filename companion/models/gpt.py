@@ -7,6 +7,7 @@ Shape letters: ``B`` batch, ``T`` tokens, ``D`` features (``d_model``), ``H`` he
 ``V`` vocabulary.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -47,8 +48,9 @@ class GPTConfig:
     """How it knows the order: "learned", "sinusoidal", "rotary", "alibi" or "none"."""
 
     def __post_init__(self) -> None:
-        sizes = {name: getattr(self, name) for name in ("vocab_size", "max_length", "n_layers")}
-        _require_sizes(**sizes)
+        _require_sizes(
+            vocab_size=self.vocab_size, max_length=self.max_length, n_layers=self.n_layers
+        )
         if self.positions not in POSITIONS:
             raise ValueError(f"positions must be one of {POSITIONS}, got {self.positions!r}")
 
@@ -65,7 +67,7 @@ class Trace:
 
 
 class GPT(nn.Module):
-    r"""A stack of causal blocks between a table of vectors and the same table, turned around.
+    r"""A stack of causal blocks between a table of vectors and the same table, transposed.
 
     .. math::
         x_0 = E[\text{ids}] + P, \qquad x_l = \mathrm{Block}_l(x_{l-1}), \qquad
@@ -190,7 +192,7 @@ class GPT(nn.Module):
         return Trace(torch.stack(stream), torch.stack(maps), self.predict(stream[-1]))
 
     def _bias(self, ids: Tensor, seen: int) -> Tensor | None:
-        """Return what ALiBi adds to the scores, (H, T, T_k)."""
+        """Return what ALiBi adds to the scores, (1, H, T, T_k)."""
         if self.config.positions != "alibi":
             return None
         length = ids.shape[1]
@@ -200,9 +202,10 @@ class GPT(nn.Module):
     def _initialise(self) -> None:
         """Draw weights as GPT-2 does: the more blocks add to the stream, the less each one adds."""
         for name, weight in self.named_parameters():
-            if weight.ndim == 2:
-                adds = name.endswith(("w_o.weight", "contract.weight"))
-                weight.normal_(std=0.02 / (2 * self.config.n_layers) ** (0.5 * adds))
+            if name.endswith(("w_o.weight", "contract.weight")):  # what a layer adds comes from it
+                weight.normal_(std=0.02 / math.sqrt(2 * self.config.n_layers))
+            elif weight.ndim == 2:
+                weight.normal_(std=0.02)
             elif name.endswith("bias"):
                 weight.zero_()
 
@@ -221,7 +224,7 @@ class GPT(nn.Module):
 def _block(config: GPTConfig) -> Block:
     """Build one block: attention and a feed-forward layer, each normalised before."""
     rotary, dropout = config.positions == "rotary", config.dropout
-    # PyTorch's own, which computes what `companion.activations.gelu` does in one pass.
+    # PyTorch's own, which computes `companion.activations.gelu(x, approximate="tanh")` in one pass.
     gelu = nn.GELU(approximate="tanh")
     return Block(
         MultiHeadAttention(config.d_model, config.n_heads, rotary=rotary, dropout=dropout),
