@@ -156,6 +156,21 @@ def test_plurals_of_abbreviations_and_what_is_no_name(new_visit, folder):
     assert nothing == [[]] * 4
 
 
+def test_a_long_text_is_no_long_work(new_visit):
+    """As when a paragraph is pasted: its parts are compared no further than names are long."""
+    page = new_visit("en/search.html?q=softmax").page
+    page.locator("#search-results li a").first.wait_for(timeout=10_000)
+    asked = page.evaluate("""() => {
+      let asked = 0;
+      const split = splitQuery;
+      splitQuery = (query) => { asked += 1; return split(query); };
+      Search._performSearch(...Search._parseQuery("what is RoPE for ".repeat(100)));
+      splitQuery = split;
+      return asked;
+    }""")
+    assert asked < 10_000
+
+
 @pytest.mark.parametrize("folder", QUERIES)
 def test_letters_of_all_scripts_belong_to_words(new_visit, folder):
     page = new_visit(f"{folder}/search.html?q=softmax").page

@@ -42,10 +42,12 @@
   // The names of terms within a question, the longest first, and none within another: of
   // "GQA or multi-query attention" those are "gqa" and "multi-query attention".
   function within(query) {
-    const names = new Map(Object.keys(Search._index.indexentries).map((name) => [key(name), name]));
+    const known = Object.keys(Search._index.indexentries);
+    const names = new Map(known.map((name) => [key(name), name]));
+    const longest = Math.max(0, ...known.map((name) => words(name).length));
     const parts = words(query);
     const found = [];
-    for (let length = parts.length; length > 0; length--) {
+    for (let length = Math.min(longest, parts.length); length > 0; length--) {
       for (let first = 0; first + length <= parts.length; first++) {
         const part = parts.slice(first, first + length);
         const name = part.every(Boolean) && names.get(key(part.join(" ")));
