@@ -56,8 +56,7 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if len(sizes) < 2:
-            raise ValueError(f"sizes must hold input and output at least, got {list(sizes)}")
+        _require_chain(sizes, activation)
         self.layers = nn.ModuleList(Linear(d_in, d_out) for d_in, d_out in pairwise(sizes))
         self.activation, self.dropout = activation, Dropout(dropout)
 
@@ -67,6 +66,19 @@ class MLP(nn.Module):
         for layer in hidden:
             x = self.dropout(self.activation(layer(x)))
         return last(x)
+
+
+def _require_chain(sizes: Sequence[int], activation: Callable[[Tensor], Tensor]) -> None:
+    """Refuse what is no row of sizes, and an activation that is only named or not yet made."""
+    if not isinstance(sizes, Sequence) or isinstance(sizes, str):  # a set has no order
+        raise TypeError(f"sizes must be a list of sizes, got {sizes!r}")
+    if len(sizes) < 2:
+        raise ValueError(f"sizes must hold input and output at least, got {list(sizes)}")
+    if not callable(activation) or isinstance(activation, type):
+        raise TypeError(
+            f"activation must be a function of a tensor, such as companion.activations.relu, "
+            f"got {activation!r}"
+        )
 
 
 class SwiGLU(nn.Module):

@@ -177,6 +177,8 @@ class TinyWorld:
         -------
         float
         """
+        if not callable(length):
+            raise TypeError(f"length must be a function of a text, got {length!r}")
         return sum(p * length(text) for text, p in _expected_sentences(self.language).items())
 
     def bayes_accuracy(self) -> float:
