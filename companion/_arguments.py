@@ -5,6 +5,7 @@ Each function returns the argument in the form that is worked with, or raises a 
 """
 
 import difflib
+import numbers
 import operator
 from collections.abc import Iterable
 from typing import Any
@@ -25,6 +26,21 @@ def _require_int(name: str, value: Any, least: int | None = None, most: int | No
     if most is not None and number > most:
         raise ValueError(f"{name} must be at most {most}, got {number}")
     return number
+
+
+def _require_flag(name: str, value: Any) -> bool:
+    """Return True or False; the text "no" would count as True."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def _require_number(name: str, value: Any) -> float:
+    """Return a number, also of an array of no dimension; neither True nor a text is one."""
+    number = value.item() if getattr(value, "ndim", None) == 0 else value
+    if isinstance(number, bool) or not isinstance(number, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return number  # type: ignore[return-value]  # a whole number stays one
 
 
 def _require_text(text: Any, name: str = "text") -> str:

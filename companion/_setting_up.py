@@ -7,9 +7,11 @@ up only if the package cannot work with it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
+import site
 import subprocess
 import sys
 import tempfile
@@ -22,8 +24,13 @@ NAME = "large-models-companion"
 EXTRA = "chapters"
 # Versions that pip can be told to keep; a few packages of Linux distributions have others.
 PLAIN_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)*(\+[\w.]+)?")
+# What asking raises where a package or its metadata is not there, or its version follows no rule.
+NO_VERSION = (metadata.PackageNotFoundError, KeyError, OSError, TypeError, ValueError)
 # In what pip says about a conflict: versions to keep, and what disagrees.
 CONFLICT = (r"\(constraint\) ([\w.-]+)", r"^    ([\w.-]+) \S+ depends on")
+NO_PIP = "pip cannot be started here"
+# In what pip says where it will do no better for fewer packages.
+IN_VAIN = (NO_PIP, "No module named pip", "connection broken")
 
 
 def set_up(
@@ -72,6 +79,8 @@ def _bring_requirements(help: str) -> None:
     if not missing:
         return
     said = _install(missing, list(needs))
+    if said and len(missing) > 1 and not any(why in said for why in IN_VAIN):
+        said = _install_apart(needs)
     missing = _missing(needs)
     if any(needs[need] for need in missing):
         print(said)
@@ -82,6 +91,18 @@ def _bring_requirements(help: str) -> None:
         )
     if missing:
         print(f"{_names(missing)} could not be installed: cells that import it will fail.")
+
+
+def _install_apart(needs: Mapping[str, bool]) -> str:
+    """Install what the package needs, then each of the rest: one that is lost loses no other."""
+    own = [need for need in needs if needs[need]]
+    if missing := _missing(own):
+        said = _install(missing, own)
+        if said:
+            return said
+    for need in _missing(needs):
+        _install([need], [*own, need])
+    return ""
 
 
 def _requirements() -> dict[str, bool]:
@@ -110,9 +131,9 @@ def _is_met(need: str) -> bool:
     wanted = Requirement(need)
     try:  # if a package is on the path twice, this is the one that is imported
         version = metadata.version(wanted.name)
-    except metadata.PackageNotFoundError:
+        return wanted.specifier.contains(version, prereleases=True)
+    except NO_VERSION:
         return False
-    return wanted.specifier.contains(version, prereleases=True)
 
 
 def _names(needs: Iterable[str]) -> str:
@@ -123,7 +144,8 @@ def _here() -> dict[str, str]:
     """Return the versions of all packages that pip can keep; the first on the path counts."""
     found: dict[str, str] = {}
     for each in metadata.distributions():
-        found.setdefault(_plain(str(each.metadata["Name"])), str(each.version))
+        with contextlib.suppress(*NO_VERSION):
+            found.setdefault(_plain(each.metadata["Name"]), str(each.version))
     return {name: version for name, version in found.items() if PLAIN_VERSION.fullmatch(version)}
 
 
@@ -139,17 +161,29 @@ def _install(named: Iterable[str], needs: Iterable[str], *options: str) -> str:
     """Call pip until nothing that it keeps is in its way; return what it said if it failed."""
     print(f"Installing {_names(named)} ...")
     keep = _here()
+    replaced: dict[str, str] = {}
     while True:
         done = _pip([*options, *needs], keep)
         if done is None:
-            return "pip cannot be started here"
+            return NO_PIP
         given_up = _in_conflict(done.stdout, keep) if done.returncode else []
-        for name in given_up:
-            print(f"{name} {keep.pop(name)} does not fit: pip chooses another.")
+        replaced |= {name: keep.pop(name) for name in given_up}
         if not given_up:
             break
+    if done.returncode:
+        return done.stderr.strip()[-1000:]
+    for name, version in replaced.items():
+        print(f"{name} {version} does not fit: pip chooses another.")
+    _find_what_came()
+    return ""
+
+
+def _find_what_came() -> None:
+    """Let what was installed be imported, also from a user's own folder that began only now."""
+    folder = site.getusersitepackages()
+    if site.ENABLE_USER_SITE and folder not in sys.path:
+        site.addsitedir(folder)
     importlib.invalidate_caches()
-    return done.stderr.strip()[-1000:] if done.returncode else ""
 
 
 def _pip(arguments: list[str], keep: Mapping[str, str]) -> subprocess.CompletedProcess[str] | None:

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
+from companion._arguments import _require_flag, _require_number
 from companion._tensors import (
     _require_floats,
     _require_ids,
@@ -122,6 +123,7 @@ def sliding_window_mask(
             [0, 0, 1, 1]], dtype=torch.int32)
     """
     _require_sizes(window=window)
+    _require_flag("causal", causal)
     distance = _distance(n_queries, n_keys, device)
     near = distance.abs() < window
     return near & (distance >= 0) if causal else near
@@ -254,6 +256,7 @@ def scaled_dot_product_attention(
     """
     batch = _check_arguments(q, k, v, mask, is_causal, dropout_p)
     _require_scale(scale)
+    _require_flag("return_weights", return_weights)
     q = q.expand(*batch, *q.shape[-2:])
     if not return_weights and _kernel_takes(q, k):
         return _fused(q, k, v, mask, is_causal, scale, dropout_p)
@@ -366,9 +369,9 @@ def _check_arguments(
         )
     if k.shape[-2] == 0:
         raise ValueError(f"k must hold at least one position, got shape {tuple(k.shape)}")
-    if not 0 <= dropout_p < 1:
+    if not 0 <= _require_number("dropout_p", dropout_p) < 1:
         raise ValueError(f"dropout_p must be at least 0 and below 1, got {dropout_p}")
-    if is_causal:
+    if _require_flag("is_causal", is_causal):
         _require_past(q.shape[-2], k.shape[-2])
     batch = _common_batch(q, k, v)
     if mask is not None:
@@ -377,7 +380,7 @@ def _check_arguments(
 
 
 def _require_scale(scale: float | None) -> None:
-    if scale is not None and not math.isfinite(scale):
+    if scale is not None and not math.isfinite(_require_number("scale", scale)):
         raise ValueError(f"scale must be finite, got {scale}")
 
 
@@ -697,7 +700,7 @@ class MultiHeadAttention(nn.Module):
         n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
         _check_heads(d_model, n_heads, n_kv_heads, d_head)
         d_head = d_model // n_heads if d_head is None else d_head
-        _check_options(bias, dropout, rotary, d_head)
+        _check_options(bias, dropout, rotary, d_head, qk_norm)
         self.n_heads, self.n_kv_heads, self.d_head = n_heads, n_kv_heads, d_head
         self.scale, self.dropout = scale, dropout
         self.rotary = Rotary() if rotary is True else rotary or None
@@ -858,12 +861,20 @@ def _check_heads(d_model: int, n_heads: int, n_kv_heads: int, d_head: int | None
         raise ValueError(f"n_kv_heads must divide n_heads, got {n_kv_heads} and {n_heads}")
 
 
-def _check_options(bias: bool | str, dropout: float, rotary: bool | Rotary, d_head: int) -> None:
+def _check_options(
+    bias: bool | str,
+    dropout: float,
+    rotary: bool | Rotary,
+    d_head: int,
+    qk_norm: Callable[[int], nn.Module] | None,
+) -> None:
     if not isinstance(bias, bool) and not (isinstance(bias, str) and set(bias) <= set("qkvo")):
         raise ValueError(f'bias must be True, False, or letters of "qkvo", got {bias!r}')
     if not isinstance(rotary, bool | Rotary):
         raise TypeError(f"rotary must be True, False or a Rotary, got {rotary!r}")
+    if qk_norm is not None and (not callable(qk_norm) or isinstance(qk_norm, nn.Module)):
+        raise TypeError(f"qk_norm must make a layer, such as RMSNorm does, got {qk_norm!r}")
     if rotary and d_head % 2:
         raise ValueError(f"a rotary layer needs heads of even width, got {d_head}")
-    if not 0 <= dropout < 1:
+    if not 0 <= _require_number("dropout", dropout) < 1:
         raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")

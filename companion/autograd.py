@@ -359,6 +359,9 @@ class Tensor:
         parts = index if isinstance(index, tuple) else (index,)
         if any(isinstance(part, Tensor) for part in parts):
             raise TypeError("an index must be whole numbers or a mask, got a Tensor")
+        # NumPy would take a torch tensor with one entry for a number.
+        parts = tuple(np.asarray(part) if hasattr(part, "__array__") else part for part in parts)
+        index = parts if isinstance(index, tuple) else parts[0]
         shape, kept = self.shape, copy.deepcopy(index)  # a list or an array may be changed later
 
         def pull(g: Array) -> Array:

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
+from companion._arguments import _require_number
 from companion._tensors import (
     _in_range,
     _require_floats,
@@ -428,7 +429,7 @@ def info_nce(
         raise ValueError(f"queries must have two dimensions (n, d), {_shapes(queries)}")
     if not queries.numel():
         raise ValueError(f"there is nothing to average over: {_shapes(queries)}")
-    if not temperature > 0:
+    if not _require_number("temperature", temperature) > 0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
     pair = [_in_range(_wide(x)) for x in (queries, keys)]
     rows = [x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12) for x in pair]
@@ -455,7 +456,7 @@ def perplexity(nats_per_token: float) -> float:
     1.0
     """
     try:
-        return math.exp(nats_per_token)
+        return math.exp(_require_number("nats_per_token", nats_per_token))
     except OverflowError:  # beyond 709 nats
         return math.inf
 
@@ -485,7 +486,7 @@ def bits_per_byte(total_nats: float, n_bytes: int) -> float:
     8.0
     """
     _require_sizes(n_bytes=n_bytes)
-    return total_nats / (n_bytes * math.log(2))
+    return _require_number("total_nats", total_nats) / (n_bytes * math.log(2))
 
 
 # -- what all of them need -----------------------------------------------------------------------
@@ -516,7 +517,7 @@ def _require_same_shape(**tensors: Tensor) -> None:
 
 
 def _require_probabilities(targets: Tensor) -> None:
-    if bool(((targets < 0) | (targets > 1)).any()):
+    if not bool(((targets >= 0) & (targets <= 1)).all()):  # NaN is not either
         raise ValueError("targets must be probabilities from 0 to 1")
 
 
@@ -549,15 +550,15 @@ def _require_options(
 ) -> None:
     _require_floats(logits=logits)
     _require_whole(ignore_index=ignore_index)
-    if not 0 <= label_smoothing <= 1:
+    if not 0 <= _require_number("label_smoothing", label_smoothing) <= 1:
         raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
     if weight is None:
         return
     _require_floats(weight=weight)
     if weight.shape != logits.shape[-1:]:
         raise ValueError(f"weight must have one number for each class, {_shapes(weight, logits)}")
-    if bool((weight < 0).any()):
-        raise ValueError("weight must not be negative")
+    if not bool((weight >= 0).all()):  # NaN is not either
+        raise ValueError("weight must not be negative, nor NaN")
 
 
 def _require_classes(logits: Tensor, targets: Tensor, counts: Tensor) -> None:

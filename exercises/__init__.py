@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from textwrap import dedent
 from typing import Any
 
@@ -121,7 +122,12 @@ class Master:
 
     def variant(self, seed: int | None = None) -> Exercise:
         """Return the exercise as a seed draws it; without a seed, as it is on the page."""
-        return self.exercise(**self.arguments(seed))
+        return self.page if seed is None else self.exercise(**self.arguments(seed))
+
+    @cached_property
+    def page(self) -> Exercise:
+        """The exercise as it is on the page, made once: some are computed."""
+        return self.exercise()
 
     def variants(self, count: int) -> Iterator[Exercise]:
         """Yield the page's exercise and those of the first seeds."""

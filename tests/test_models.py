@@ -1,6 +1,8 @@
 import dataclasses
 import hashlib
 import importlib.util
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -299,6 +301,28 @@ def test_the_random_state_is_left_alone_and_no_number_is_left_out(ours):
     with torch.no_grad():
         model.words.weight.zero_()  # weights can be changed, and another copy keeps its own
     assert ours.words.weight.abs().sum() > 0
+
+
+def test_the_folder_of_weights_may_be_named_from_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COMPANION_MODELS", "~/models")
+    assert loading._folders(NAME)[0] == tmp_path / "models" / NAME
+    monkeypatch.setenv("COMPANION_MODELS", "")  # named nowhere, not the working folder
+    assert all(folder.is_absolute() for folder in loading._folders(NAME))
+
+
+def test_the_first_load_imports_nothing_heavy():
+    """PyTorch brings an algebra system along if numbers are drawn where there is no memory."""
+    code = """
+import sys
+from companion.models import load_pretrained
+packages = lambda: {name.partition(".")[0] for name in sys.modules}
+before = packages()
+load_pretrained()
+print(*packages() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= sys.stdlib_module_names
 
 
 def test_the_sizes_are_those_of_the_files(files):

@@ -27,6 +27,7 @@ CELL = Template(
     + r"""
 import importlib
 import os
+import site
 import subprocess
 import sys
 from importlib import util
@@ -40,7 +41,8 @@ WHEEL = f"{SITE}/wheels/large_models_companion-{VERSION}-py3-none-any.whl"
 if sys.version_info < ($oldest):
     here = sys.version.split()[0]
     raise RuntimeError(f"Python $oldest_named or newer is needed; here is {here}.")
-if util.find_spec("companion") is None:
+found = util.find_spec("companion")  # or some folder of that name
+if found is None or found.origin is None:
     print("Installing the book's package ...")
     pip = [sys.executable, "-m", "pip", "install", "--retries", "1"]
     pip += ["--timeout", "15", "--no-deps", WHEEL]
@@ -52,6 +54,9 @@ if util.find_spec("companion") is None:
             "Is there a network, and does the address open in a browser?\n"
             f"What to do: {HELP}"
         )
+    folder = site.getusersitepackages()  # pip may have begun it only now
+    if site.ENABLE_USER_SITE and folder not in sys.path:
+        site.addsitedir(folder)
     importlib.invalidate_caches()
 
 from companion._setting_up import set_up

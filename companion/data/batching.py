@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from companion._arguments import _require_int, _require_rng
+from companion._arguments import _require_flag, _require_int, _require_rng
 
 __all__ = ["batches"]
 
@@ -41,7 +41,7 @@ def batches(
     [[0, 1], [2, 3], [4]]
     """
     n, size = _require_int("n", n, least=1), _require_int("size", size, least=1)
-    if drop_last and size > n:
+    if _require_flag("drop_last", drop_last) and size > n:
         raise ValueError(
             f"size must be at most n, {n}, where the last batch is left out; got {size}"
         )

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,8 +32,8 @@ CHUNK = 1 << 16
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # answers that may be another one soon
 
 Report = Callable[[int], None]
-_lost: dict[str, float] = {}  # servers out of reach, and when that was found
-_met: set[str] = set()  # servers that have answered
+_lost: dict[str, float] = {}  # ways to servers out of reach, and when that was found
+_met: set[str] = set()  # ways on which a server has answered
 
 
 class Interrupted(OSError):
@@ -193,24 +193,29 @@ def _open(address: str, have: int, tag: str) -> Iterator[HTTPResponse]:
         headers["Range"] = f"bytes={have}-"
         if tag and not tag.startswith("W/"):  # a weak tag does not promise the same bytes
             headers["If-Range"] = tag
-    host = urlsplit(address).netloc
-    if time.monotonic() - _lost.get(host, -REST) < REST:
+    # Proxies are asked for anew: a notebook may name one after a first attempt in vain.
+    proxies = urllib.request.getproxies()
+    way = f"{urlsplit(address).netloc} {proxies}"
+    if time.monotonic() - _lost.get(way, -REST) < REST:
         raise OSError("the server was out of reach a moment ago")
     request = urllib.request.Request(address, headers=headers)
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+        response = opener.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        _met.add(host)
+        _met.add(way)
         raise _refusal(error) from None
     except urllib.error.URLError as error:
         said = f"the server is out of reach ({error.reason})"
-        if host in _met:  # it was there before, so it may be back soon
+        if way in _met:  # it was there before, so it may be back soon
             raise Interrupted(said) from None
-        _lost[host] = time.monotonic()
+        _lost[way] = time.monotonic()
         raise OSError(said) from None
+    except InvalidURL as error:  # of the file or of a proxy; it will not be another one soon
+        raise OSError(f"the address cannot be used ({error})") from None
     except (OSError, HTTPException) as error:
         raise Interrupted(f"the connection was cut ({error!r})") from None
-    _met.add(host)
+    _met.add(way)
     with response:
         yield response
 
@@ -228,7 +233,7 @@ def _refusal(error: urllib.error.HTTPError) -> OSError:
 
 def _seconds(asked: str) -> float:
     """Read a ``Retry-After``: a number of seconds, or a date."""
-    if asked.isdigit():
+    if asked.isdecimal():
         return float(asked)
     try:
         return (parsedate_to_datetime(asked) - datetime.now(timezone.utc)).total_seconds()
@@ -254,7 +259,7 @@ def _place(response: HTTPResponse) -> tuple[int, int | None]:
         first, total = found.groups()
     else:
         raise OSError("the server sent a part of the file and did not say which")
-    return int(first), int(total) if total.isdigit() else None
+    return int(first), int(total) if total.isdecimal() else None
 
 
 # -- what comes ----------------------------------------------------------------------------------

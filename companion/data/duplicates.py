@@ -11,7 +11,12 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import combinations, product
 from typing import TypeVar
 
-from companion._arguments import _require_int, _require_ordered_texts, _require_text
+from companion._arguments import (
+    _require_int,
+    _require_number,
+    _require_ordered_texts,
+    _require_text,
+)
 from companion.data.keys import Labels, keys
 from companion.data.minhashing import jaccard, minhash, shingles
 
@@ -138,7 +143,7 @@ def near_duplicates(
 
 
 def _require_threshold(threshold: float) -> None:
-    if not 0 < threshold <= 1:
+    if not 0 < _require_number("threshold", threshold) <= 1:
         raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}")
 
 

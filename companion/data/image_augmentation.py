@@ -9,14 +9,15 @@ Which changes keep the label is for the data to say: a 6 turned upside down is a
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from companion._arguments import _require_generator, _require_int
-from companion._tensors import _require_floats, _wide
+from companion._arguments import _require_generator, _require_int, _require_number
+from companion._tensors import _require_floats, _require_sizes, _require_tensors, _wide
 
 __all__ = [
     "affine_grid",
@@ -59,6 +60,9 @@ def affine_grid(
              [ 0.5000,  0.0000]]])
     """
     _require_floats(matrix=matrix)
+    if matrix.shape[-2:] != (2, 3):
+        raise ValueError(f"matrix must be (..., 2, 3), got shape {tuple(matrix.shape)}")
+    _require_sizes(height=height, width=width)
     x, y = (
         (2 * torch.arange(n, dtype=matrix.dtype, device=matrix.device) + 1) / n - 1
         for n in (width, height)
@@ -100,7 +104,10 @@ def sample_bilinear(
     >>> sample_bilinear(torch.tensor([[1.0, 3.0]]), between)
     tensor([[2.]])
     """
-    _require_floats(images=images, grid=grid)
+    _require_images(images)
+    _require_floats(grid=grid)
+    if grid.ndim < 3 or grid.shape[-1] != 2:
+        raise ValueError(f"grid must be (..., H', W', 2), got shape {tuple(grid.shape)}")
     height, width = images.shape[-2:]
     # In pixels, the first one's centre being 0. What is further away than one pixel counts for
     # nothing, and 16 bits could not tell the places of a large image apart.
@@ -134,15 +141,25 @@ def _pixels(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 def _numbers(name: str, value: float | int | Tensor, images: Tensor) -> Tensor:
     """Return one number for all images, or one for each, in a format that tells them apart."""
+    if not isinstance(value, Tensor | np.ndarray | Sequence) or isinstance(value, str):
+        _require_number(name, value)
     numbers = torch.as_tensor(value, dtype=_wide(images).dtype, device=images.device)
     if not bool(numbers.isfinite().all()):
         raise ValueError(f"{name} must be finite, got {value}")
     return numbers
 
 
+def _require_sides(images: Tensor) -> None:
+    """Refuse what has no height and width."""
+    _require_tensors(images=images)
+    if images.ndim < 2:
+        raise ValueError(f"images must be (..., H, W), got shape {tuple(images.shape)}")
+
+
 def _require_images(images: Tensor) -> None:
     """Refuse whole numbers: a byte cannot hold what lies between two of them."""
     _require_floats(images=images)
+    _require_sides(images)
     if images.ndim < 2:
         raise ValueError(f"images must be (..., H, W), got shape {tuple(images.shape)}")
 
@@ -252,6 +269,7 @@ def crop(
     """
     top, left = _require_int("top", top), _require_int("left", left)
     height, width = _require_int("height", height), _require_int("width", width)
+    _require_sides(images)
     rows, columns = images.shape[-2:]
     if height < 1 or width < 1 or top < 0 or left < 0:
         raise ValueError(f"the rectangle must not be empty, got {(top, left, height, width)}")
@@ -331,4 +349,5 @@ def flip(images: Shaped[Tensor, "*batch height width"]) -> Shaped[Tensor, "*batc
     >>> flip(torch.tensor([[1, 2, 3]]))
     tensor([[3, 2, 1]])
     """
+    _require_sides(images)
     return images.flip(-1)

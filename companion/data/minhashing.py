@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64
 
-from companion._arguments import _require_int, _require_text, _require_texts
+from companion._arguments import _require_int, _require_number, _require_text, _require_texts
 
 __all__ = ["collision_probability", "estimate_jaccard", "jaccard", "minhash", "shingles"]
 
@@ -185,7 +185,7 @@ def collision_probability(similarity: float, bands: int = 32, rows: int = 4) -> 
     >>> round(collision_probability(0.8), 4), round(collision_probability(0.2), 4)
     (1.0, 0.05)
     """
-    if not 0 <= similarity <= 1:
+    if not 0 <= _require_number("similarity", similarity) <= 1:
         raise ValueError(f"similarity must be from 0 to 1, got {similarity}")
     bands, rows = _require_int("bands", bands, least=1), _require_int("rows", rows, least=1)
     return 1 - (1 - similarity**rows) ** bands

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from companion._arguments import _require_flag, _require_number
+
 __all__ = ["Standardizer", "scale"]
 
 Array = TypeVar("Array", np.ndarray, Tensor)
@@ -46,8 +48,8 @@ def scale(x: Array, low: Number, high: Number, to: tuple[Number, Number] = (0.0,
     >>> scale(torch.tensor([0.0, 127.5, 255.0]), 0, 255, to=(-1, 1))
     tensor([-1.,  0.,  1.])
     """
-    low, high = _bound("low", low), _bound("high", high)
-    first, last = (_bound("each of to", end) for end in _pair(to))
+    low, high = _require_number("low", low), _require_number("high", high)
+    first, last = (_require_number("each of to", end) for end in _pair(to))
     if not high > low:
         raise ValueError(f"high must be above low, got {high} and {low}")
     if not all(map(math.isfinite, (low, high, high - low, first, last, last - first))):
@@ -57,14 +59,6 @@ def scale(x: Array, low: Number, high: Number, to: tuple[Number, Number] = (0.0,
     origin = np.array(low) if isinstance(low, int) and -(2**63) <= low < 2**64 else None
     above = _less(x, origin) if origin is not None else _less(x, None) - low
     return _like(x, above / (high - low) * (last - first) + first)
-
-
-def _bound(name: str, value: Any) -> Number:
-    """Return a number as Python's: the distance of −100 and 100 does not fit into 8 bits."""
-    number = value.item() if getattr(value, "ndim", None) == 0 else value
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    return number
 
 
 def _pair(to: Any) -> tuple[Number, Number]:
@@ -104,7 +98,7 @@ class Standardizer:
     """
 
     def __init__(self, overall: bool = False):
-        self.axis = None if overall else 0
+        self.axis = None if _require_flag("overall", overall) else 0
         self.mean: np.ndarray | None = None
         self.std: np.ndarray | None = None
         self._origin: np.ndarray | None = None  # whole numbers from which all is measured

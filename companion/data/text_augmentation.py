@@ -10,7 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from companion._arguments import _require_generator, _require_int, _require_ordered_texts
+from companion._arguments import (
+    _require_generator,
+    _require_int,
+    _require_number,
+    _require_ordered_texts,
+)
 
 __all__ = ["delete_words", "insert_words", "swap_words"]
 
@@ -80,7 +85,7 @@ def delete_words(tokens: Sequence[str], p: float, rng: Rng) -> list[str]:
     >>> delete_words("not bad at all".split(), 0.5, np.random.default_rng(1))
     ['not', 'bad', 'all']
     """
-    if not 0 <= p <= 1:
+    if not 0 <= _require_number("p", p) <= 1:
         raise ValueError(f"p must be from 0 to 1, got {p}")
     words = _words(tokens, rng)
     kept = [word for word in words if rng.random() >= p]

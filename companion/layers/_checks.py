@@ -4,6 +4,7 @@ import math
 
 from torch import Tensor
 
+from companion._arguments import _require_number
 from companion._tensors import _require_floats
 
 
@@ -15,7 +16,7 @@ def _require_even(name: str, size: int) -> None:
 
 def _require_eps(eps: float) -> None:
     """Refuse a negative epsilon, and an infinite one, beside which every row would be 0."""
-    if not 0 <= eps < math.inf:
+    if not 0 <= _require_number("eps", eps) < math.inf:
         raise ValueError(f"eps must be finite and not negative, got {eps}")
 
 

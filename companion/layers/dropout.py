@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion._arguments import _require_generator
+from companion._arguments import _require_generator, _require_number
 from companion._tensors import _require_floats
 
 __all__ = ["Dropout"]
@@ -47,7 +47,7 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float = 0.5, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        if not 0 <= p < 1:
+        if not 0 <= _require_number("p", p) < 1:
             raise ValueError(f"p must be from 0 to below 1, got {p}")
         _require_generator("generator", generator, torch.Generator, type(None))
         self.p, self.generator = p, generator

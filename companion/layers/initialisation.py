@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from companion._arguments import _require_generator
-from companion._tensors import _require_tensors
+from companion._tensors import _require_floats, _require_tensors
 
 __all__ = ["fans", "xavier_uniform_", "xavier_normal_", "he_uniform_", "he_normal_", "initialise"]
 
@@ -198,6 +198,7 @@ def initialise(
 @torch.no_grad()
 def _uniform(weight: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
     _require_generator("generator", generator, torch.Generator, type(None))
+    _require_spread(weight, std)
     bound = math.sqrt(3) * std
     return weight.uniform_(-bound, bound, generator=generator)
 
@@ -205,4 +206,12 @@ def _uniform(weight: Tensor, std: float, generator: torch.Generator | None) -> T
 @torch.no_grad()
 def _normal(weight: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
     _require_generator("generator", generator, torch.Generator, type(None))
+    _require_spread(weight, std)
     return weight.normal_(0, std, generator=generator)
+
+
+def _require_spread(weight: Tensor, std: float) -> None:
+    """Refuse weights that are no floats, and a gain that gives no standard deviation."""
+    _require_floats(weight=weight)
+    if not 0 <= std < math.inf:
+        raise ValueError(f"gain must be finite and not negative, got one that gives {std:.3g}")

@@ -10,6 +10,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion._arguments import _require_flag
 from companion._tensors import _require_ids, _require_sizes
 from companion.layers._checks import _require_features
 
@@ -43,6 +44,7 @@ class Linear(nn.Module):
     def __init__(self, d_in: int, d_out: int, bias: bool = True) -> None:
         super().__init__()
         _require_sizes(d_in=d_in, d_out=d_out)
+        _require_flag("bias", bias)
         bound = 1 / math.sqrt(d_in)
         self.weight = nn.Parameter(torch.empty(d_out, d_in).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(d_out).uniform_(-bound, bound)) if bias else None

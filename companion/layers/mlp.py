@@ -58,8 +58,7 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if len(sizes) < 2:
-            raise ValueError(f"sizes must hold input and output at least, got {list(sizes)}")
+        _require_chain(sizes, activation)
         self.layers = nn.ModuleList(Linear(d_in, d_out) for d_in, d_out in pairwise(sizes))
         self.activation, self.dropout = activation, Dropout(dropout)
 
@@ -69,6 +68,24 @@ class MLP(nn.Module):
         for layer in hidden:
             x = self.dropout(self.activation(layer(x)))
         return last(x)
+
+
+def _require_chain(sizes: Sequence[int], activation: Callable[[Tensor], Tensor]) -> None:
+    """Refuse what is no row of sizes, and an activation that is no function."""
+    if not isinstance(sizes, Sequence) or isinstance(sizes, str):  # a set has no order
+        raise TypeError(f"sizes must be a list of sizes, got {sizes!r}")
+    if len(sizes) < 2:
+        raise ValueError(f"sizes must hold input and output at least, got {list(sizes)}")
+    _require_activation(activation)
+
+
+def _require_activation(activation: Callable[[Tensor], Tensor]) -> None:
+    """Refuse an activation that is only named or not yet made."""
+    if not callable(activation) or isinstance(activation, type):
+        raise TypeError(
+            f"activation must be a function of a tensor, such as companion.activations.relu, "
+            f"got {activation!r}"
+        )
 
 
 class FeedForward(nn.Module):
@@ -93,6 +110,8 @@ class FeedForward(nn.Module):
 
     Raises
     ------
+    TypeError
+        If the activation is no function, or the bias neither True nor False.
     ValueError
         If a size is below 1.
 
@@ -115,6 +134,7 @@ class FeedForward(nn.Module):
         super().__init__()
         d_hidden = 4 * d_model if d_hidden is None else d_hidden
         _require_sizes(d_model=d_model, d_hidden=d_hidden)
+        _require_activation(activation)
         self.expand = Linear(d_model, d_hidden, bias)
         self.contract = Linear(d_hidden, d_model, bias)
         self.activation, self.dropout = activation, Dropout(dropout)

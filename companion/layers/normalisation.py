@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion._arguments import _require_flag
 from companion._tensors import _in_range, _require_sizes, _wide
 from companion.layers._checks import _require_eps, _require_features
 
@@ -46,6 +47,7 @@ class LayerNorm(nn.Module):
         super().__init__()
         _require_sizes(d_model=d_model)
         _require_eps(eps)
+        _require_flag("bias", bias)
         self.weight = nn.Parameter(torch.ones(d_model))
         self.bias = nn.Parameter(torch.zeros(d_model)) if bias else None
         self.eps = eps

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from companion._arguments import _require_number
 from companion._tensors import _require_floats, _require_sizes, _require_whole_numbers, _wide
 from companion.layers._checks import _require_even
 
@@ -194,6 +195,8 @@ class Llama3Scaling:
 
     def __post_init__(self) -> None:
         _require_sizes(trained_length=self.trained_length)
+        for name in ("factor", "low", "high"):
+            _require_number(name, getattr(self, name))
         if not (self.factor > 0 and 0 < self.low < self.high):
             raise ValueError(
                 f"factor must be above 0, and low above 0 and below high; "
@@ -264,13 +267,28 @@ def _angles(positions: Tensor, d: int, base: float, scaling: Scaling | None = No
     exponents = torch.arange(0, d, 2, device=positions.device, dtype=precision) / d
     frequencies = base**-exponents
     if scaling is not None:
-        frequencies = scaling(frequencies)
+        frequencies = _scaled(frequencies, scaling)
     return positions.to(precision)[..., None] * frequencies
 
 
+def _scaled(frequencies: Tensor, scaling: Scaling) -> Tensor:
+    """Return other frequencies, one for each pair; a single one would be used for all."""
+    if not callable(scaling):
+        raise TypeError(f"scaling must be a function of the frequencies, got {scaling!r}")
+    found = scaling(frequencies)
+    if found.shape != frequencies.shape:
+        raise ValueError(
+            f"scaling must return one frequency for each of {len(frequencies)} pairs, "
+            f"got shape {tuple(found.shape)}"
+        )
+    return found
+
+
 def _require_base(base: float) -> None:
-    if not base > 0:
+    if not _require_number("base", base) > 0:
         raise ValueError(f"base must be above 0, got {base}")
+    if math.isinf(base):
+        raise ValueError("base must be finite: beside an infinite one only the first pair turns")
 
 
 def _require_pairs(pairs: str) -> None:

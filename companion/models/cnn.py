@@ -7,12 +7,15 @@ Shape letters: ``B`` batch, ``C`` channels, ``H`` height, ``W`` width, ``k`` sid
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion._arguments import _require_int
 from companion._tensors import _require_floats, _require_sizes, _require_whole
 from companion.layers import MLP
 
@@ -60,7 +63,7 @@ def conv2d(
     [[[[8.0, 12.0], [20.0, 24.0]]]]
     """
     _require_images(x)
-    _require_kernels(weight)
+    _require_kernels(weight, bias)
     k = weight.shape[-1]
     height, width = (_output_size(side, k, stride, padding) for side in x.shape[-2:])
     if x.shape[1] != weight.shape[1]:
@@ -136,6 +139,7 @@ class Conv2d(nn.Module):
     def __init__(self, c_in: int, c_out: int, size: int, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
         _require_sizes(c_in=c_in, c_out=c_out, size=size)
+        _require_steps(stride, padding)
         bound = 1 / math.sqrt(c_in * size * size)
         self.weight = nn.Parameter(torch.empty(c_out, c_in, size, size).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(c_out).uniform_(-bound, bound))
@@ -151,6 +155,10 @@ class Conv2d(nn.Module):
         self, x: Float[Tensor, "batch c_in height width"]
     ) -> Float[Tensor, "batch c_out height_out width_out"]:
         """Map (B, C_in, H, W) to (B, C_out, H_out, W_out)."""
+        _require_images(x)
+        if x.shape[1] != self.weight.shape[1]:
+            shape = tuple(x.shape)
+            raise ValueError(f"x must have {self.weight.shape[1]} channels, got shape {shape}")
         # PyTorch's own convolution gives what `conv2d` gives, and sooner.
         return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
@@ -193,6 +201,8 @@ class CNN(nn.Module):
         dropout: float = 0.25,
     ) -> None:
         super().__init__()
+        _require_several("image", image, "channels, height and width", 3)
+        _require_several("channels", channels, "channels of each block", 2)
         if min(image[1:]) < 4:
             raise ValueError(f"image must be at least 4 high and wide, to be halved twice: {image}")
         first, second = channels
@@ -217,19 +227,37 @@ def _require_images(x: Tensor) -> None:
         raise ValueError(f"x must be (batch, channels, height, width), got {tuple(x.shape)}")
 
 
-def _require_kernels(weight: Tensor) -> None:
+def _require_kernels(weight: Tensor, bias: Tensor | None) -> None:
     _require_floats(weight=weight)
     if weight.ndim != 4 or weight.shape[-2] != weight.shape[-1]:
         raise ValueError(f"weight must be (c_out, c_in, k, k), got shape {tuple(weight.shape)}")
+    if bias is None:
+        return
+    _require_floats(bias=bias)
+    if bias.shape != weight.shape[:1]:  # one number more would make one channel more
+        raise ValueError(f"bias must be ({len(weight)},), got shape {tuple(bias.shape)}")
 
 
-def _output_size(side: int, k: int, stride: int, padding: int) -> int:
-    """Return how often a kernel of side k fits."""
+def _require_several(name: str, sizes: Any, what: str, n: int) -> None:
+    """Refuse one number where there is one for each of several things."""
+    if not isinstance(sizes, Sequence) or isinstance(sizes, str) or len(sizes) != n:
+        raise ValueError(f"{name} must be {n} numbers, {what}, got {sizes!r}")
+    for size in sizes:
+        _require_int(f"each of {name}", size)
+
+
+def _require_steps(stride: int, padding: int) -> None:
+    """Refuse a kernel that does not move on, and padding that would cut the image."""
     _require_whole(stride=stride, padding=padding)
     if stride < 1 or padding < 0:
         raise ValueError(
             f"stride must be at least 1 and padding at least 0, got {stride} and {padding}"
         )
+
+
+def _output_size(side: int, k: int, stride: int, padding: int) -> int:
+    """Return how often a kernel of side k fits."""
+    _require_steps(stride, padding)
     if side + 2 * padding < k:
         raise ValueError(f"x must be at least {k} high and wide with its padding, got side {side}")
     return (side + 2 * padding - k) // stride + 1

@@ -6,12 +6,15 @@ et al. 2020; Reimers and Gurevych 2019), checks them and fills a ``BertEncoder``
 
 import importlib.util
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from companion._arguments import _hint
 from companion.data.downloading import sha256
@@ -80,11 +83,25 @@ def load_pretrained(name: str = "all-MiniLM-L6-v2") -> BertEncoder:
         raise ValueError(f"name must be one of {sorted(CHECKPOINTS)}, got {name!r}{hint}")
     files = _find_files(name)
     tokenizer = WordPiece.from_file(files["vocab.txt"])
-    with torch.device("meta"):  # no numbers yet: random ones would take half of the time
+    with torch.device("meta"), _Undrawn():  # random numbers would take half of the time
         model = BertEncoder(BertConfig(), tokenizer)
     state = load_file(files["model.safetensors"])
     model.load_state_dict(from_hugging_face(state, model.config), assign=True)
     return model.eval()
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draw nothing: without memory, ``randn`` would first import an algebra system."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Reserve room where numbers would be drawn, and do all else as ever."""
+        return (torch.empty if function is torch.randn else function)(*args, **(kwargs or {}))
 
 
 def from_hugging_face(state: dict[str, Tensor], config: BertConfig) -> dict[str, Tensor]:
@@ -155,8 +172,8 @@ def _on_this_machine(name: str) -> Path | None:
 
 def _folders(name: str) -> list[Path]:
     folders = []
-    if "COMPANION_MODELS" in os.environ:
-        folders.append(Path(os.environ["COMPANION_MODELS"]) / name)
+    if named := os.environ.get("COMPANION_MODELS"):
+        folders.append(Path(named).expanduser() / name)
     spec = importlib.util.find_spec(CHECKPOINTS[name].package.replace("-", "_"))
     if spec is not None and spec.origin is not None:
         folders.append(Path(spec.origin).parent / "model")

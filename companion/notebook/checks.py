@@ -120,6 +120,8 @@ def catches(
 def _what_was_stopped() -> str:
     """Say what to run again, where a result is missed because the reader stopped a training."""
     names = ", ".join(f"“{name}”" for name in stopping.unfinished)
+    if len(stopping.unfinished) > 1:
+        return f"you stopped {names}: run those cells again, to their ends"
     return f"you stopped {names}: run that cell again, to its end"
 
 
@@ -137,6 +139,9 @@ def _outcome(
         raise ValueError("expected cannot be given together with at_least or at_most")
     if isinstance(tolerance, bool):
         raise TypeError(f"tolerance must be a number, got {tolerance}")
+    for bound, number in (("tolerance", tolerance), ("at_least", at_least), ("at_most", at_most)):
+        if isinstance(number, str):
+            raise TypeError(f"{bound} must be a number, got {number!r}")
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be 0 or more, got {tolerance}")
     if tolerance == math.inf:
@@ -197,6 +202,8 @@ def _explain(
 
 
 def _bound(name: str, found: np.ndarray, low: float | None, high: float | None) -> str:
+    if found.dtype.kind == "U":
+        raise TypeError(f"{name}: a text has no bounds, got {_short(found)}")
     if found.size == 0:
         raise CheckFailed(f"{name}: found nothing to compare, shape {found.shape}")
     outside = np.zeros(found.shape, dtype=bool)

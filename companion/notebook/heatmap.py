@@ -55,6 +55,9 @@ def attention_map(
         If shapes and tokens disagree, or a row does not sum to 1 or 0.
     """
     columns = tokens if key_tokens is None else key_tokens
+    for name, words in (("tokens", tokens), ("key_tokens", columns)):
+        if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+            raise TypeError(f"{name} must be a list of texts, got {words!r}")
     matrix = _valid_weights(as_array(weights), len(tokens), len(columns))
     register_weights_map()
     ax = _new_axes(matrix.shape) if ax is None else ax

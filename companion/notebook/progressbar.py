@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from companion.notebook.formatting import format_number
 
-__all__ = ["Progress", "count", "progress"]
+__all__ = ["Progress", "count", "progress", "require_description"]
 
 T = TypeVar("T")
 WIDTH = 20
@@ -82,6 +82,22 @@ class Progress(Generic[T]):
         return "  ".join(parts)
 
 
+def require_description(description: Any) -> None:
+    """Refuse what is no text: a failing `check` names by it what was stopped.
+
+    Parameters
+    ----------
+    description : str
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if not isinstance(description, str):
+        raise TypeError(f"description must be a text, got {description!r}")
+
+
 def count(iterable: Iterable[Any], total: int | None) -> int:
     """Return how many items there will be, having checked it.
 
@@ -147,6 +163,8 @@ def progress(
     ------
     ValueError
         If `total` is negative, or is not given and `iterable` has no length.
+    TypeError
+        If `description` is no text.
 
     Examples
     --------
@@ -154,4 +172,5 @@ def progress(
     ...     bar.set(loss=1 / (step + 1))
     training  ████████████████████ 100% 4/4  loss 0.2500
     """
+    require_description(description)
     return Progress(iterable, count(iterable, total), description, elapsed)

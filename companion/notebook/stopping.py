@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from companion.notebook.progressbar import Progress, count
+from companion.notebook.progressbar import Progress, count, require_description
 
 __all__ = ["Stoppable", "stop_button", "stoppable"]
 
@@ -53,6 +53,11 @@ def stop_button(description: str) -> Iterator[None]:
     contextlib.AbstractContextManager
         For a ``with`` block.
 
+    Raises
+    ------
+    TypeError
+        If `description` is no text.
+
     Examples
     --------
     >>> from signal import SIGINT, raise_signal
@@ -67,6 +72,7 @@ def stop_button(description: str) -> Iterator[None]:
     >>> steps
     [3, 1]
     """
+    require_description(description)
     with _heeded(description):
         yield
 
@@ -220,6 +226,8 @@ def stoppable(
     ------
     ValueError
         If `total` is negative, or is not given and `iterable` has no length.
+    TypeError
+        If `description` is no text.
 
     Examples
     --------
@@ -230,4 +238,5 @@ def stoppable(
     training: 400 steps, about 12 s to go
     training  ████████████████████ 100% 400/400  loss 0.0312  12.1 s
     """
+    require_description(description)
     return Stoppable(iterable, count(iterable, total), description, quiet)

@@ -19,7 +19,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from companion.notebook.pictures import SHARPNESS, address, layers, of_one_size, pixels
@@ -89,7 +89,8 @@ def _named(axes: Mapping[str, Sequence[Any] | Mapping[str, Any]]) -> Axes:
         raise ValueError(f"axes must be 1 to {MOST_AXES}, got {len(axes)}: {list(axes)}")
     named: Axes = {}
     for name, values in axes.items():
-        if isinstance(values, str | bytes | set | frozenset):  # letters, or no order
+        letters_or_no_order = isinstance(values, str | bytes | set | frozenset)
+        if letters_or_no_order or not isinstance(values, Iterable):
             raise TypeError(f"axis {name} must be a list of values, got {values!r}")
         pairs = values.items() if isinstance(values, Mapping) else ((_label(v), v) for v in values)
         items = [(str(label), value) for label, value in pairs]

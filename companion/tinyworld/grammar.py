@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from companion.tinyworld import lexicon
 
+LANGUAGES = ("en", "zh")
+
 __all__ = [
     "N_EVENTS",
     "P_GOOD",
@@ -231,6 +233,8 @@ def sentences(story: Story, language: str, marked: bool = False) -> list[str]:
 
     With `marked` the entities are marked as in the templates.
     """
+    if language not in LANGUAGES:
+        raise ValueError(f"language must be one of {LANGUAGES}, got {language!r}")
     templates = _TEMPLATES[language, marked]
     which = int(language == "zh")
     time, hero, place, events, feeling = story

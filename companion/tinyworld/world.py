@@ -178,6 +178,8 @@ class TinyWorld:
         -------
         float
         """
+        if not callable(length):
+            raise TypeError(f"length must be a function of a text, got {length!r}")
         return sum(p * length(text) for text, p in _expected_sentences(self.language).items())
 
     def sentences(self) -> dict[str, float]:

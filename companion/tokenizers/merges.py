@@ -8,7 +8,10 @@ were put there are skipped.
 
 import heapq
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from itertools import pairwise
+
+from companion._arguments import _require_int, _require_text
 
 __all__ = ["Pair", "Word", "join", "join_all", "learn", "split_bytes", "utf8"]
 
@@ -113,6 +116,11 @@ def learn(counts: dict[str, int], n_merges: int) -> list[Pair]:
     >>> learn({"low": 5, "lower": 2, "newest": 6, "widest": 3}, 3)
     [(b'e', b's'), (b'es', b't'), (b'l', b'o')]
     """
+    _require_int("n_merges", n_merges, least=0)
+    if not isinstance(counts, Mapping):
+        raise TypeError(f"counts must be a dict of words, got {type(counts).__name__}")
+    for word, count in counts.items():
+        _require_int(f"the count of {_require_text(word, 'each of counts')!r}", count, least=0)
     words = [(split_bytes(utf8(word)), count) for word, count in counts.items()]
     totals: Counter[Pair] = Counter()
     where: dict[Pair, set[int]] = defaultdict(set)

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 import companion
+import exercises
 from companion.assign import assignment, book, cli, making, rubric
 from companion.assign.book import AssignError
 from tools import contents
@@ -230,6 +231,20 @@ def test_list_shows_what_there_is(capsys):
     assert "attention: 8 exercises, 32 points, 195 minutes" in text
     assert "A head with a habit (find-a-head)" in text
     assert "6 (4 by hand)" in text
+
+
+def test_a_page_s_exercise_is_made_once_and_others_as_often_as_asked():
+    """Some are computed, for as long as a second, and a list asks for each of them."""
+    drawn = []
+
+    def exercise(**given):
+        drawn.append(given)
+        return object()
+
+    master = exercises.Master(exercise, draw=lambda rng: {"n": 2})
+    assert master.variant() is master.variant()
+    assert master.variant(1) is not master.variant(1)
+    assert drawn == [{}, {"n": 2}, {"n": 2}]
 
 
 def test_list_as_json(capsys):

@@ -153,7 +153,7 @@ def test_a_date_to_wait_for(monkeypatch, one, server, cache):
     data.fetch("toy")
     assert 15 < pauses[0] <= 20
     assert pauses[1:] == [0.002, 60.0]
-    assert downloading._seconds(asked[3]) == 0
+    assert downloading._seconds(asked[3]) == downloading._seconds("²") == 0
 
 
 def test_a_full_disk_is_said_and_no_other_server_asked(monkeypatch, server, cache):
@@ -320,18 +320,45 @@ def test_a_server_out_of_reach_is_not_asked_again_at_once(monkeypatch, cache):
         data.fetch("toy")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("http_proxy", "http://proxy:port"), ("COMPANION_MIRROR", "http://127.0.0.1:9/my sets")],
+)
+def test_an_address_that_cannot_be_used_is_not_tried_again(monkeypatch, one, variable, value):
+    """It does not get better by waiting, and no connection was cut."""
+    pauses = []
+    monkeypatch.setattr(downloading.time, "sleep", pauses.append)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(data.Unavailable, match="the address cannot be used") as error:
+        data.fetch("toy")
+    assert "cut" not in str(error.value)
+    assert pauses == []
+
+
+def test_a_proxy_named_after_a_first_attempt_is_used_at_once(monkeypatch, server, cache):
+    """As in a notebook: the set is out of reach, a cell names the proxy, the set is asked for."""
+    register(monkeypatch, toy("http://nowhere.invalid/{}"))
+    with pytest.raises(data.Unavailable, match="the server is out of reach"):
+        data.fetch("toy")
+    server.script("http://nowhere.invalid/a.bin", "whole")
+    monkeypatch.setenv("http_proxy", server.address())
+    data.fetch("toy")
+    assert files_in(cache) == ["a.bin"]
+
+
 def test_a_server_that_goes_away_is_asked_again(monkeypatch, one, server, cache):
     """Between two attempts it refuses connections, as while it starts again."""
     server.script("a.bin", "cut 1000", "whole")
     pauses = []
-    urlopen = downloading.urllib.request.urlopen
+    director = downloading.urllib.request.OpenerDirector
+    opened = director.open
 
     def away(*arguments, **options):
         if len(pauses) == 1:
             raise downloading.urllib.error.URLError("Connection refused")
-        return urlopen(*arguments, **options)
+        return opened(*arguments, **options)
 
-    monkeypatch.setattr(downloading.urllib.request, "urlopen", away)
+    monkeypatch.setattr(director, "open", away)
     monkeypatch.setattr(downloading.time, "sleep", pauses.append)
     data.fetch("toy")
     assert only_whole_files_in(cache)

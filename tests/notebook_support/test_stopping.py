@@ -223,6 +223,13 @@ def test_what_was_stopped_is_remembered_until_it_runs_to_its_end(capsys):
     assert first == f"– two layers recall: found 0.1, expected at least 0.90; {again}"
     assert second.endswith(again)
     assert third == "✓ what holds: 1, as expected"
+    with stop_button("copying"):
+        train(press_at=0)
+    check("two layers recall", 0.1, at_least=0.9)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.endswith("“recall”, “copying”: run those cells again, to their ends")
+    with stop_button("copying"):
+        train()
     with stop_button("recall"):
         train()
     with pytest.raises(CheckFailed):

@@ -16,7 +16,10 @@ from tools import contents, notebooks
 TEXTS = ["", "床前明月光，疑是地上霜。", "😀 👩‍🚀", '"He\'s" {here}, he said', "never again " * 300]
 
 OPENING, NEIGHBOURS, LETTERS = "attention-002", "attention-031", "attention-035"
+SENTENCES, SHARES = "attention-051", "attention-052"
 WORDS = "neural-networks-before-attention-reviews-ids"
+NETWORKS = "neural-networks-before-attention"
+SAMPLES = [f"{NETWORKS}-reviews-samples", f"{NETWORKS}-reviews-samples-check"]
 FLOOR = [f"losses-{name}" for name in ("chain", "write", "settings", "expected", "train-table")]
 FLOOR += [f"losses-{name}" for name in ("train-run", "units-run")]
 VOCABULARIES = [f"data-{name}" for name in ("derive", "imports", "boxes", "visible", "boxes-draw")]
@@ -50,6 +53,27 @@ def test_attention_looks_at_any_sentence(text):
     old = '"The cat sat on the mat because it was {}."'
     assert old in cells("attention")[OPENING]
     run("attention", ["attention-imports", OPENING], {}, [(old, repr(text))])
+
+
+@pytest.mark.chapter("attention")
+@pytest.mark.parametrize("endings", [("tired",), ("tired", "soft", "red"), ("", "")])
+def test_attention_compares_as_many_sentences_as_there_are_endings(endings):
+    old = '("tired", "soft")'
+    assert old in cells("attention")[OPENING]
+    run("attention", ["attention-imports", OPENING], {}, [(old, repr(endings))])
+
+
+@pytest.mark.chapter("attention")
+def test_a_sentence_of_no_tokens_does_not_count_among_the_heads():
+    """The mean over none of its tokens was NaN, and so was every head's."""
+    names = run("attention", ["attention-imports", OPENING, SENTENCES], {})
+    names["SENTENCES"] += ["", " "]
+    run("attention", [SHARES], names)
+    assert all(w.isfinite().all() and len(names["found"][k]) == 4 for k, w in shares(names))
+
+
+def shares(names):
+    return [(what, torch.stack(each)) for what, each in names["found"].items()]
 
 
 @pytest.mark.chapter("attention")
@@ -111,6 +135,43 @@ def test_the_lstm_judges_any_text():
     model = names["models"].LSTMClassifier(3, 4, 4).eval()
     assert lengths.min() >= 1
     assert torch.isfinite(model.probability(ids, lengths)).all()
+
+
+@pytest.mark.chapter("neural-networks")
+@pytest.mark.parametrize("words", [["a", "bad", "film"], ["我"], ["one", "two", "one"]])
+def test_a_recurrent_network_reads_words_that_the_page_does_not_have(words):
+    chapter, cell = "neural-networks/before-attention", f"{NETWORKS}-rnn-read"
+    old = '["not", "a", "good", "film"]'
+    assert old in cells(chapter)[cell]
+    names = run(chapter, [f"{NETWORKS}-imports", cell], {}, [(old, repr(words))])
+    assert len(names["x"]) == len(words)
+
+
+@pytest.mark.chapter("neural-networks")
+@pytest.mark.parametrize("samples", [["我喜欢"], [""], ["a dull film", "a warm film"]])
+def test_what_is_checked_of_the_lstm_are_the_texts_of_the_page(samples):
+    chapter = "neural-networks/before-attention"
+    names = run(chapter, [f"{NETWORKS}-imports", WORDS], {"where": "cpu"})
+    names["number"] = {"film": 2, "warm": 3}
+
+    class ByWarmth:
+        def probability(self, ids, lengths):
+            return (ids == 3).double().mean(dim=1)
+
+    names["lstm"] = ByWarmth()
+    old = '[*pair, "not a bad film"]'
+    assert old in cells(chapter)[SAMPLES[0]]
+    run(chapter, SAMPLES, names, [(old, repr(samples))])
+    assert len(names["positive"]) == len(samples)
+
+
+@pytest.mark.chapter("data-and-tokens")
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_in_parts_shows_tokens_that_are_half_a_letter(text):
+    names = {"tokenizer": BPE.train("the cat", 260)}
+    old = '"One day Anna went to the park"'
+    assert old in cells("data-and-tokens")["data-081"]
+    run("data-and-tokens", ["data-081"], names, [(old, repr(text))])
 
 
 SIZES = [

@@ -100,6 +100,20 @@ def test_a_cell_that_trains_heeds_the_stop_button(path):
             assert heeds(cell.source) or not train, cell.source
 
 
+@pytest.mark.parametrize("path", contents.notebooks(), ids=contents.label)
+def test_the_stop_button_is_heeded_before_a_cell_loads_anything(path):
+    """Pressed while data are read for a training, it left a cell without what comes after."""
+    notebook = notebooks.read(path)
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    bodies = [ast.parse(code).body for code in cells]
+    own = {node.name for body in bodies for node in body if isinstance(node, ast.FunctionDef)}
+    for code, body in zip(cells, bodies, strict=True):
+        blocks = [isinstance(node, ast.With) and bool(called(node) & HEEDS) for node in body]
+        before = body[: blocks.index(True)] if any(blocks) else []
+        early = [node for node in before if not is_definition(node)]
+        assert not any(called(node) & own for node in early), code
+
+
 def is_definition(node):
     return isinstance(node, ast.FunctionDef | ast.ClassDef)
 

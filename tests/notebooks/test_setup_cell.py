@@ -172,6 +172,83 @@ def test_a_package_installed_without_its_extras_gets_them(python, tmp_path):
     assert run_cell_again(executable, tmp_path, site, "calm", **needs) == ["It runs."]
 
 
+def test_one_that_is_lost_keeps_no_other_out(python, tmp_path):
+    executable, site, _ = python
+    index = tmp_path / "index"
+    install(site, package(index, "calm", "1.0"))
+    for name in ("own", "wanted"):
+        package(index, name, "1.0")
+    package(index, "stubborn", "1.0", "calm<1")  # which there is not
+    said = run_cell(executable, tmp_path, "own", "calm", chapters=["lost>=1", "stubborn", "wanted"])
+    assert said[-2:] == [
+        "lost, stubborn could not be installed: cells that import it will fail.",
+        "It runs.",
+    ]
+    assert not any("does not fit" in line for line in said)  # nothing was replaced
+    assert versions(site) == {"calm": "1.0", "own": "1.0", "wanted": "1.0"}
+
+
+def test_what_pip_will_not_do_for_fewer_packages_is_asked_once(monkeypatch, capsys):
+    """Without a network, each further attempt would take as long again."""
+    broken = "WARNING: Retrying after connection broken by 'NewConnectionError'"
+    calls = []
+
+    def run(command, **_options):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 1, "", broken)
+
+    monkeypatch.setattr("subprocess.run", run)
+    monkeypatch.setattr(_setting_up, "_requirements", lambda: {"lost": False, "gone": False})
+    _setting_up._bring_requirements("help")
+    assert "lost, gone could not be installed" in capsys.readouterr().out
+    assert len(calls) == 1
+
+
+def test_a_folder_of_the_package_s_name_is_not_the_package(python, tmp_path):
+    (tmp_path / "companion").mkdir()
+    (tmp_path / "companion" / "notes.txt").touch()
+    assert run_cell(python[0], tmp_path) == ["Installing the book's package ...", "It runs."]
+
+
+def test_a_user_s_own_folder_that_begins_only_now_is_on_the_path(python, tmp_path, monkeypatch):
+    """As where the machine's own folder of packages may not be written to."""
+    settings = tmp_path / "env" / "pyvenv.cfg"
+    only = "include-system-site-packages = "
+    settings.write_text(settings.read_text().replace(f"{only}false", f"{only}true"))
+    monkeypatch.setenv("PIP_USER", "1")
+    monkeypatch.setenv("PYTHONUSERBASE", str(tmp_path / "user"))
+    package(tmp_path / "index", "calm", "1.0")
+    said = run_cell(python[0], tmp_path, "calm")
+    assert said == ["Installing the book's package ...", "Installing calm ...", "It runs."]
+    assert list((tmp_path / "user").rglob("calm.py"))
+    assert run_cell(python[0], tmp_path, "calm") == ["It runs."]
+
+
+class TestWithoutMetadata:
+    """What an interrupted installation leaves is as good as nothing, whatever Python says of it."""
+
+    @pytest.fixture
+    def broken(self, monkeypatch, tmp_path):
+        for name in ("calm-1.0", "~ip-3.0"):
+            (tmp_path / f"{name}.dist-info").mkdir()
+        install(tmp_path / "second", package(tmp_path, "calm", "2.0"))
+        monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "second"), *sys.path])
+        importlib.invalidate_caches()
+
+    def test_the_rest_is_still_read(self, broken):
+        here = _setting_up._here()
+        assert here["calm"] == "2.0"
+        assert "none" not in here
+
+    @pytest.mark.parametrize("error", [KeyError, FileNotFoundError, TypeError, ValueError])
+    def test_versions_that_cannot_be_told_do_not_count(self, monkeypatch, error):
+        def version(_name):
+            raise error
+
+        monkeypatch.setattr(_setting_up.metadata, "version", version)
+        assert not _setting_up._is_met("numpy>=1")
+
+
 def test_where_no_program_may_be_started_it_goes_on(monkeypatch, capsys):
     """As in the sandbox in which homework is graded."""
 

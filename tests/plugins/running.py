@@ -6,6 +6,7 @@ Tests with the mark ``release`` are slow and rarely fail. They run with ``--rele
 
 import re
 
+import matplotlib
 import pytest
 
 from companion.notebook import stopping
@@ -25,6 +26,13 @@ def nothing_is_stopped():
     stopping.unfinished.clear()
     yield
     stopping.unfinished.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_style_is_left():
+    """Let no test draw in the style that one before it has set, as cells of chapters do."""
+    with matplotlib.rc_context():
+        yield
 
 
 def pytest_addoption(parser):

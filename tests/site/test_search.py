@@ -38,6 +38,10 @@ ENGLISH = {
     "learning-rate warmup": "warm-up",
     "SGD": "stochastic gradient descent",
     "梯度爆炸": "exploding gradient",
+    "what is RoPE": "rotary position embedding",
+    "GQA vs MQA": "grouped-query attention",
+    "difference between LN and BN": "layer normalization",
+    "RoPE编码": "rotary position embedding",
 }
 CHINESE = {
     "RoPE": "rotary position embedding",
@@ -63,6 +67,8 @@ CHINESE = {
     "学习率预热": "warm-up",
     "KV 缓存": "KV cache",
     "softmax函数": "softmax",
+    "什么是 RoPE": "rotary position embedding",
+    "RoPE编码": "rotary position embedding",
 }
 QUERIES = {"en": ENGLISH, "zh": CHINESE}
 FIRST = """queries => queries.map((query) => {
@@ -137,6 +143,39 @@ def test_a_hit_names_the_section_and_shows_its_text(new_visit):
     assert visit.messages == []
     first.locator("a").click()
     visit.page.wait_for_url("**/attention.html*#what-it-costs")
+
+
+@pytest.mark.parametrize("folder", QUERIES)
+def test_plurals_of_abbreviations_and_what_is_no_name(new_visit, folder):
+    """LLMs and LMs are no two spellings of one name; a question without letters has none."""
+    page = new_visit(f"{folder}/search.html?q=softmax").page
+    page.locator("#search-results li a").first.wait_for(timeout=10_000)
+    many, few, *nothing = page.evaluate(FIRST, ["LLMs", "LMs", "", " ", "%", "…"])
+    assert many[0].endswith("#term-large-language-model")
+    assert few[0].endswith("#term-language-model")
+    assert nothing == [[]] * 4
+
+
+def test_a_long_text_is_no_long_work(new_visit):
+    """As when a paragraph is pasted: its parts are compared no further than names are long."""
+    page = new_visit("en/search.html?q=softmax").page
+    page.locator("#search-results li a").first.wait_for(timeout=10_000)
+    asked = page.evaluate("""() => {
+      let asked = 0;
+      const split = splitQuery;
+      splitQuery = (query) => { asked += 1; return split(query); };
+      Search._performSearch(...Search._parseQuery("what is RoPE for ".repeat(100)));
+      splitQuery = split;
+      return asked;
+    }""")
+    assert asked < 10_000
+
+
+@pytest.mark.parametrize("folder", QUERIES)
+def test_letters_of_all_scripts_belong_to_words(new_visit, folder):
+    page = new_visit(f"{folder}/search.html?q=softmax").page
+    cut = page.evaluate("() => splitQuery('naïve σ_1 Müller')")
+    assert cut == ["naïve", "σ_1", "Müller"]
 
 
 @pytest.mark.parametrize("folder", QUERIES)

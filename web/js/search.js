@@ -6,7 +6,9 @@
 
 (() => {
   const LEFT_OUT = ".page-tools, .of-the-chapter, .on-this-page, .katex-html, .copy, .live, details > summary, .of-the-page, .not-translated";
-  const words = (query) => query.toLowerCase().match(/[\u3400-\u9fff]+|[^\W_]+(?:_[^\W_]+)*/gu) ?? [];
+  const OTHER = "(?:(?![\\u3400-\\u9fff])[\\p{L}\\p{N}])+"; // letters and digits of all but Chinese
+  const WORD = new RegExp(`[\\u3400-\\u9fff]+|${OTHER}(?:_${OTHER})*`, "gu");
+  const words = (query) => query.toLowerCase().match(WORD) ?? [];
   const parse = Search._parseQuery;
   const plain = Search.htmlToText;
   const summarize = Search.makeSearchSummary;
@@ -29,12 +31,40 @@
 
   // The same for all spellings of a name: hyphens, plurals, British or American, spaces in Chinese.
   const stemmer = new Stemmer();
-  const american = (word) => word.replace(/is(?=e|i|a)/g, "iz").replaceAll("ll", "l");
+  const american = (word) => word.replace(/is(?=e|i|a)/g, "iz").replace(/([aeiou])ll(?=[aeiou])/g, "$1l");
   const key = (name) => splitQuery(name.toLowerCase()).map((word) => stemmer.stemWord(american(word))).join(" ");
   const indexed = (query) => {
     const names = Object.keys(Search._index.indexentries);
-    return names.find((name) => name === query.toLowerCase()) ?? names.find((name) => key(name) === key(query));
+    const same = key(query);
+    return names.find((name) => name === query.toLowerCase()) ?? names.find((name) => same && key(name) === same);
   };
+
+  // The names of terms within a question, the longest first, and none within another: of
+  // "GQA or multi-query attention" those are "gqa" and "multi-query attention".
+  function within(query) {
+    const known = Object.keys(Search._index.indexentries);
+    const names = new Map(known.map((name) => [key(name), name]));
+    const longest = Math.max(0, ...known.map((name) => words(name).length));
+    const parts = words(query);
+    const found = [];
+    for (let length = Math.min(longest, parts.length); length > 0; length--) {
+      for (let first = 0; first + length <= parts.length; first++) {
+        const part = parts.slice(first, first + length);
+        const name = part.every(Boolean) && names.get(key(part.join(" ")));
+        if (name) found.push(name);
+        if (name) parts.fill("", first, first + length);
+      }
+    }
+    return found;
+  }
+
+  // Where terms are taught, as results. A term counts the more, the more of the question it is, and
+  // more than a page that has a word of it in its title.
+  const taught = (names, length) => names.flatMap((name) => Search._index.indexentries[name].map(([file, id]) => {
+    const { docnames, titles, filenames } = Search._index;
+    const score = Math.max(2 * Scorer.title, Math.min(100, Math.round((100 * name.length) / length)));
+    return [docnames[file], titles[file], id ? `#${id}` : "", null, score, filenames[file]];
+  }));
 
   // The title of a section by its place.
   function sections() {
@@ -47,7 +77,13 @@
   Search._performSearch = (query, ...more) => {
     const { docnames, titles } = Search._index;
     const known = sections();
-    return perform(indexed(query) ?? query, ...more).map(([page, title, anchor, ...rest]) => {
+    const term = indexed(query);
+    const places = term ? [] : taught(within(query), query.length);
+    const found = [...perform(term ?? query, ...more), ...places];
+    if (places.length) found.sort((a, b) => a[4] - b[4]);
+    // Of several results with one place the last one stays: it counts most.
+    const last = new Map(found.map((result, i) => [result[0] + result[2], i]));
+    return found.filter((result, i) => last.get(result[0] + result[2]) === i).map(([page, title, anchor, ...rest]) => {
       const number = docnames.indexOf(page);
       const opening = docnames.indexOf(page.replace(/\/[^/]+$/, "/index"));
       const section = known.get(number + anchor);
