@@ -7,13 +7,10 @@ import jaxtyping
 import pytest
 import torch
 
-from companion import attention, models
+from companion import attention
 from tests.plugins import shapes
 
 WRONG = {
-    "one bias for two maps": lambda: models.conv2d(
-        torch.zeros(1, 1, 3, 3), torch.zeros(2, 1, 2, 2), torch.zeros(1)
-    ),
     "another width in the context": lambda: attention.MultiHeadAttention(8, 2)(
         torch.zeros(2, 3, 8), torch.zeros(1, 3, 8)
     ),
