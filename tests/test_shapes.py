@@ -7,10 +7,13 @@ import jaxtyping
 import pytest
 import torch
 
-from companion import attention
+from companion import attention, models
 from tests.plugins import shapes
 
 WRONG = {
+    "one mask for two texts": lambda: models.bert.BertLayer(models.BertConfig(d_model=24))(
+        torch.zeros(2, 3, 24), torch.ones(1, 1, 3, dtype=torch.bool)
+    ),
     "another width in the context": lambda: attention.MultiHeadAttention(8, 2)(
         torch.zeros(2, 3, 8), torch.zeros(1, 3, 8)
     ),
