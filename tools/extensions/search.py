@@ -25,12 +25,10 @@ GLOSSARY = "chapters/appendix/glossary"
 HAN = re.compile("[\u3400-\u9fff]+")
 LATIN = re.compile(r"[^\W_\u3400-\u9fff]+(?:_[^\W_\u3400-\u9fff]+)*")
 SPLITTER = r"""
-var wordsOf = (query) => {
-  const other = "(?:(?![\\u3400-\\u9fff])[\\p{L}\\p{N}])+";
-  return query.match(new RegExp(`[\\u3400-\\u9fff]+|${other}(?:_${other})*`, "gu")) ?? [];
-};
 var splitQuery = (query) => {
-  return wordsOf(query).flatMap((run) => {
+  const other = "(?:(?![\\u3400-\\u9fff])[\\p{L}\\p{N}])+";
+  const runs = query.match(new RegExp(`[\\u3400-\\u9fff]+|${other}(?:_${other})*`, "gu")) ?? [];
+  return runs.flatMap((run) => {
     if (!/[\u3400-\u9fff]/.test(run) || run.length < 3) return [run];
     return Array.from({ length: run.length - 1 }, (_, start) => run.slice(start, start + 2));
   });
