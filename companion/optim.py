@@ -555,7 +555,8 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     x = x / x.norm().clamp(min=1e-7)
     for _ in range(steps):
         square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
+        factor = torch.addmm(square, square, square, beta=b, alpha=c)
+        x = torch.addmm(x, factor, x, beta=a)
     return (x.T if tall else x).to(matrix.dtype)
 
 

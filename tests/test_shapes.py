@@ -11,8 +11,8 @@ from companion import attention, models
 from tests.plugins import shapes
 
 WRONG = {
-    "one bias for two maps": lambda: models.conv2d(
-        torch.zeros(1, 1, 3, 3), torch.zeros(2, 1, 2, 2), torch.zeros(1)
+    "one mask for two texts": lambda: transformer.Block(models.BertConfig(d_model=24).block)(
+        torch.zeros(2, 3, 24), torch.ones(1, 1, 3, dtype=torch.bool)
     ),
     "another width in the context": lambda: attention.MultiHeadAttention(8, 2)(
         torch.zeros(2, 3, 8), torch.zeros(1, 3, 8)

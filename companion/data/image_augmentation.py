@@ -160,8 +160,6 @@ def _require_images(images: Tensor) -> None:
     """Refuse whole numbers: a byte cannot hold what lies between two of them."""
     _require_floats(images=images)
     _require_sides(images)
-    if images.ndim < 2:
-        raise ValueError(f"images must be (..., H, W), got shape {tuple(images.shape)}")
 
 
 def rotate(

@@ -21,6 +21,7 @@ class Progress(Generic[T]):
     """An iterable that draws how far it is; made by `progress`."""
 
     def __init__(self, iterable: Iterable[T], total: int, description: str, elapsed: bool):
+        require_description(description)
         self.iterable = iterable
         self.total = total
         self.description = description
@@ -172,5 +173,4 @@ def progress(
     ...     bar.set(loss=1 / (step + 1))
     training  ████████████████████ 100% 4/4  loss 0.2500
     """
-    require_description(description)
     return Progress(iterable, count(iterable, total), description, elapsed)

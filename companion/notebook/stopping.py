@@ -238,5 +238,4 @@ def stoppable(
     training: 400 steps, about 12 s to go
     training  ████████████████████ 100% 400/400  loss 0.0312  12.1 s
     """
-    require_description(description)
     return Stoppable(iterable, count(iterable, total), description, quiet)

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from companion.tinyworld import lexicon
 
-LANGUAGES = ("en", "zh")
-
 __all__ = [
     "N_EVENTS",
     "P_GOOD",
@@ -39,6 +37,7 @@ __all__ = [
     "log_probability",
 ]
 
+LANGUAGES = ("en", "zh")
 #: Probabilities of 1 to 6 events, so that stories have 3 to 8 sentences.
 N_EVENTS = {1: 0.10, 2: 0.20, 3: 0.25, 4: 0.20, 5: 0.15, 6: 0.10}
 #: The probability of a good feeling in the end, for each mood from −3 to 3.
@@ -218,7 +217,7 @@ _TEMPLATES = {
             **{name: (kind.en, kind.zh) for name, kind in KINDS.items()},
         }.items()
     }
-    for which, language in enumerate(("en", "zh"))
+    for which, language in enumerate(LANGUAGES)
     for marked in (False, True)
 }
 
@@ -233,8 +232,7 @@ def sentences(story: Story, language: str, marked: bool = False) -> list[str]:
 
     With `marked` the entities are marked as in the templates.
     """
-    if language not in LANGUAGES:
-        raise ValueError(f"language must be one of {LANGUAGES}, got {language!r}")
+    _require_language(language)
     templates = _TEMPLATES[language, marked]
     which = int(language == "zh")
     time, hero, place, events, feeling = story
@@ -308,13 +306,19 @@ _BY_WORD = [
 _SENTENCE = (re.compile(r"[^.]+\."), re.compile(r"[^。]+。"))
 
 
+def _require_language(language: str) -> None:
+    """Refuse a language in which no story is written."""
+    if language not in LANGUAGES:
+        raise ValueError(f'language must be "en" or "zh", got {language!r}')
+
+
 def read(text: str) -> Story | None:
     """Return the story that a text tells, or None if it tells none.
 
     The language is found out; a text that `write` would not have written tells no story.
     """
     language = "zh" if "。" in text else "en"
-    which = ("en", "zh").index(language)
+    which = LANGUAGES.index(language)
     parts = [match.group().strip() for match in _SENTENCE[which].finditer(text)]
     if len(parts) < 3:
         return None

@@ -17,7 +17,17 @@ from typing import Any, TypeVar
 
 from companion._arguments import _require_int, _require_text
 from companion.tinyworld import grammar, predicting, tasks
-from companion.tinyworld.grammar import KINDS, N_EVENTS, P_GOOD, WORDS, Event, State, Story, Word
+from companion.tinyworld.grammar import (
+    KINDS,
+    N_EVENTS,
+    P_GOOD,
+    WORDS,
+    Event,
+    State,
+    Story,
+    Word,
+    _require_language,
+)
 from companion.tinyworld.predicting import SOMEBODY, fillings
 from companion.tokenizers.protocol import Tokenizer
 
@@ -59,8 +69,7 @@ class TinyWorld:
     """
 
     def __init__(self, seed: int = 0, language: str = "en"):
-        if language not in ("en", "zh"):
-            raise ValueError(f'language must be "en" or "zh", got {language!r}')
+        _require_language(language)
         self.language = language
         self.random = random.Random(_require_int("seed", seed, least=0))
 

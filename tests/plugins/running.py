@@ -21,16 +21,9 @@ LONG_FIRST = (CHAPTERS, "tests/site/", "tests/assign/", "tests/exercises/")
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_stopped():
-    """Let no test, nor an example, find a training that one before it has stopped."""
+def nothing_is_left():
+    """Let no test, nor an example, find a stopped training or a style that one before it left."""
     stopping.unfinished.clear()
-    yield
-    stopping.unfinished.clear()
-
-
-@pytest.fixture(autouse=True)
-def no_style_is_left():
-    """Let no test draw in the style that one before it has set, as cells of chapters do."""
     with matplotlib.rc_context():
         yield
 

@@ -6,6 +6,7 @@
 
 (() => {
   const LEFT_OUT = ".page-tools, .of-the-chapter, .on-this-page, .katex-html, .copy, .live, details > summary, .of-the-page, .not-translated";
+  // As the Chinese edition's splitter does it; English pages have Sphinx's, which cuts otherwise.
   const OTHER = "(?:(?![\\u3400-\\u9fff])[\\p{L}\\p{N}])+"; // letters and digits of all but Chinese
   const WORD = new RegExp(`[\\u3400-\\u9fff]+|${OTHER}(?:_${OTHER})*`, "gu");
   const words = (query) => query.toLowerCase().match(WORD) ?? [];
