@@ -1,13 +1,15 @@
 """Train both translators of the chapter *Transformer* with several seeds, and record them.
 
 Data, models, settings and training loop are the chapter's own cells (tagged ``translates``), so
-that what is measured is what is printed there: stories of Tiny World into Chinese, by exact match,
-and the captions of Multi30k into German, by BLEU. It needs Multi30k itself: what stands in for it
-where it is out of reach is not measured. Run from the repository's root:
+that what is measured is what is printed there: stories of Tiny World into Chinese, by exact match
+and with each of the newer parts left out, and the captions of Multi30k into German, by BLEU. It
+needs Multi30k itself: what stands in for it where it is out of reach is not measured. Run from the
+repository's root:
 
-    OMP_NUM_THREADS=2 python -m benchmarks.transformer_translates [--seeds 3]
+    OMP_NUM_THREADS=1 python -m benchmarks.transformer_translates [--seeds 3]
 """
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +22,12 @@ from companion import data, device
 CHAPTER = records.chapter("transformer/translate")
 RESULT = records.RESULTS / "transformer_translates.json"
 STORIES = 500
+NEWER = {
+    "rotary and QK-norm": {"rotary": True, "qk_norm": True},
+    "rotary": {"rotary": True},
+    "QK-norm": {"qk_norm": True},
+    "neither": {},
+}
 
 
 def chapter_code() -> dict[str, Any]:
@@ -27,10 +35,11 @@ def chapter_code() -> dict[str, Any]:
     return records.chapter_code(CHAPTER, "translate-imports", "translates")
 
 
-def stories(code: Mapping[str, Any], seed: int) -> Mapping[str, float]:
+def stories(code: Mapping[str, Any], seed: int, **newer: bool) -> Mapping[str, float]:
     """Train on stories; return the share of new ones that are translated without a mistake."""
     where = device.pick_device()
-    model, history = code["train_translator"](code["Settings"].for_device(where), seed, where)
+    settings = code["Settings"].for_device(where)
+    model, history = code["train_translator"](settings, seed, where, **newer)
     fresh = code["new_pairs"](STORIES)
     return {"exact_match": code["exact_match"](model, fresh), "last_loss": history[-1]}
 
@@ -60,9 +69,10 @@ def main() -> None:
     data.load("multi30k")  # fails here where it is out of reach
     code = chapter_code()
     runs = {
-        "stories": records.over_seeds(timed(stories, code), seeds),
-        "captions": records.over_seeds(timed(captions, code), seeds),
+        name: records.over_seeds(timed(functools.partial(stories, **newer), code), seeds)
+        for name, newer in NEWER.items()
     }
+    runs["captions"] = records.over_seeds(timed(captions, code), seeds)
     settings = vars(code["Settings"].for_device(device.pick_device()))
     scorer = {"sacrebleu": sacrebleu.__version__}
     records.write(RESULT, seeds, settings=settings, scorer=scorer, runs=runs)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import threshold
 
 from companion._tensors import _require_floats, _wide
 
@@ -163,7 +164,7 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     >>> relu(torch.tensor([-2.0, 3.0]))
     tensor([0., 3.])
     """
-    return torch.where(x <= 0, torch.zeros_like(x), x)  # so NaN stays NaN
+    return threshold(x, 0.0, 0.0)  # what is not above 0 becomes 0; NaN stays NaN
 
 
 @_in_float32

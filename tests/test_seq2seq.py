@@ -15,6 +15,12 @@ from tests.verification import agree, same
 
 TINY = Seq2SeqConfig(vocab_size=20, d_model=8, n_layers=2, n_heads=2, d_hidden=16, dropout=0.0)
 both = pytest.mark.parametrize("norm_first", [False, True], ids=["post", "pre"])
+KINDS = {
+    "post": {"norm_first": False},
+    "pre": {"norm_first": True},
+    "rotary": {"norm_first": True, "rotary": True, "qk_norm": True},
+}
+each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def tiny(dtype=torch.float64, **changes):
@@ -77,9 +83,9 @@ def test_the_original_base_model_in_numbers():
     assert count == v * d + encoder + decoder == 63_082_496
 
 
-@both
-def test_nobody_sees_a_later_token_of_the_target(norm_first):
-    model, source, target = tiny(norm_first=norm_first), ids(1, 7), ids(1, 6, seed=1)
+@each_kind
+def test_nobody_sees_a_later_token_of_the_target(kind):
+    model, source, target = tiny(**KINDS[kind]), ids(1, 7), ids(1, 6, seed=1)
     before = model(source, target)
     changed = target.clone()
     changed[0, 3] = (changed[0, 3] + 1) % 20
@@ -88,9 +94,9 @@ def test_nobody_sees_a_later_token_of_the_target(norm_first):
     assert (before[:, 3:] - after[:, 3:]).abs().amax(dim=(0, 2)).min() > 1e-6
 
 
-@both
-def test_every_token_of_the_source_matters_and_padding_does_not(norm_first):
-    model, source, target = tiny(norm_first=norm_first), ids(1, 7), ids(1, 4, seed=1)
+@each_kind
+def test_every_token_of_the_source_matters_and_padding_does_not(kind):
+    model, source, target = tiny(**KINDS[kind]), ids(1, 7), ids(1, 4, seed=1)
     mask = padding_mask(torch.tensor([5]), 7)
     before = model(source, target, mask)
     for place in range(7):
@@ -102,9 +108,9 @@ def test_every_token_of_the_source_matters_and_padding_does_not(norm_first):
     agree("Seq2Seq, padding", "without padding", before, short)
 
 
-@both
-def test_translate_writes_the_most_probable_token_each_time(norm_first):
-    model = tiny(norm_first=norm_first)
+@each_kind
+def test_translate_writes_the_most_probable_token_each_time(kind):
+    model = tiny(**KINDS[kind])
     source, mask = ids(4, 7), padding_mask(torch.tensor([7, 3, 5, 6]))
     made = model.translate(source, mask, start_id=0, end_id=1, max_length=12)
     expected = []
@@ -116,6 +122,30 @@ def test_translate_writes_the_most_probable_token_each_time(norm_first):
     longest = max(map(len, expected))
     padded = [row + [1] * (longest - len(row)) for row in expected]
     same("Seq2Seq.translate", "one at a time, without cache", made, padded)
+
+
+def test_rotary_positions_are_of_self_attention_alone():
+    rotary, plain = tiny(rotary=True), tiny()  # filled with the same numbers
+    source, target = ids(2, 7), ids(2, 4, seed=1)
+    at_zero = rotary(source[:, :1], target[:, :1])  # the first position is turned by no angle
+    agree("Seq2Seq, rotary, one token", "without", at_zero, plain(source[:, :1], target[:, :1]))
+    assert (rotary.encode(source) - plain.encode(source)).abs().max() > 1e-3
+    memory = plain.encode(source)
+    first = rotary.decode(target[:, :1], memory)
+    agree("Seq2Seq, cross-attention", "not rotary", first, plain.decode(target[:, :1], memory))
+    assert (rotary.decode(target, memory) - plain.decode(target, memory)).abs().max() > 1e-3
+
+
+def test_queries_and_keys_of_all_attention_are_normalised():
+    model = tiny(qk_norm=True)
+    source, target = ids(2, 7), ids(2, 4, seed=1)
+    before = model(source, target)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.split(".")[-2] in ("w_q", "w_k"):
+                weight.mul_(3)  # changes a length, which the norm takes out again
+    after = model(source, target)  # the norm's epsilon remains
+    agree("Seq2Seq, QK-norm", "queries and keys three times as long", after, before, 1e-7)
 
 
 def test_alignment_is_the_cross_attention():

@@ -11,8 +11,12 @@ from companion import attention, models
 from tests.plugins import shapes
 
 WRONG = {
-    "one mask for two texts": lambda: transformer.Block(models.BertConfig(d_model=24).block)(
-        torch.zeros(2, 3, 24), torch.ones(1, 1, 3, dtype=torch.bool)
+    "one mask for two texts": lambda: models.Seq2Seq(
+        models.Seq2SeqConfig(vocab_size=10, d_model=8, n_layers=1, n_heads=2, d_hidden=16)
+    )(
+        torch.ones(2, 3, dtype=torch.long),
+        torch.ones(2, 3, dtype=torch.long),
+        torch.ones(1, 1, 3, dtype=torch.bool),
     ),
     "another width in the context": lambda: attention.MultiHeadAttention(8, 2)(
         torch.zeros(2, 3, 8), torch.zeros(1, 3, 8)

@@ -17,7 +17,14 @@ from companion._arguments import _require_int
 from companion._tensors import _require_sizes, _require_whole_numbers
 from companion.activations import relu
 from companion.attention import KVCache, MultiHeadAttention
-from companion.layers import Dropout, Embedding, FeedForward, LayerNorm, sinusoidal_positions
+from companion.layers import (
+    Dropout,
+    Embedding,
+    FeedForward,
+    LayerNorm,
+    RMSNorm,
+    sinusoidal_positions,
+)
 from companion.transformer import Block, Decoder, DecoderBlock, Encoder, PostNorm, PreNorm
 
 __all__ = ["Seq2SeqConfig", "Seq2Seq"]
@@ -37,6 +44,10 @@ class Seq2SeqConfig:
     dropout: float = 0.1
     norm_first: bool = False
     """Whether each layer normalises its input (`PreNorm`) and not its sum (`PostNorm`)."""
+    rotary: bool = False
+    """Whether self-attention turns queries and keys by their positions too (Su et al. 2021)."""
+    qk_norm: bool = False
+    """Whether all attention normalises queries and keys (`RMSNorm`; Henry et al. 2020)."""
 
     def __post_init__(self) -> None:
         _require_sizes(vocab_size=self.vocab_size, n_layers=self.n_layers)
@@ -235,17 +246,18 @@ class _Parts:
     config: Seq2SeqConfig
 
     def encoder_block(self) -> Block:
-        return Block(self._attention(), self._feed_forward(), **self._around())
+        return Block(self._attention(self.config.rotary), self._feed_forward(), **self._around())
 
     def decoder_block(self) -> DecoderBlock:
-        attention, cross = self._attention(), self._attention()
+        attention, cross = self._attention(self.config.rotary), self._attention()
         return DecoderBlock(attention, cross, self._feed_forward(), **self._around())
 
     def last_norm(self) -> nn.Module | None:
         return LayerNorm(self.config.d_model) if self.config.norm_first else None
 
-    def _attention(self) -> MultiHeadAttention:
-        return MultiHeadAttention(self.config.d_model, self.config.n_heads)
+    def _attention(self, rotary: bool = False) -> MultiHeadAttention:
+        c, qk_norm = self.config, RMSNorm if self.config.qk_norm else None
+        return MultiHeadAttention(c.d_model, c.n_heads, rotary=rotary, qk_norm=qk_norm)
 
     def _feed_forward(self) -> FeedForward:
         return FeedForward(self.config.d_model, self.config.d_hidden, activation=relu)
