@@ -15,6 +15,7 @@ from benchmarks import (
     optimisation_digits,
     optimisation_fit,
     records,
+    transformer_writes,
 )
 
 NUMBERS = {3: "three", 5: "five", 10: "ten"}
@@ -278,3 +279,23 @@ def test_the_searches_in_the_chapter_are_the_recorded_ones():
     assert f"than the grid {wins[0]} times of {len(record['seeds'])}, and Bayes" in text
     assert f"than random search {wins[1]} times" in text
     assert {one["tries"]["mean"] for one in record["searches"]} == {27.0}
+
+
+@pytest.mark.chapter("transformer")
+def test_how_gpt_writes_in_the_chapter_is_what_was_recorded():
+    record = json.loads(transformer_writes.RESULT.read_text(encoding="utf-8"))
+    runs = record["runs"]
+    assert (
+        f"Over {NUMBERS[len(record['seeds'])]} seeds it ended "
+        f"{within(runs['above_the_floor'], 3)} nats a token above the floor, and the grammar "
+        f"accepted {within(runs['accepted'], 0)} of {record['stories']} stories that it wrote, "
+        f"after {round(runs['cpu_seconds']['mean'])} seconds of work for one CPU core"
+    ) in quoted(transformer_writes.NOTEBOOK)
+    assert min(runs["above_the_floor"]["values"]) > 0
+    assert record["machine"].startswith("CPU, 1 threads")
+
+
+@pytest.mark.chapter("transformer")
+def test_how_gpt_writes_was_recorded_with_the_settings_in_the_chapter():
+    record = json.loads(transformer_writes.RESULT.read_text(encoding="utf-8"))
+    assert record["settings"] == vars(transformer_writes.notebook_code()["Settings"]())
