@@ -15,6 +15,8 @@ from benchmarks import (
     optimisation_digits,
     optimisation_fit,
     records,
+    transformer_live,
+    transformer_translates,
     transformer_writes,
 )
 
@@ -299,3 +301,44 @@ def test_how_gpt_writes_in_the_chapter_is_what_was_recorded():
 def test_how_gpt_writes_was_recorded_with_the_settings_in_the_chapter():
     record = json.loads(transformer_writes.RESULT.read_text(encoding="utf-8"))
     assert record["settings"] == vars(transformer_writes.notebook_code()["Settings"]())
+
+
+@pytest.mark.chapter("transformer")
+def test_the_translations_in_the_chapter_are_the_recorded_ones():
+    record = json.loads(transformer_translates.RESULT.read_text(encoding="utf-8"))
+    runs, text = record["runs"], quoted(transformer_translates.CHAPTER)
+    exact = {
+        name: within(run["exact_match"], 3) for name, run in runs.items() if name != "captions"
+    }
+    seconds = {name: round(run["cpu_seconds"]["mean"]) for name, run in runs.items()}
+    assert (
+        f"Over {NUMBERS[len(record['seeds'])]} seeds the share of exact translations was "
+        f"{exact['rotary']}, after {seconds['rotary']} seconds of work for one CPU core; without "
+        f"rotary positions it was {exact['without rotary']}"
+    ) in text
+    assert (
+        f"Over {NUMBERS[len(record['seeds'])]} seeds this small model reached a BLEU of "
+        f"{within(runs['captions']['bleu'], 1)}, after {seconds['captions']} seconds of work for "
+        f"one CPU core"
+    ) in text
+    assert record["machine"].startswith("CPU, 1 threads")
+
+
+@pytest.mark.chapter("transformer")
+def test_the_translators_were_recorded_with_the_settings_in_the_chapter():
+    record = json.loads(transformer_translates.RESULT.read_text(encoding="utf-8"))
+    assert record["settings"] == vars(transformer_translates.chapter_code()["Settings"]())
+
+
+@pytest.mark.chapter("transformer")
+def test_how_near_the_floor_the_live_model_comes_is_what_was_recorded():
+    record = json.loads(transformer_live.RESULT.read_text(encoding="utf-8"))
+    english, chinese = (record["measured"][language] for language in ("en", "zh"))
+    page = (records.ROOT / "chapters" / "play.md").read_text(encoding="utf-8")
+    assert (
+        f"On {transformer_live.STORIES:,} new stories of each language its loss is "
+        f"{english['in_8_bits']:.3f} nats a token above the floor in English and "
+        f"{chinese['in_8_bits']:.3f} in Chinese."
+    ) in page
+    for measured in (english, chinese):
+        assert measured["in_8_bits"] == pytest.approx(measured["above_floor"], abs=0.001)

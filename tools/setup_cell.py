@@ -7,6 +7,7 @@ chapter was written with, and which sizes its own ``Settings`` give it on a CPU 
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from string import Template
 from types import SimpleNamespace
@@ -84,8 +85,16 @@ def _arguments(notebook: NotebookNode, root: Path) -> str:
     named = sizes(notebook)
     if notebook.metadata.get("companion", {}).get("weights"):
         named = {"weights": _pinned_weights(root)} | named
-    given = ["VERSION", "WHEEL", "HELP", *(f'{name}="{said}"' for name, said in named.items())]
+    said = (f"{name}={_in_lines(words)}" for name, words in named.items())
+    given = ["VERSION", "WHEEL", "HELP", *said]
     return "".join(f"\n    {each}," for each in given) + "\n" if named else ", ".join(given)
+
+
+def _in_lines(words: str, width: int = 88) -> str:
+    """Return the code of a string, in as many lines as it needs."""
+    lines = textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)
+    joined = ' "\n    "'.join(lines)
+    return f'"{joined}"'
 
 
 def oldest_python(root: Path = contents.ROOT) -> str:

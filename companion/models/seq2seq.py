@@ -17,14 +17,7 @@ from companion._arguments import _require_int
 from companion._tensors import _require_sizes, _require_whole_numbers
 from companion.activations import relu
 from companion.attention import KVCache, MultiHeadAttention
-from companion.layers import (
-    Dropout,
-    Embedding,
-    FeedForward,
-    LayerNorm,
-    RMSNorm,
-    sinusoidal_positions,
-)
+from companion.layers import Dropout, Embedding, FeedForward, LayerNorm, sinusoidal_positions
 from companion.transformer import Block, Decoder, DecoderBlock, Encoder, PostNorm, PreNorm
 
 __all__ = ["Seq2SeqConfig", "Seq2Seq"]
@@ -46,8 +39,6 @@ class Seq2SeqConfig:
     """Whether each layer normalises its input (`PreNorm`) and not its sum (`PostNorm`)."""
     rotary: bool = False
     """Whether self-attention turns queries and keys by their positions too (Su et al. 2021)."""
-    qk_norm: bool = False
-    """Whether all attention normalises queries and keys (`RMSNorm`; Henry et al. 2020)."""
 
     def __post_init__(self) -> None:
         _require_sizes(vocab_size=self.vocab_size, n_layers=self.n_layers)
@@ -256,8 +247,7 @@ class _Parts:
         return LayerNorm(self.config.d_model) if self.config.norm_first else None
 
     def _attention(self, rotary: bool = False) -> MultiHeadAttention:
-        c, qk_norm = self.config, RMSNorm if self.config.qk_norm else None
-        return MultiHeadAttention(c.d_model, c.n_heads, rotary=rotary, qk_norm=qk_norm)
+        return MultiHeadAttention(self.config.d_model, self.config.n_heads, rotary=rotary)
 
     def _feed_forward(self) -> FeedForward:
         return FeedForward(self.config.d_model, self.config.d_hidden, activation=relu)
