@@ -17,7 +17,7 @@ from exercises.attention.heads import normal
 QUESTION = """
 {cite:t}`wang2022deepnet` keep the norm after the sum, but multiply the stream by a number $\\alpha \\ge 1$ before they add to it: $\\mathrm{norm}(\\alpha x + f(x))$. With $\\alpha = (2L)^{1/4}$ for $L$ blocks they trained a thousand layers.
 
-1. Go back to the worked example of plain averaging: what share of the difference between the two positions is left after $n$ layers with this $\\alpha$? Write `difference_left`.
+1. Go back to the worked example of plain averaging: what share of the difference between the two positions is left after $n$ layers with this $\\alpha$? Write `difference_left`, and `layers_until`, the number of layers after which less than {{percent}} % of it is left.
 2. Write `scaled_sum`, one such layer, and with it `top_cosine`: put {{words}} random positions through {{blocks}} blocks (`untrained` makes them) and return the mean cosine between two different positions at the top. Measure it for $\\alpha = 1$ and for $\\alpha = (2L)^{1/4}$.
 3. Why not take $\\alpha = 1000$? Explain in a sentence or two what such a model could not do.
 """
@@ -37,6 +37,9 @@ def untrained(n_blocks, d_model=32):
 def difference_left(alpha, n_layers):
     ...
 
+def layers_until(alpha):  # after which less than PERCENT % of the difference is left
+    ...
+
 def scaled_sum(x, f, norm, alpha):
     ...
 
@@ -50,6 +53,10 @@ HINT = "In the worked example the difference is multiplied by $\\alpha$ where it
 SOLUTION = """
 def difference_left(alpha, n_layers):
     return (alpha / (alpha + 1)) ** n_layers
+
+def layers_until(alpha):
+    each = math.log(alpha / (alpha + 1))
+    return math.floor(math.log(PERCENT / 100) / each) + 1
 
 def scaled_sum(x, f, norm, alpha):
     return norm(alpha * x + f(x))
@@ -74,6 +81,9 @@ A very large $\alpha$ keeps the positions apart by ignoring the layers: what the
 TRIAL = """
 check("half, three times", difference_left(1, 3), 1 / 8)
 check("alpha 3, two layers", difference_left(3, 2), 9 / 16)
+last = layers_until(1)
+check("it is still left before that", 0.5 ** (last - 1), at_least=PERCENT / 100)
+check("and no more then", 0.5**last, at_most=PERCENT / 100)
 numbers = torch.tensor([[1.0, 2.0]])
 tried = scaled_sum(numbers, torch.square, torch.neg, 3.0)
 check("one layer", tried, [[-4.0, -10.0]])
@@ -85,6 +95,7 @@ MISTAKES = {
     "the common part's share instead": ("(alpha / (alpha + 1))", "(1 / (alpha + 1))"),
     "one layer for all": ("** n_layers", ""),
     "the layer scaled instead of the stream": ("alpha * x + f(x)", "x + alpha * f(x)"),
+    "one layer too few": ("/ each) + 1", "/ each)"),
     "no norm": ("norm(alpha * x + f(x))", "alpha * x + f(x)"),
     "the two exchanged": (
         '{"alpha 1": top_cosine(1.0), "scaled"',
@@ -94,9 +105,9 @@ MISTAKES = {
 }
 
 
-def exercise(n_blocks: int = 16, n_words: int = 12, seed: int = 0) -> Exercise:
+def exercise(n_blocks: int = 16, n_words: int = 12, percent: int = 10, seed: int = 0) -> Exercise:
     """Return the exercise for a stack of this depth."""
-    sizes = {"BLOCKS": n_blocks, "WORDS": n_words, "SEED": seed}
+    sizes = {"BLOCKS": n_blocks, "WORDS": n_words, "PERCENT": percent, "SEED": seed}
     given = _filled(STARTER, sizes).split("def difference_left")[0]
     solution = _filled(SOLUTION, sizes)
     return Exercise(
@@ -111,10 +122,11 @@ def exercise(n_blocks: int = 16, n_words: int = 12, seed: int = 0) -> Exercise:
         hint=HINT,
         solution=f"{given}{solution}",
         explanation=EXPLANATION,
-        values={"words": n_words, "blocks": n_blocks},
+        values={"words": n_words, "blocks": n_blocks, "percent": percent},
         visible=(Check(half_is_left), Check(cosines_are_cosines)),
         hidden=(
             Check(share_is_right, {"seed": seed}),
+            Check(layers_are_counted, {"percent": percent}),
             Check(layer_is_right, {"seed": seed}),
             Check(large_alpha_changes_nothing, {"n_words": n_words}),
             Check(scaling_keeps_positions_apart),
@@ -125,7 +137,7 @@ def exercise(n_blocks: int = 16, n_words: int = 12, seed: int = 0) -> Exercise:
         },
         words=True,
         by_hand=1,
-        trial=TRIAL,
+        trial=_filled(TRIAL, sizes),
     )
 
 
@@ -140,6 +152,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
     return {
         "n_blocks": rng.choice((12, 20, 24)),
         "n_words": rng.choice((10, 14, 16)),
+        "percent": rng.choice((1, 2, 5)),
         "seed": rng.randrange(10_000),
     }
 
@@ -175,6 +188,19 @@ def share_is_right(difference_left, *, seed):
         assert math.isclose(got, share, rel_tol=1e-6), (
             f"difference_left({alpha:.3f}, {n_layers}) should not be {got:.4g}: by what is the "
             "difference multiplied in a layer, and by what the common part?"
+        )
+
+
+def layers_are_counted(layers_until, *, percent):
+    """Follow the share down until it is small enough."""
+    for alpha in (1.0, 1.7, 3.0):
+        left, n_layers = 1.0, 0
+        while left >= percent / 100:
+            left, n_layers = left * alpha / (alpha + 1), n_layers + 1
+        got = layers_until(alpha)
+        assert got == n_layers, (
+            f"layers_until({alpha:g}) should not be {got!r}: after one layer less, is not more "
+            f"than {percent} % still left?"
         )
 
 
