@@ -804,8 +804,7 @@ class MultiHeadAttention(nn.Module):
 
     def _share(self, x: Tensor) -> Tensor:
         """Repeat each key-value head for its group of query heads: (B, G, …) -> (B, H, …)."""
-        n_queries = self.n_heads // self.n_kv_heads
-        return x if n_queries == 1 else x.repeat_interleave(n_queries, dim=1)
+        return x.repeat_interleave(self.n_heads // self.n_kv_heads, dim=1)
 
     def _rotate(
         self, q: Tensor, k: Tensor, positions: Tensor | None, cache: KVCache | None

@@ -8,7 +8,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from companion.models import GPT, GPTConfig
 from tests.plugins import shapes
 from tests.support import FLOATS, fill, normal
-from tests.verification import agree
+from tests.verification import agree, same
 
 TINY = GPTConfig(vocab_size=20, max_length=9, d_model=8, n_layers=3, n_heads=2)
 SCHEMES = ("learned", "sinusoidal", "rotary", "alibi", "none")
@@ -70,8 +70,8 @@ def test_gpt_against_transformers(dtype):
     agree("GPT.trace, weights", oracle, trace.weights, torch.stack(expected.attentions))
     # Their last hidden state has passed the final norm already.
     before = torch.stack(expected.hidden_states[:-1])
-    agree("GPT.trace, stream", oracle, trace.stream[:-1], before)
-    agree("GPT.trace, last", oracle, ours.norm(trace.stream[-1]), expected.hidden_states[-1])
+    agree("Trace.stream", oracle, trace.stream[:-1], before)
+    agree("Trace.stream, last", oracle, ours.norm(trace.stream[-1]), expected.hidden_states[-1])
 
 
 def test_gradients_against_transformers():
@@ -94,7 +94,9 @@ def test_gpt2_small_has_124_439_808_parameters():
         model = GPT(GPTConfig())
         theirs = GPT2LMHeadModel(GPT2Config())
     count = sum(parameter.numel() for parameter in model.parameters())
-    assert count == 124_439_808 == sum(parameter.numel() for parameter in theirs.parameters())
+    expected = sum(parameter.numel() for parameter in theirs.parameters())
+    same("GPTConfig, number of weights", "transformers.GPT2Config", count, expected)
+    assert count == 124_439_808
 
 
 @every_scheme

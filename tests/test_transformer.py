@@ -242,6 +242,7 @@ def without_biases(ours):
 
 
 @both
+@pytest.mark.verifies("twin: Weights", "blocks of torch.nn that hold the same matrices")
 def test_blocks_against_their_twins(kind):
     encoder, decoder = without_biases(block(kind)), without_biases(decoder_block(kind))
     x, memory = normal(5, 8), normal(7, 8, seed=1)
@@ -267,6 +268,10 @@ def test_blocks_against_their_twins(kind):
             agree(
                 f"DecoderBlock, {kind}-norm", "NumPy twin", ours(x[None], memory[None])[0], expected
             )
+            theirs = torch_layer(ours, kind, torch.float64)
+            hidden = nn.Transformer.generate_square_subsequent_mask(5, dtype=torch.float64)
+            by_torch = theirs(x[None], memory[None], tgt_mask=hidden)[0]
+            agree(f"twin: decoder_block, {kind}-norm", "torch.nn", expected, by_torch)
 
 
 @both

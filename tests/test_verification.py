@@ -120,20 +120,39 @@ def test_what_has_not_run_is_not_missed():
     assert verification.differences([entry()], [elsewhere], WHOLE) == []
 
 
+def run_apart(folder, text, *options):
+    """Run one file of tests in a process of its own, with the plugin and nothing else of ours."""
+    root = str(verification.ROOT)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    command += ["-c", f"{root}/pyproject.toml", "--rootdir", root, "-p", "tests.verification"]
+    (folder / "test_new.py").write_text(text)
+    command.append(str(folder / "test_new.py"))
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
 def test_a_run_fails_whose_comparisons_are_not_in_the_record(tmp_path):
     """The whole way: a test that compares something new, in a run of its own."""
-    root = str(verification.ROOT)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["-c", f"{root}/pyproject.toml", "--rootdir", root, "-p", "tests.verification"]
-    (tmp_path / "test_new.py").write_text(
+    text = (
         "from tests.verification import same\n\n"
         "def test_new():\n    same('gelu', 'a sheep', 1, 1)\n"
     )
-    command.append(str(tmp_path / "test_new.py"))
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    done = run_apart(tmp_path, text)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "activations.gelu against a sheep in exact: not in the record" in done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_a_run_fails_when_a_worker_hands_over_nothing(tmp_path):
+    text = (
+        "from tests import verification\n\n"
+        "def test_new():\n"
+        "    verification.same('gelu', 'a sheep', 1, 1)\n"
+        "    (record,) = verification._records.values()\n"
+        "    record['error'] = object()  # what cannot be sent\n"
+    )
+    done = run_apart(tmp_path, text, "-n", "1")
+    assert done.returncode, done.stdout + done.stderr
+    assert "ended without handing over their records: gw0" in done.stdout
 
 
 # -- what tests record ---------------------------------------------------------------------------
@@ -149,6 +168,12 @@ def test_agree_records_the_largest_error_of_all(records):
     assert record["tests"] == [
         "tests/test_verification.py::test_agree_records_the_largest_error_of_all"
     ]
+
+
+def test_what_is_recorded_can_be_sent_from_a_worker_whatever_tolerance_was_given(records):
+    plugin.agree("gelu", "torch", np.array([1.0]), [1.0], np.float64(1e-3))
+    (record,) = records.values()
+    assert (type(record["error"]), type(record["tolerance"])) == (float, float)
 
 
 @pytest.mark.parametrize("value", [[1.0, 2.1], [1.0, math.nan], [1.0], [[1.0, 2.0]]])

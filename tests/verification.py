@@ -24,6 +24,7 @@ PUBLIC = verification.public()
 
 _records: dict[tuple[str, ...], dict] = {}
 _partial: set[str] = set()  # files of which not all tests run
+_lost: list[str] = []  # workers that ended without handing over what they recorded
 
 
 def agree(subject, oracle, value, expected, tolerance=None, *, limit=None):
@@ -76,8 +77,8 @@ def _record(subject, oracle, precision, error=0.0, tolerance=0.0):
         "detail": detail,
         "oracle": oracle,
         "precision": precision,
-        "error": error,  # divided by the size of numbers above 1
-        "tolerance": tolerance,
+        "error": float(error),  # divided by the size of numbers above 1
+        "tolerance": float(tolerance),
         "comparisons": 1,
         "tests": [os.environ["PYTEST_CURRENT_TEST"].partition("[")[0].partition(" ")[0]],
     }
@@ -116,6 +117,8 @@ def pytest_sessionfinish(session):
     records = verification.merge([_records.values()])
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["verification"] = [records, sorted(_partial)]
+    elif _lost:
+        session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
     elif records:
         FRESH.parent.mkdir(exist_ok=True)
         FRESH.write_text(verification.dump({"records": records}), encoding="utf-8")
@@ -124,8 +127,11 @@ def pytest_sessionfinish(session):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Take over what a worker of pytest-xdist recorded."""
-    records, partial = getattr(node, "workeroutput", {}).get("verification", [[], []])
+    """Take over what a worker of pytest-xdist recorded, or note that it handed over nothing."""
+    output = getattr(node, "workeroutput", {})
+    if "verification" not in output:
+        _lost.append(node.gateway.id)
+    records, partial = output.get("verification", [[], []])
     _partial.update(partial)
     for record in records:
         verification.combine(_records, record)
@@ -149,6 +155,10 @@ STALE = pytest.StashKey[list]()
 
 def pytest_terminal_summary(terminalreporter, config):
     """Say where the record does not fit."""
+    if _lost:
+        lost = ", ".join(_lost)
+        terminalreporter.section("what was compared is not known", red=True, bold=True)
+        terminalreporter.write_line(f"ended without handing over their records: {lost}")
     stale = config.stash.get(STALE, [])
     if stale:
         in_the_making = config.getoption("chapter", None)

@@ -74,7 +74,7 @@ def top_cosine(alpha, n_blocks=BLOCKS, n_words=WORDS):
 cosines = {"alpha 1": top_cosine(1.0), "scaled": top_cosine((2 * BLOCKS) ** 0.25)}
 """
 EXPLANATION = r"""
-A layer multiplies the difference by $\alpha$ and the common part by $\alpha + 1$, so after $n$ layers the share $\left(\frac{\alpha}{\alpha + 1}\right)^n$ is left: $2^{-n}$ for $\alpha = 1$, and all of it as $\alpha$ grows. In the untrained stack the positions end nearly parallel for $\alpha = 1$, with a cosine close to 1, and clearly apart with the other.
+A layer multiplies the difference by $\alpha$ and the common part by $\alpha + 1$, so after $n$ layers the share $\left(\frac{\alpha}{\alpha + 1}\right)^n$ is left: $2^{-n}$ for $\alpha = 1$, and all of it as $\alpha$ grows. It is less than a share $s$ from the first $n$ above $\ln s / \ln \frac{\alpha}{\alpha + 1}$ on. In the untrained stack the positions end nearly parallel for $\alpha = 1$, with a cosine close to 1, and clearly apart with the other.
 
 A very large $\alpha$ keeps the positions apart by ignoring the layers: what they add disappears in the norm, the top of the stack is the embedding, and the model could not use the context at all. The exponent $\frac14$ is a compromise that grows slowly with the depth.
 """
