@@ -4,8 +4,11 @@
 window.questions = (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const seen = (node) => node.offsetParent !== null;
-  // After the next frame has been laid out and painted.
-  const frame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  // After the next frame has been laid out and painted. (A browser that is starved may paint no
+  // more: then go on after two seconds, instead of waiting for ever.)
+  const frame = () => Promise.race([painted(), pause(2000)]);
 
   // Layout shifts count from the first moment, those after a key or a click left out. On a slow
   // machine the page can be painted before its letters are there, with others in their place; what
