@@ -14,14 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import records
+from benchmarks import records, transformer_writes
 from companion import device, losses, optim
 from companion.models import GPT, GPTConfig
 from companion.tinyworld import TinyWorld
 from companion.tokenizers import Words
 from tools import live_export
 
-NOTEBOOK = records.chapter("transformer/gpt")
 RESULT = records.RESULTS / "transformer_live.json"
 NAME = "tiny-world"
 SIZES = {"max_length": 128, "d_model": 96, "n_layers": 4, "n_heads": 4}
@@ -78,7 +77,7 @@ def above_floor(gpt: GPT, tokenizer: Words, language: str) -> float:
 
 def main() -> None:
     """Train, write the files of the page, and write the record."""
-    code = records.chapter_code(NOTEBOOK, "gpt-imports", "writes")
+    code = transformer_writes.chapter_code()
     tokenizer = story_tokenizer()
     device.seed_everything(0)
     gpt = GPT(GPTConfig(tokenizer.vocab_size, **SIZES))

@@ -2,8 +2,8 @@
 
 Data, models, settings and training loop are the chapter's own cells (tagged ``translates``), so
 that what is measured is what is printed there: stories of Tiny World into Chinese, by exact match,
-with rotary positions and without, and the captions of Multi30k into German, by BLEU. It
-needs Multi30k itself: what stands in for it where it is out of reach is not measured. Run from the
+with rotary positions and without, and the captions of Multi30k into German, by BLEU. It needs
+Multi30k itself: what stands in for it where it is out of reach is not measured. Run from the
 repository's root:
 
     OMP_NUM_THREADS=1 python -m benchmarks.transformer_translates [--seeds 3]
@@ -22,7 +22,7 @@ from companion import data, device
 CHAPTER = records.chapter("transformer/translate")
 RESULT = records.RESULTS / "transformer_translates.json"
 STORIES = 500
-STORIES_OF = {"rotary": True, "without rotary": False}
+ROTARY = {"rotary": True, "without rotary": False}
 
 
 def chapter_code() -> dict[str, Any]:
@@ -65,7 +65,7 @@ def main() -> None:
     code = chapter_code()
     runs = {
         name: records.over_seeds(timed(functools.partial(stories, rotary=rotary), code), seeds)
-        for name, rotary in STORIES_OF.items()
+        for name, rotary in ROTARY.items()
     }
     runs["captions"] = records.over_seeds(timed(captions, code), seeds)
     settings = vars(code["Settings"].for_device(device.pick_device()))

@@ -12,14 +12,14 @@ from typing import Any
 from benchmarks import records
 from companion import device
 
-NOTEBOOK = records.chapter("transformer/gpt")
+CHAPTER = records.chapter("transformer/gpt")
 RESULT = records.RESULTS / "transformer_writes.json"
 STORIES = 200
 
 
-def notebook_code() -> dict[str, Any]:
-    """Return what the notebook's cells of the experiment define."""
-    return records.chapter_code(NOTEBOOK, "gpt-imports", "writes")
+def chapter_code() -> dict[str, Any]:
+    """Return what the chapter's cells of the experiment define."""
+    return records.chapter_code(CHAPTER, "gpt-imports", "writes")
 
 
 def measure(seed: int, settings: Any, code: dict[str, Any]) -> dict[str, float]:
@@ -34,7 +34,7 @@ def measure(seed: int, settings: Any, code: dict[str, Any]) -> dict[str, float]:
 
 def main() -> None:
     """Measure with every seed, and write the record."""
-    seeds, code = records.seeds_from_command_line(__doc__, default=3), notebook_code()
+    seeds, code = records.seeds_from_command_line(__doc__, default=3), chapter_code()
     settings = code["Settings"].for_device(device.pick_device())
     runs = records.over_seeds(lambda seed: measure(seed, settings, code), seeds)
     records.write(RESULT, seeds, stories=STORIES, settings=vars(settings), runs=runs)

@@ -292,15 +292,9 @@ def test_how_gpt_writes_in_the_chapter_is_what_was_recorded():
         f"{within(runs['above_the_floor'], 3)} nats a token above the floor, and the grammar "
         f"accepted {within(runs['accepted'], 0)} of {record['stories']} stories that it wrote, "
         f"after {round(runs['cpu_seconds']['mean'])} seconds of work for one CPU core"
-    ) in quoted(transformer_writes.NOTEBOOK)
+    ) in quoted(transformer_writes.CHAPTER)
     assert min(runs["above_the_floor"]["values"]) > 0
     assert record["machine"].startswith("CPU, 1 threads")
-
-
-@pytest.mark.chapter("transformer")
-def test_how_gpt_writes_was_recorded_with_the_settings_in_the_chapter():
-    record = json.loads(transformer_writes.RESULT.read_text(encoding="utf-8"))
-    assert record["settings"] == vars(transformer_writes.notebook_code()["Settings"]())
 
 
 @pytest.mark.chapter("transformer")
@@ -325,9 +319,10 @@ def test_the_translations_in_the_chapter_are_the_recorded_ones():
 
 
 @pytest.mark.chapter("transformer")
-def test_the_translators_were_recorded_with_the_settings_in_the_chapter():
-    record = json.loads(transformer_translates.RESULT.read_text(encoding="utf-8"))
-    assert record["settings"] == vars(transformer_translates.chapter_code()["Settings"]())
+@pytest.mark.parametrize("benchmark", [transformer_writes, transformer_translates])
+def test_the_models_were_recorded_with_the_settings_in_the_chapter(benchmark):
+    record = json.loads(benchmark.RESULT.read_text(encoding="utf-8"))
+    assert record["settings"] == vars(benchmark.chapter_code()["Settings"]())
 
 
 @pytest.mark.chapter("transformer")

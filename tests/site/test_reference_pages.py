@@ -62,24 +62,10 @@ def markdown(chapter: Path) -> str:
 
 # What needs no entry: signs, layout, and functions that every reader knows.
 COMMON = {
-    *(
-        "frac",
-        "tfrac",
-        "underbrace",
-        "sqrt",
-        "sum",
-        "prod",
-        "int",
-        "partial",
-        "nabla",
-        "top",
-        "infty",
-        "pi",
-        "e",
-    ),
+    *("frac", "tfrac", "sqrt", "sum", "prod", "int", "partial", "nabla", "top", "infty", "pi", "e"),
     *("ln", "log", "exp", "sin", "cos", "tan", "max", "min", "arg"),
     *("cdot", "times", "odot", "approx", "le", "ge", "ne", "in", "to", "sim", "mid", "cap", "cup"),
-    *("hat", "tilde", "overline", "lVert", "rVert", "leftarrow"),
+    *("hat", "tilde", "overline", "underbrace", "lVert", "rVert", "leftarrow"),
     *(
         "lfloor",
         "rfloor",
