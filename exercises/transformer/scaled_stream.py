@@ -199,8 +199,8 @@ def layers_are_counted(layers_until, *, percent):
             left, n_layers = left * alpha / (alpha + 1), n_layers + 1
         got = layers_until(alpha)
         assert got == n_layers, (
-            f"layers_until({alpha:g}) should not be {got!r}: after one layer less, is not more "
-            f"than {percent} % still left?"
+            f"layers_until({alpha:g}) should not be {got!r}: it is the first number of layers after "
+            f"which less than {percent} % is left"
         )
 
 
