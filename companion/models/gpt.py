@@ -24,6 +24,8 @@ from companion.layers import (
     alibi_bias,
     sinusoidal_positions,
 )
+from companion.models.hub import Pretrained
+from companion.models.layouts import GPT2
 from companion.transformer import Block, _require_caches
 
 __all__ = ["GPTConfig", "GPT", "Trace"]
@@ -66,7 +68,7 @@ class Trace:
     logits: Float[Tensor, "batch length vocab"]
 
 
-class GPT(nn.Module):
+class GPT(Pretrained):
     r"""A stack of causal blocks between a table of vectors and the same table, transposed.
 
     .. math::
@@ -88,6 +90,8 @@ class GPT(nn.Module):
     >>> model(torch.tensor([[1, 2, 3]])).shape
     torch.Size([1, 3, 10])
     """
+
+    layout, Config = GPT2, GPTConfig
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
