@@ -1,5 +1,8 @@
 r"""What the checkpoints of each kind of model are called and look like, one file a kind."""
 
+from companion.models.layouts.bert import BERT, BERT_ENCODER
 from companion.models.layouts.gpt2 import GPT2
+from companion.models.layouts.roberta import ROBERTA, ROBERTA_ENCODER
+from companion.models.layouts.vit import VIT
 
-__all__ = ["GPT2"]
+__all__ = ["GPT2", "BERT_ENCODER", "BERT", "ROBERTA_ENCODER", "ROBERTA", "VIT"]
