@@ -10,6 +10,7 @@ checks and loads the published weights of all-MiniLM-L6-v2.
 from companion.models.bert import BertConfig, BertEncoder
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
 from companion.models.gpt import GPT, GPTConfig, Trace
+from companion.models.hub import Layout, Pretrained, Stored, to_ours, to_theirs
 from companion.models.loading import CHECKPOINTS, Checkpoint, from_hugging_face, load_pretrained
 from companion.models.lstm import LSTM, LSTMCell, LSTMClassifier
 from companion.models.seq2seq import Seq2Seq, Seq2SeqConfig
@@ -29,6 +30,11 @@ __all__ = [
     "Trace",
     "BertConfig",
     "BertEncoder",
+    "Stored",
+    "Layout",
+    "Pretrained",
+    "to_ours",
+    "to_theirs",
     "CHECKPOINTS",
     "Checkpoint",
     "from_hugging_face",

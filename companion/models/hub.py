@@ -137,9 +137,7 @@ def to_ours(
         if tensor is None or tensor.shape != shapes[name].shape
     ]
     if wrong:
-        raise ValueError(
-            f"the checkpoint has {len(wrong)} tensors of another shape: {_some(wrong)}"
-        )
+        raise ValueError(f"{len(wrong)} tensors of the checkpoint are misshapen: {_some(wrong)}")
     return {name: tensor for name, tensor in ours.items() if tensor is not None}
 
 
@@ -290,11 +288,12 @@ class Pretrained(nn.Module):
         Raises
         ------
         ValueError
-            If the model has what a checkpoint of its kind cannot hold.
+            If the model has what a checkpoint of its kind cannot hold, or weights of several
+            formats; if the folder holds a checkpoint in several files.
         """
         sizes = self.layout.write(self.config)
         tensors = to_theirs(self.state_dict(), self.layout)
-        (dtype,) = {tensor.dtype for tensor in tensors.values()}
+        dtype = _only_format(tensors)
         config = {
             "architectures": [self.layout.architecture],
             "model_type": self.layout.model_type,
@@ -312,6 +311,14 @@ class Pretrained(nn.Module):
             save_file(tensors, beside, metadata={"format": "pt"})
         with _replacing(folder / CONFIG) as beside:
             beside.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _only_format(tensors: Mapping[str, Tensor]) -> torch.dtype:
+    """Return the format of all tensors."""
+    first, *others = sorted({tensor.dtype for tensor in tensors.values()}, key=str)
+    if others:
+        raise ValueError(f"a model must be saved in one format, has {first} and {others[0]}")
+    return first
 
 
 def require(config: Mapping[str, Any], **expected: Any) -> None:
@@ -334,7 +341,7 @@ def require(config: Mapping[str, Any], **expected: Any) -> None:
         if config.get(name, values[0]) not in values:
             known = " or ".join(map(repr, values))
             raise ValueError(
-                f"config.json asks for {name} = {config[name]!r}; only {known} is here"
+                f"config.json has {name} = {config[name]!r}, and here it must be {known}"
             )
 
 
