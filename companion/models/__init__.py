@@ -9,6 +9,7 @@ checks and loads the published weights of all-MiniLM-L6-v2.
 
 from companion.models.bert import BertConfig, BertEncoder
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
+from companion.models.diff import Comparison, Difference, diff
 from companion.models.gpt import GPT, GPTConfig, Trace
 from companion.models.hub import Layout, Pretrained, Stored, to_ours, to_theirs
 from companion.models.loading import CHECKPOINTS, Checkpoint, from_hugging_face, load_pretrained
@@ -35,6 +36,9 @@ __all__ = [
     "Pretrained",
     "to_ours",
     "to_theirs",
+    "diff",
+    "Difference",
+    "Comparison",
     "CHECKPOINTS",
     "Checkpoint",
     "from_hugging_face",

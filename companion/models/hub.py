@@ -12,7 +12,7 @@ refuses configurations that are out of its reach.
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from companion.models.undrawn import undrawn
 
-__all__ = ["Stored", "Layout", "to_ours", "to_theirs", "require", "Pretrained"]
+__all__ = ["Stored", "Layout", "to_ours", "to_theirs", "require", "renamed", "Pretrained"]
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 NUMBER = r"(\d+)"
@@ -71,8 +71,28 @@ class Layout:
     """Patterns of tensors that hold nothing learnt."""
     tied: tuple[str, str] | None = None
     """A tensor that some checkpoints hold twice, and which of their tensors it repeats."""
-    heads: tuple[str, ...] = field(default=())
+    heads: tuple[str, ...] = ()
     """What the names of a head begin with, which have no prefix."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """Layers that hold no tensors of their own, such as whole blocks: the name of each there."""
+
+    def layers(self, known: Collection[str]) -> dict[str, str]:
+        """Return what this package's layers are called in a model of ``transformers``.
+
+        ``known`` are the names there: a model without a head has none with the prefix.
+        """
+        places = {
+            key: stored.name
+            for key, at in self.tensors.items()
+            if (stored := Stored(at) if isinstance(at, str) else at).of == 1
+        }
+        inner = self.prefix.rstrip(".")
+        prefix = self.prefix if inner in known else ""
+        heads = self.heads or ("\n",)
+        return {
+            key: at if at.startswith(heads) else prefix + at
+            for key, at in {**places, **self.modules}.items()
+        }
 
     def place(self, name: str) -> Stored:
         """Return where the parameter with this name lies.
@@ -96,6 +116,16 @@ class Layout:
                 prefix = "" if theirs.startswith(self.heads or ("\n",)) else self.prefix
                 return Stored(prefix + theirs, stored.turned, stored.part, stored.of)
         raise KeyError(f"{self.architecture} has no place for {name!r}")
+
+
+def renamed(name: str, names: Mapping[str, str]) -> str | None:
+    """Return what a layer is called elsewhere, by a table in which ``{}`` is any number.
+
+    >>> renamed("blocks.7.norm", {"blocks.{}.norm": "h.{}.ln_1"})
+    'h.7.ln_1'
+    """
+    theirs = names.get(re.sub(NUMBER, "{}", name))
+    return None if theirs is None else theirs.format(*re.findall(NUMBER, name))
 
 
 # -- tensors -------------------------------------------------------------------------------------
