@@ -23,6 +23,7 @@ from companion.layers import Embedding, Linear, Llama3Scaling, RMSNorm, Rotary, 
 from companion.models.gpt import Trace
 from companion.models.hub import Pretrained
 from companion.models.layouts import LLAMA
+from companion.tokenizers import ChatBPE
 from companion.transformer import Block, _require_caches
 
 __all__ = ["LlamaConfig", "Llama"]
@@ -78,6 +79,8 @@ class Llama(Pretrained):
     Parameters
     ----------
     config : LlamaConfig
+    tokenizer : ChatBPE, optional
+        The one that the model was trained with, kept beside it; the model itself sees only ids.
 
     Raises
     ------
@@ -94,9 +97,9 @@ class Llama(Pretrained):
 
     layout, Config = LLAMA, LlamaConfig
 
-    def __init__(self, config: LlamaConfig) -> None:
+    def __init__(self, config: LlamaConfig, tokenizer: ChatBPE | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.tokenizer = config, tokenizer
         self.tokens = Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(self._block() for _ in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.eps)
