@@ -3,15 +3,18 @@ r"""Whole models, and real pretrained weights to fill them with.
 This folder adds: the two that came before transformers, `CNN` for images (LeCun et al. 1998) and
 `LSTMClassifier` for text (Hochreiter and Schmidhuber 1997), with the layers that they are made of;
 `Seq2Seq`, the Transformer that translates (Vaswani et al. 2017); `GPT`, which writes (Radford et
-al. 2019); `BertEncoder`, the encoder of BERT (Devlin et al. 2019); `load_pretrained`, which finds,
-checks and loads the published weights of all-MiniLM-L6-v2.
+al. 2019), and `Llama`, which has newer parts (Touvron et al. 2023); `BertEncoder`, the encoder of
+BERT (Devlin et al. 2019); `load_pretrained`, which finds, checks and loads the published weights of
+all-MiniLM-L6-v2 and of SmolLM2-135M-Instruct, these with `llama_from_gguf`.
 """
 
 from companion.models.bert import BertConfig, BertEncoder
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
 from companion.models.diff import Comparison, Difference, diff
+from companion.models.gguf import as_halves, gguf_tokenizer, llama_from_gguf, read_gguf
 from companion.models.gpt import GPT, GPTConfig, Trace
 from companion.models.hub import Layout, Pretrained, Stored, to_ours, to_theirs
+from companion.models.llama import Llama, LlamaConfig
 from companion.models.loading import CHECKPOINTS, Checkpoint, from_hugging_face, load_pretrained
 from companion.models.lstm import LSTM, LSTMCell, LSTMClassifier
 from companion.models.seq2seq import Seq2Seq, Seq2SeqConfig
@@ -29,6 +32,12 @@ __all__ = [
     "GPTConfig",
     "GPT",
     "Trace",
+    "LlamaConfig",
+    "Llama",
+    "read_gguf",
+    "as_halves",
+    "gguf_tokenizer",
+    "llama_from_gguf",
     "BertConfig",
     "BertEncoder",
     "Stored",
