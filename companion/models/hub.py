@@ -68,9 +68,11 @@ class Layout:
     tensors: Mapping[str, str | Stored]
     """For each of this package's parameters or modules, where it lies; ``{}`` is any number."""
     ignored: tuple[str, ...] = ()
-    """Patterns of tensors that hold nothing learnt."""
-    tied: tuple[str, str] | None = None
-    """A tensor that some checkpoints hold twice, and which of their tensors it repeats."""
+    """Patterns of tensors that the model has no use for, such as those that are not learnt."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Patterns in names that some checkpoints have, and what stands there in all others."""
+    tied: Mapping[str, str] = field(default_factory=dict)
+    """Tensors that some checkpoints hold twice, and which of their tensors each one repeats."""
     heads: tuple[str, ...] = field(default=())
     """What the names of a head begin with, which have no prefix."""
 
@@ -189,7 +191,7 @@ def _named_in_full(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
     """Add the prefix where a checkpoint has none, and leave out what is not learnt."""
     kept = {
         name: tensor
-        for name, tensor in state.items()
+        for name, tensor in _renamed(state, layout).items()
         if not any(re.search(pattern, name) for pattern in layout.ignored)
     }
     if not layout.prefix or any(name.startswith(layout.prefix) for name in kept):
@@ -198,10 +200,17 @@ def _named_in_full(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
     return {n if n.startswith(heads) else layout.prefix + n: tensor for n, tensor in kept.items()}
 
 
+def _renamed(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """Give tensors that have another name in some checkpoints the usual one."""
+    names = {name: name for name in state}
+    for pattern, usual in layout.renamed.items():
+        names = {name: re.sub(pattern, usual, now) for name, now in names.items()}
+    return {names[name]: tensor for name, tensor in state.items()}
+
+
 def _require_names(wanted: set[str], found: set[str], layout: Layout) -> None:
     """Refuse a checkpoint in which names are missing, or that has more."""
-    twice = {layout.tied[0]} if layout.tied else set()
-    missing, extra = sorted(wanted - found), sorted(found - wanted - twice)
+    missing, extra = sorted(wanted - found), sorted(found - wanted - set(layout.tied))
     wrong = [
         f"{verb} {len(names)} tensors: {_some(names)}"
         for verb, names in (("lacks", missing), ("has no place here for", extra))
@@ -212,14 +221,14 @@ def _require_names(wanted: set[str], found: set[str], layout: Layout) -> None:
 
 
 def _require_tied(state: Mapping[str, Tensor], layout: Layout, wanted: set[str]) -> None:
-    """Refuse a matrix that should repeat another one and does not."""
-    if layout.tied is None or layout.tied[0] in wanted or layout.tied[0] not in state:
-        return
-    copy, original = layout.tied
-    if not torch.equal(state[copy], state[original]):
-        raise ValueError(
-            f"{copy} should be {original} once more, as config.json says, and holds other numbers"
-        )
+    """Refuse a tensor that should repeat another one and does not."""
+    for copy, original in layout.tied.items():
+        repeats = copy in wanted or copy not in state or torch.equal(state[copy], state[original])
+        if not repeats:
+            raise ValueError(
+                f"{copy} should be {original} once more, as config.json says, and holds other "
+                "numbers"
+            )
 
 
 def _some(names: Iterable[str], most: int = 3) -> str:
