@@ -124,6 +124,6 @@ LLAMA = Layout(
         for part in ("gate", "up", "down")
     },
     ignored=(r"rotary_emb\.inv_freq$",),
-    tied=("lm_head.weight", "model.embed_tokens.weight"),
+    tied={"lm_head.weight": "model.embed_tokens.weight"},
     heads=("lm_head.",),
 )
