@@ -14,7 +14,7 @@ from transformers import (
 from transformers import ViTConfig as TheirConfig
 
 from companion.losses import cross_entropy
-from companion.models import ViT, ViTConfig, hub, patches
+from companion.models import ViT, ViTConfig, diff, hub, patches
 from tests.plugins import shapes
 from tests.support import FLOATS, fill, normal
 from tests.verification import agree, same
@@ -127,6 +127,21 @@ def test_vit_against_transformers(channels, side, size, dtype, tmp_path):
     agree("ViT, hidden states", ORACLE, torch.stack(states[:-1]), before)
     agree("ViT.embed", ORACLE, states[0], expected.hidden_states[0])
     agree("ViT, last hidden state", ORACLE, ours.norm(states[-1]), last)
+
+
+@torch.no_grad()
+def test_layer_by_layer(tmp_path):
+    model, x = theirs(), images()
+    ours = ViT.from_hf(saved(model, tmp_path), dtype=torch.float64)
+    found = diff(ours, model, x)
+    assert found.culprit is None
+    names = {layer.name for layer in found.layers}
+    assert {"", "projection", "norm", "head"} <= names
+    if hasattr(model.vit, "layers"):  # since version 5
+        assert len(found.layers) == 3 * 11 + 4
+        model.vit.layers[1].mlp.fc2.bias += 1
+        culprit = "blocks.1.feed_forward.layer.contract"
+        same("diff", "a changed ViT", diff(ours, model, x).culprit, culprit)
 
 
 def test_loss_and_gradients_against_transformers(tmp_path):
