@@ -11,7 +11,7 @@ published weights of all-MiniLM-L6-v2.
 
 from companion.models.bert import BertConfig, BertEncoder
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
-from companion.models.experts import MoE, Routing, balance_loss, load
+from companion.models.experts import MoE, Routing, balance_loss, expert_load
 from companion.models.gpt import GPT, GPTConfig, Trace
 from companion.models.llama import Llama, LlamaConfig
 from companion.models.loading import CHECKPOINTS, Checkpoint, from_hugging_face, load_pretrained
@@ -37,7 +37,7 @@ __all__ = [
     "Llama",
     "MoE",
     "Routing",
-    "load",
+    "expert_load",
     "balance_loss",
     "MixtralConfig",
     "Mixtral",
