@@ -131,7 +131,8 @@ def test_against_transformers_in_bfloat16(tmp_path):
     ours = Mixtral.from_hf(save_theirs(tmp_path), dtype=torch.bfloat16)
     theirs, some = open_theirs(tmp_path, torch.bfloat16), ids(3, 7)
     value, expected = ours(some).float(), theirs(some).logits.float()
-    agree("Mixtral, 16 bits", ORACLE, value, expected, 0.1, limit="bfloat16")
+    # Theirs is off by up to 0.16 from the same in float32, ours by 0.08.
+    agree("Mixtral, 16 bits", ORACLE, value, expected, 0.2, limit="bfloat16")
 
 
 @pytest.mark.parametrize(
