@@ -10,8 +10,10 @@ all-MiniLM-L6-v2 and of SmolLM2-135M-Instruct, these with `llama_from_gguf`.
 
 from companion.models.bert import BertConfig, BertEncoder
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
+from companion.models.diff import Comparison, Difference, diff
 from companion.models.gguf import as_halves, gguf_tokenizer, llama_from_gguf, read_gguf
 from companion.models.gpt import GPT, GPTConfig, Trace
+from companion.models.hub import Layout, Pretrained, Stored, to_ours, to_theirs
 from companion.models.llama import Llama, LlamaConfig
 from companion.models.loading import CHECKPOINTS, Checkpoint, from_hugging_face, load_pretrained
 from companion.models.lstm import LSTM, LSTMCell, LSTMClassifier
@@ -38,6 +40,14 @@ __all__ = [
     "llama_from_gguf",
     "BertConfig",
     "BertEncoder",
+    "Stored",
+    "Layout",
+    "Pretrained",
+    "to_ours",
+    "to_theirs",
+    "diff",
+    "Difference",
+    "Comparison",
     "CHECKPOINTS",
     "Checkpoint",
     "from_hugging_face",
