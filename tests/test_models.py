@@ -333,7 +333,7 @@ def test_the_sizes_are_those_of_the_files(files):
 
 
 def test_refuses_an_unknown_name():
-    known = r"name must be one of \['all-MiniLM-L6-v2'\], got "
+    known = r"name must be one of \['SmolLM2-135M-Instruct', 'all-MiniLM-L6-v2'\], got "
     with pytest.raises(ValueError, match=known + "'gpt-9'$"):
         load_pretrained("gpt-9")
     with pytest.raises(ValueError, match=known + "'MiniLM-L6'; did you mean 'all-MiniLM-L6-v2'"):

@@ -364,6 +364,10 @@ def test_dropout_stands_where_t5_has_it(gated):
     assert rates == [0.25] * (1 + 2 * 3 + 3 * 4)
     layers = [module for module in model.modules() if type(module).__name__ == "MultiHeadAttention"]
     assert [layer.dropout for layer in layers] == [0.25] * (2 + 3 * 2)
+    shapes_of = []
+    model.dropout.register_forward_hook(lambda _, args, __: shapes_of.append(args[0].shape[1]))
+    model(ids(1, 5), ids(1, 3))
+    assert shapes_of == [5, 5, 3, 3]  # source and memory, target and what the decoder made of it
 
 
 # -- weights -------------------------------------------------------------------------------------
@@ -498,7 +502,7 @@ SMALLEST = {
         ({"is_encoder_decoder": False}, "is_encoder_decoder = False"),
         # What a new model of `transformers` 5 is: its output is the table, and is not scaled.
         ({"scale_decoder_outputs": False}, "lacks 1 tensors: lm_head.weight"),
-        ({"relative_attention_num_buckets": 9}, "another shape"),
+        ({"relative_attention_num_buckets": 9}, "2 tensors of the checkpoint are misshapen"),
         ({"model_type": "mt5"}, "'mt5', and this class reads 't5'"),
     ],
 )

@@ -6,13 +6,16 @@ This folder adds: the two that came before transformers, `CNN` for images (LeCun
 al. 2019), and `Llama`, which has newer parts (Touvron et al. 2023); `MoE`, of which `Mixtral` is
 made (Jiang et al. 2024); `T5`, which makes a text of a text (Raffel et al. 2020); `BertEncoder`,
 the encoder of BERT (Devlin et al. 2019); `load_pretrained`, which finds, checks and loads the
-published weights of all-MiniLM-L6-v2.
+published weights of all-MiniLM-L6-v2 and of SmolLM2-135M-Instruct, these with `llama_from_gguf`.
 """
 
 from companion.models.bert import BertConfig, BertEncoder
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
+from companion.models.diff import Comparison, Difference, diff
 from companion.models.experts import MoE, Routing, balance_loss, expert_load
+from companion.models.gguf import as_halves, gguf_tokenizer, llama_from_gguf, read_gguf
 from companion.models.gpt import GPT, GPTConfig, Trace
+from companion.models.hub import Layout, Pretrained, Stored, to_ours, to_theirs
 from companion.models.llama import Llama, LlamaConfig
 from companion.models.loading import CHECKPOINTS, Checkpoint, from_hugging_face, load_pretrained
 from companion.models.lstm import LSTM, LSTMCell, LSTMClassifier
@@ -35,6 +38,10 @@ __all__ = [
     "Trace",
     "LlamaConfig",
     "Llama",
+    "read_gguf",
+    "as_halves",
+    "gguf_tokenizer",
+    "llama_from_gguf",
     "MoE",
     "Routing",
     "expert_load",
@@ -48,6 +55,14 @@ __all__ = [
     "T5",
     "BertConfig",
     "BertEncoder",
+    "Stored",
+    "Layout",
+    "Pretrained",
+    "to_ours",
+    "to_theirs",
+    "diff",
+    "Difference",
+    "Comparison",
     "CHECKPOINTS",
     "Checkpoint",
     "from_hugging_face",

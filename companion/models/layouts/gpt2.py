@@ -73,4 +73,9 @@ GPT2 = Layout(
     ignored=(r"\.attn\.(masked_)?bias$",),
     tied={"lm_head.weight": "transformer.wte.weight"},
     heads=("lm_head.",),
+    modules={
+        "blocks.{}": "h.{}",
+        "blocks.{}.attention.layer": "h.{}.attn",
+        "blocks.{}.feed_forward.layer": "h.{}.mlp",
+    },
 )
