@@ -14,7 +14,7 @@ all-MiniLM-L6-v2 and of SmolLM2-135M-Instruct; and `diff`, which finds where two
 from companion.models.bert import BERT, BertConfig, BertEncoder, MaskedLMHead
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
 from companion.models.diff import Comparison, Difference, diff
-from companion.models.experts import MoE, Routing, balance_loss, load
+from companion.models.experts import MoE, Routing, balance_loss, expert_load
 from companion.models.gguf import as_halves, gguf_tokenizer, llama_from_gguf, read_gguf
 from companion.models.gpt import GPT, GPTConfig, Trace
 from companion.models.hub import Layout, Pretrained, Stored, to_ours, to_theirs
@@ -48,7 +48,7 @@ __all__ = [
     "llama_from_gguf",
     "MoE",
     "Routing",
-    "load",
+    "expert_load",
     "balance_loss",
     "MixtralConfig",
     "Mixtral",
