@@ -1,0 +1,124 @@
+"""Sort distances into the buckets of T5."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+from exercises import Check, Exercise
+
+QUESTION = r"""
+T5 adds to the score of a query and a key a learned number that depends on the bucket of their distance. Write `bucket_of(steps_back, n_buckets, max_distance)` for a decoder, where `steps_back` says how many positions the key stands before the query, 0 or more. The first half of the buckets holds one distance each, $0, 1, \dots, E - 1$ with $E = N / 2$ ($N$ is even). A larger distance $t$ belongs to bucket $E + \lfloor (N - E) \ln(t / E) / \ln(M / E) \rfloor$, but never to one above $N - 1$; $M$ is `max_distance`. Return a whole number. Try it with $N = {{n}}$ and $M = {{most}}$.
+"""
+STARTER = '''
+def bucket_of(steps_back, n_buckets, max_distance):
+    """steps_back >= 0 -> bucket, from 0 to n_buckets - 1"""
+    ...
+'''
+HINT = "Treat the near distances first and return at once. For the others, `math.log` gives the logarithm, `int` rounds a positive number down, and `min` keeps the result below `n_buckets`."
+SOLUTION = """
+def bucket_of(steps_back, n_buckets, max_distance):
+    exact = n_buckets // 2
+    if steps_back < exact:
+        return steps_back
+    share = math.log(steps_back / exact) / math.log(max_distance / exact)
+    return min(exact + int(share * (n_buckets - exact)), n_buckets - 1)
+"""
+EXPLANATION = r"""
+Near distances keep their own bucket, since whether a word is the last or the last but one matters. Far ones share: each further bucket is wider than the one before it by the same factor, so that {{n}} numbers a head are enough for any distance. From $M$ on everything is in the last bucket, so a text may be longer than all those of the training, and no bucket is missing. The last bucket begins before $M$, because the floor puts $M$ itself in bucket $N$, which does not exist.
+"""
+TRIAL = """
+ours = [bucket_of(t, NUMBER, MOST) for t in range(2 * MOST)]
+back = -torch.arange(2 * MOST)
+theirs = models.relative_buckets(
+    back, n_buckets=NUMBER, max_distance=MOST, causal=True
+)
+check("buckets of all distances", ours, theirs.tolist(), 0)
+"""
+WRONG_ANSWERS = {
+    "logarithms for near distances too": """
+def bucket_of(steps_back, n_buckets, max_distance):
+    exact = n_buckets // 2
+    share = math.log(max(steps_back, 1)) / math.log(max_distance)
+    return min(int(share * n_buckets), n_buckets - 1)
+""",
+    "no last bucket": SOLUTION.replace("min(", "(").replace(", n_buckets - 1)", ")"),
+    "far distances in equal steps": SOLUTION.replace(
+        "math.log(steps_back / exact) / math.log(max_distance / exact)",
+        "(steps_back - exact) / (max_distance - exact)",
+    ),
+    "all buckets behind the near ones": SOLUTION.replace(
+        "share * (n_buckets - exact)", "share * n_buckets"
+    ),
+    "rounded to the nearest": SOLUTION.replace("int(", "round("),
+}
+
+
+def exercise(n: int = 16, most: int = 64) -> Exercise:
+    """Return the exercise that is tried with ``n`` buckets up to the distance ``most``."""
+    sizes = ([n, most], [2 * n, 3 * most])
+    return Exercise(
+        id="model-families-buckets",
+        title="Near and far",
+        kind="code",
+        difficulty=2,
+        minutes=15,
+        points=3,
+        question=QUESTION,
+        starter=STARTER,
+        hint=HINT,
+        solution=SOLUTION,
+        explanation=EXPLANATION,
+        values={"n": n, "most": most},
+        visible=(Check(near_ones_are_exact, {"n": n, "most": most}),),
+        hidden=(Check(buckets_are_right, {"sizes": sizes}),),
+        wrong_answers=WRONG_ANSWERS,
+        public_solution=True,
+        trial=TRIAL.replace("NUMBER", str(n)).replace("MOST", str(most)),
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw a number of buckets and a largest distance."""
+    n = rng.choice([8, 12, 20, 32])
+    return {"n": n, "most": n * rng.choice([3, 5, 6])}
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def right_bucket(t: int, n: int, most: int) -> int:
+    """Return the bucket by counting upwards: the last one whose smallest distance is reached."""
+    exact = n // 2
+    if t < exact:
+        return t
+    ratio = most / exact
+    reached = [i for i in range(n - exact) if exact * ratio ** (i / (n - exact)) <= t * (1 + 1e-12)]
+    return exact + reached[-1]
+
+
+def near_ones_are_exact(bucket_of, *, n, most):
+    """Check the near distances, and that what comes back is a whole number."""
+    for t in range(n // 2):
+        found = bucket_of(t, n, most)
+        assert found == t, f"The distance {t} should have a bucket of its own, {t}, got {found!r}"
+    found = bucket_of(most - 1, n, most)
+    assert isinstance(found, int), f"A bucket should be a whole number, got {found!r}"
+    assert n // 2 <= found < n, f"{most - 1} steps back should be in a far bucket, got {found}"
+
+
+def buckets_are_right(bucket_of, *, sizes):
+    """Check every distance up to beyond the largest."""
+    for n, most in sizes:
+        for t in range(3 * most):
+            found, right = bucket_of(t, n, most), right_bucket(t, n, most)
+            edge = abs(math.log(max(t, 1) / (n // 2)) / math.log(2 * most / n) * (n - n // 2) % 1)
+            if found != right and min(edge, 1 - edge) > 1e-9:
+                raise AssertionError(
+                    f"With {n} buckets up to {most}, a key {t} steps back is in another bucket "
+                    f"than {found}: check where the buckets begin and what the last one holds"
+                )

@@ -1,0 +1,158 @@
+"""Find all blocks in which two models differ, although each error travels on."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+
+from companion.models import GPT, GPTConfig
+from exercises import Check, Exercise
+
+QUESTION = """
+Somebody has converted a GPT of {{blocks}} blocks, and made mistakes in some of them. You have the original, `a`, and the converted model, `b`. Write `wrong_blocks(a, b, ids)`, which returns the numbers of all blocks that compute something else in `b` than in `a`, in ascending order. After the first wrong block everything differs, so comparing the two models' residual streams is not enough: a block is wrong only if it gives another output for the *same* input. Two numbers count as equal if they differ by less than 0.0001. What surrounds the blocks (the tables, the last norm) is right.
+"""
+STARTER = '''
+def wrong_blocks(a, b, ids):
+    """a, b: models.GPT; ids (1, T) -> list of numbers of blocks"""
+    ...
+'''
+HINT = "`a.trace(ids).stream` holds what goes into each block of `a`, and what comes out of it. Give the same input to the block of `b`. The blocks are in `b.blocks`, and they need `is_causal=True`."
+SOLUTION = """
+def wrong_blocks(a, b, ids):
+    stream = a.trace(ids).stream  # (L+1, 1, T, D)
+    wrong = []
+    with torch.no_grad():
+        for i, block in enumerate(b.blocks):
+            output = block(stream[i], is_causal=True)
+            if (output - stream[i + 1]).abs().max() >= 1e-4:
+                wrong.append(i)
+    return wrong
+"""
+EXPLANATION = """
+Each block of `b` gets what the block of `a` got, so an earlier error cannot reach it. That is also how `models.diff` finds the culprit in one pass: it looks for the layer whose inputs agree and whose output does not. It finds only the first one; here all of them are found, because the inputs are put right before every block. In the same way one can go on inside a wrong block, and compare its attention and its feed-forward layer.
+"""
+TRIAL = """
+torch.manual_seed(0)
+sizes = {"vocab_size": 20, "max_length": 12, "d_model": 16, "n_heads": 2}
+a, b = (models.GPT(models.GPTConfig(n_layers=BLOCKS, **sizes)) for _ in "ab")
+with torch.no_grad():
+    for parameter in a.parameters():
+        parameter.normal_(std=0.3)
+    b.load_state_dict(a.state_dict())
+    for i in PLANTED:
+        layer = b.blocks[i].attention.layer
+        layer.w_q.weight[:2] = layer.w_q.weight[:2].flip(0)  # two rows exchanged
+check("wrong blocks", wrong_blocks(a, b, torch.arange(12)[None]), PLANTED, 0)
+"""
+WRONG_ANSWERS = {
+    "the streams compared": """
+def wrong_blocks(a, b, ids):
+    ours, theirs = a.trace(ids).stream, b.trace(ids).stream
+    gaps = (ours - theirs).abs().amax(dim=(1, 2, 3))[1:]
+    return [i for i, gap in enumerate(gaps) if gap >= 1e-4]
+""",
+    "the first one only": SOLUTION.replace("    return wrong\n", "    return wrong[:1]\n"),
+    "counted from 1": SOLUTION.replace("wrong.append(i)", "wrong.append(i + 1)"),
+    "the weights compared": """
+def wrong_blocks(a, b, ids):
+    wrong = []
+    for i, (x, y) in enumerate(zip(a.blocks, b.blocks)):
+        pairs = zip(x.parameters(), y.parameters())
+        if any((p - q).abs().max() >= 1e-4 for p, q in pairs):
+            wrong.append(i)
+    return wrong
+""",
+    "no causal mask": SOLUTION.replace(", is_causal=True", ""),
+}
+
+
+def exercise(blocks: int = 6, planted: tuple[int, ...] = (1, 4), seed: int = 0) -> Exercise:
+    """Return the exercise that is tried with errors ``planted`` in a model of so many blocks."""
+    given = {"blocks": blocks, "planted": list(planted), "seed": seed}
+    trial = TRIAL.replace("BLOCKS", str(blocks)).replace("PLANTED", str(list(planted)))
+    return Exercise(
+        id="model-families-culprits",
+        title="Every culprit",
+        kind="code",
+        difficulty=3,
+        minutes=25,
+        points=4,
+        question=QUESTION,
+        starter=STARTER,
+        hint=HINT,
+        solution=SOLUTION,
+        explanation=EXPLANATION,
+        values={"blocks": blocks},
+        visible=(Check(equal_models_have_none, given),),
+        hidden=(Check(all_are_found, given), Check(settings_count_too, given)),
+        wrong_answers=WRONG_ANSWERS,
+        trial=trial,
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw how many blocks there are, and two that are wrong and not the last."""
+    blocks = rng.randrange(5, 9)
+    planted = sorted(rng.sample(range(blocks - 1), 2))
+    return {"blocks": blocks, "planted": tuple(planted), "seed": rng.randrange(10_000)}
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def two_models(blocks: int, seed: int) -> tuple[GPT, GPT, torch.Tensor]:
+    """Return a model twice, and a text."""
+    generator = torch.Generator().manual_seed(seed)
+    config = GPTConfig(
+        vocab_size=20, max_length=12, d_model=16, n_layers=blocks, n_heads=2, d_hidden=24
+    )
+    with torch.random.fork_rng(devices=[]):
+        a, b = GPT(config).double().eval(), GPT(config).double().eval()
+    with torch.no_grad():
+        for parameter in a.parameters():
+            shape = parameter.shape
+            parameter.copy_(0.3 * torch.randn(shape, generator=generator, dtype=torch.float64))
+    b.load_state_dict(a.state_dict())
+    return a, b, torch.randint(20, (1, 11), generator=generator)
+
+
+def equal_models_have_none(wrong_blocks, *, blocks, planted, seed):
+    """Check two equal models, and an error in the last block."""
+    a, b, ids = two_models(blocks, seed)
+    found = list(wrong_blocks(a, b, ids))
+    assert found == [], f"Two equal models have no wrong block, got {found}"
+    with torch.no_grad():
+        b.blocks[-1].feed_forward.layer.contract.bias += 1.0
+    found = list(wrong_blocks(a, b, ids))
+    assert found == [blocks - 1], (
+        f"An error in the last block alone should give {[blocks - 1]}, got {found}"
+    )
+
+
+def all_are_found(wrong_blocks, *, blocks, planted, seed):
+    """Plant errors in several blocks."""
+    a, b, ids = two_models(blocks, seed)
+    with torch.no_grad():
+        for i in planted:
+            b.blocks[i].attention.layer.w_v.weight += 0.2
+    found = list(wrong_blocks(a, b, ids))
+    assert found == planted, (
+        f"wrong_blocks finds {found} where other blocks compute something else: does each block "
+        "of b get the input that the block of a got?"
+    )
+
+
+def settings_count_too(wrong_blocks, *, blocks, planted, seed):
+    """Plant an error that is not in the weights."""
+    a, b, ids = two_models(blocks, seed)
+    b.blocks[planted[0]].attention.layer.scale = 0.9
+    found = list(wrong_blocks(a, b, ids))
+    assert found == planted[:1], (
+        "An attention layer with another scale has the same weights and computes something else; "
+        f"wrong_blocks finds {found}"
+    )

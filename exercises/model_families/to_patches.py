@@ -1,0 +1,145 @@
+"""Cut images into patches, and put them together again."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+
+from exercises import Check, Exercise
+
+QUESTION = r"""
+Write `to_patches(images, P)`, which cuts images of shape (B, C, H, W) into squares of side $P$ and returns them as rows, shape (B, N, C·P·P): patches from left to right and from top to bottom, and in each row one channel after the other, each channel line by line. Then write `to_images(rows, P, C, H, W)`, which puts the rows together again. Use neither a loop nor `unfold`. $P$ divides both sides; images need not be square.
+"""
+STARTER = '''
+def to_patches(images, P):
+    """images (B, C, H, W) -> rows (B, N, C·P·P)"""
+    ...
+
+def to_images(rows, P, C, H, W):
+    """rows (B, N, C·P·P) -> images (B, C, H, W)"""
+    ...
+'''
+HINT = r"Give height and width two dimensions each, first which patch and then where in it: (B, C, H/P, P, W/P, P). Then the dimensions only have to be put in another order and joined. The way back takes the same steps in reverse."
+SOLUTION = """
+def to_patches(images, P):
+    B, C, H, W = images.shape
+    cut = images.reshape(B, C, H // P, P, W // P, P)
+    return cut.permute(0, 2, 4, 1, 3, 5).reshape(B, -1, C * P * P)
+
+def to_images(rows, P, C, H, W):
+    cut = rows.reshape(len(rows), H // P, W // P, C, P, P)
+    return cut.permute(0, 3, 1, 4, 2, 5).reshape(len(rows), C, H, W)
+"""
+EXPLANATION = r"""
+`reshape` alone only cuts the numbers as they lie in memory, line by line over the whole width; a patch lies in {{P}} pieces, one a line. `permute` brings the two dimensions that say *which* patch to the front, and leaves those that say *where in it* behind, after the channel. The way back needs the inverse order. A mistake in the order of pixels is not visible in any shape, and a model can even be trained with it; but published weights then see a shuffled image.
+"""
+TRIAL = """
+generator = torch.Generator().manual_seed(SEED)
+images = torch.randn(2, 3, 2 * SIDE, 4 * SIDE, generator=generator)
+rows = to_patches(images, SIDE)
+check("patches", rows, models.patches(images, SIDE))
+again = to_images(rows, SIDE, 3, 2 * SIDE, 4 * SIDE)
+check("and back", again, images, 0)
+"""
+WRONG_ANSWERS = {
+    "cut as the numbers lie": """
+def to_patches(images, P):
+    B, C, H, W = images.shape
+    return images.reshape(B, -1, C * P * P)
+
+def to_images(rows, P, C, H, W):
+    return rows.reshape(len(rows), C, H, W)
+""",
+    "channels last": SOLUTION.replace("(0, 2, 4, 1, 3, 5)", "(0, 2, 4, 3, 5, 1)").replace(
+        "H // P, W // P, C, P, P)\n    return cut.permute(0, 3, 1, 4, 2, 5)",
+        "H // P, W // P, P, P, C)\n    return cut.permute(0, 5, 1, 3, 2, 4)",
+    ),
+    "from top to bottom first": SOLUTION.replace("(0, 2, 4, 1, 3, 5)", "(0, 4, 2, 1, 3, 5)"),
+    "height and width exchanged on the way back": SOLUTION.replace(
+        "H // P, W // P, C, P, P", "W // P, H // P, C, P, P"
+    ),
+}
+
+
+def exercise(P: int = 4, seed: int = 0) -> Exercise:
+    """Return the exercise, tried with patches of side ``P``."""
+    given = {"P": P, "seed": seed}
+    return Exercise(
+        id="model-families-to-patches",
+        title="There and back",
+        kind="code",
+        difficulty=1,
+        minutes=15,
+        points=3,
+        question=QUESTION,
+        starter=STARTER,
+        hint=HINT,
+        solution=SOLUTION,
+        explanation=EXPLANATION,
+        values={"P": P},
+        visible=(Check(shapes_fit, given),),
+        hidden=(Check(rows_are_right, given), Check(images_come_back, given)),
+        wrong_answers=WRONG_ANSWERS,
+        public_solution=True,
+        trial=TRIAL.replace("SIDE", str(P)).replace("SEED", str(seed)),
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw the side of a patch."""
+    return {"P": rng.choice([2, 3, 5, 6]), "seed": rng.randrange(10_000)}
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def some_images(P: int, seed: int) -> torch.Tensor:
+    """Return three images of two channels, twice as high as a patch and three times as wide."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(3, 2, 2 * P, 3 * P, generator=generator)
+
+
+def shapes_fit(to_patches, to_images, *, P, seed):
+    """Check the shapes of rows and images."""
+    images = some_images(P, seed)
+    rows = to_patches(images.clone(), P)
+    assert tuple(rows.shape) == (3, 6, 2 * P * P), (
+        f"Images of shape {tuple(images.shape)} and patches of side {P} should give rows of shape "
+        f"{(3, 6, 2 * P * P)}, got {tuple(rows.shape)}"
+    )
+    again = to_images(torch.zeros(3, 6, 2 * P * P), P, 2, 2 * P, 3 * P)
+    assert tuple(again.shape) == tuple(images.shape), (
+        f"The rows should become images of shape {tuple(images.shape)}, got {tuple(again.shape)}"
+    )
+
+
+def rows_are_right(to_patches, *, P, seed):
+    """Compare each row with the square cut out of the image."""
+    images = some_images(P, seed)
+    rows = to_patches(images.clone(), P)
+    for n in range(6):
+        top, left = n // 3 * P, n % 3 * P
+        square = images[:, :, top : top + P, left : left + P]
+        assert torch.equal(rows[:, n], square.flatten(1)), (
+            f"Patch {n} (counted from 0, from left to right and from top to bottom) is not what "
+            "stands there in the image, one channel after the other, line by line"
+        )
+
+
+def images_come_back(to_images, *, P, seed):
+    """Lay out squares and let them be put together."""
+    images = some_images(P, seed)
+    squares = [
+        images[:, :, top : top + P, left : left + P].flatten(1)
+        for top in range(0, 2 * P, P)
+        for left in range(0, 3 * P, P)
+    ]
+    again = to_images(torch.stack(squares, dim=1), P, 2, 2 * P, 3 * P)
+    assert torch.equal(again, images), (
+        "to_images puts pixels in other places than those that the patches were cut from"
+    )

@@ -1,0 +1,151 @@
+"""Predict which outputs of five models notice that a token was replaced."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion import models
+from exercises import Check, Exercise
+
+QUESTION = """
+Five small models each read a text of {{length}} tokens; the positions count from 0. The token at position {{changed}} is replaced by another one. Does the output at position {{seen}} *move*, or does it *stay* what it was, to the last bit, in
+
+- (a) GPT;
+- (b) BERT;
+- (c) the encoder of T5;
+- (d) Llama;
+- (e) the decoder of T5, which reads the text as its target, while its source stays the same?
+
+Write down your predictions first. Then call `what_happens` for each.
+"""
+STARTER = """
+family_predictions = {"a": ..., "b": ..., "c": ..., "d": ..., "e": ...}
+
+def what_happens(run, length=LENGTH, changed=CHANGED, seen=SEEN):
+    ids = torch.arange(length)[None]
+    other = ids.clone()
+    other[0, changed] = 19
+    with torch.no_grad():
+        before, after = run(ids)[0, seen], run(other)[0, seen]
+    return "stay" if torch.equal(before, after) else "move"
+"""
+HINT = "Which of the five have a causal mask? And on which side of the changed token is the output that you look at?"
+EXPLANATIONS = {
+    True: "BERT and the encoder of T5 have no causal mask: each of their outputs depends on every token, so (b) and (c) move. GPT, Llama and the decoder of T5 are causal. Position {{seen}} comes before {{changed}}, so it cannot have seen the token, and (a), (d) and (e) stay. The parts of which the blocks are made play no role; the mask decides.",
+    False: "Position {{seen}} comes after {{changed}}, or is the same one, so all five see the token: the causal models GPT, Llama and the decoder of T5 because it stands no later, BERT and the encoder of T5 because they see every token in any case. The parts of which the blocks are made play no role; the mask decides.",
+}
+TRIAL = """
+torch.manual_seed(0)
+sizes = {"vocab_size": 20, "d_model": 16, "n_layers": 2, "n_heads": 2}
+gpt = models.GPT(models.GPTConfig(max_length=16, **sizes))
+bert = models.BertEncoder(models.BertConfig(d_hidden=32, **sizes))
+t5 = models.T5(models.T5Config(d_hidden=32, d_head=8, **sizes)).eval()
+llama = models.Llama(models.LlamaConfig(d_hidden=32, n_kv_heads=1, **sizes))
+source = torch.arange(6)[None]
+runs = {
+    "a": gpt,
+    "b": bert,
+    "c": t5.encode,
+    "d": llama,
+    "e": lambda ids: t5(source, ids),
+}
+for case, run in runs.items():
+    check(f"prediction ({case})", family_predictions[case], what_happens(run))
+"""
+
+
+def exercise(length: int = 9, changed: int = 5, seen: int = 2) -> Exercise:
+    """Return the exercise for a token at ``changed`` and an output at ``seen``."""
+    given = {"length": length, "changed": changed, "seen": seen}
+    truth = fates(**given)
+    earlier = seen < changed
+    starter = STARTER
+    for name, value in given.items():
+        starter = starter.replace(name.upper(), str(value))
+    flipped = {"move": "stay", "stay": "move"}
+    return Exercise(
+        id="model-families-who-notices",
+        title="Who notices the change?",
+        kind="predict",
+        difficulty=1,
+        minutes=10,
+        points=2,
+        question=QUESTION,
+        starter=starter,
+        hint=HINT,
+        solution=f"family_predictions = {truth}",
+        explanation=EXPLANATIONS[earlier],
+        values=given,
+        visible=(Check(fates_are_named),),
+        hidden=(Check(fates_come_true, given),),
+        wrong_answers={
+            "BERT taken for causal": f"family_predictions = {truth | {'b': flipped[truth['b']]}}",
+            "T5 is the same on both sides": (
+                f"family_predictions = {truth | {'e': flipped[truth['e']]}}"
+            ),
+            "Llama taken for an encoder": (
+                f"family_predictions = {truth | {'d': flipped[truth['d']]}}"
+            ),
+            "words of one's own": f"family_predictions = {truth | {'a': 'changes'}}",
+        },
+        public_solution=True,
+        trial=TRIAL,
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw a length and two places; the output may come before the token, after it, or at it."""
+    length = rng.randrange(6, 12)
+    return {
+        "length": length,
+        "changed": rng.randrange(1, length - 1),
+        "seen": rng.randrange(0, length),
+    }
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def fates(length: int, changed: int, seen: int) -> dict[str, str]:
+    """Run all five models on both texts."""
+    sizes: dict[str, Any] = {"vocab_size": 20, "d_model": 16, "n_layers": 2, "n_heads": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        gpt = models.GPT(models.GPTConfig(max_length=16, **sizes))
+        bert = models.BertEncoder(models.BertConfig(d_hidden=32, **sizes))
+        t5 = models.T5(models.T5Config(d_hidden=32, d_head=8, **sizes)).eval()
+        llama = models.Llama(models.LlamaConfig(d_hidden=32, n_kv_heads=1, **sizes))
+    source = torch.arange(6)[None]
+    ids = torch.arange(length)[None]
+    other = ids.clone()
+    other[0, changed] = 19
+
+    def target(words: Tensor) -> Tensor:
+        logits: Tensor = t5(source, words)
+        return logits
+
+    runs = {"a": gpt, "b": bert, "c": t5.encode, "d": llama, "e": target}
+    found = {case: (run(ids)[0, seen], run(other)[0, seen]) for case, run in runs.items()}
+    return {case: "stay" if torch.equal(*pair) else "move" for case, pair in found.items()}
+
+
+def fates_are_named(family_predictions):
+    """Check that there is one of the two words for each case."""
+    for case in "abcde":
+        given = family_predictions.get(case)
+        assert given in ("move", "stay"), f"({case}) should be move or stay, got {given!r}"
+
+
+def fates_come_true(family_predictions, *, length, changed, seen):
+    """Run the models and compare."""
+    truth = fates(length, changed, seen)
+    wrong = [case for case in truth if family_predictions[case] != truth[case]]
+    assert not wrong, f"The run says otherwise for {', '.join(wrong)}: call what_happens for them"
