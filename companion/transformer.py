@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion._arguments import _require_iterable
@@ -223,7 +223,8 @@ class DecoderBlock(nn.Module):
             What the encoder made of the source.
         mask, memory_mask : Tensor, optional
             Which positions of ``x`` and of the memory may be seen, such as
-            `companion.attention.padding_mask` gives them: shape (B, 1, T) and (B, 1, S).
+            `companion.attention.padding_mask` gives them: shape (B, 1, T) and (B, 1, S). Or what
+            is added to the scores.
         cache : KVCache, optional
             Of the self-attention.
         return_weights : bool
@@ -275,9 +276,12 @@ class Encoder(_Stack):
     def forward(
         self,
         x: Float[Tensor, "batch length d_model"],
-        mask: Bool[Tensor, "batch 1 length"] | None = None,
+        mask: Tensor | None = None,
     ) -> Float[Tensor, "batch length d_model"]:
-        """Map (B, T, D) to one vector for each position, (B, T, D); ``mask`` hides padding."""
+        """Map (B, T, D) to one vector for each position, (B, T, D).
+
+        ``mask`` is as `MultiHeadAttention` takes it: it hides padding, or is added to the scores.
+        """
         for block in self.blocks:
             x = block(x, mask=mask)
         return self.norm(x)
@@ -311,6 +315,7 @@ class Decoder(_Stack):
         x: Float[Tensor, "batch length d_model"],
         memory: Float[Tensor, "batch source d_model"],
         *,
+        mask: Tensor | None = None,
         memory_mask: Tensor | None = None,
         caches: list[KVCache] | None = None,
         return_weights: bool = False,
@@ -325,7 +330,7 @@ class Decoder(_Stack):
 
         Parameters
         ----------
-        x, memory, memory_mask, return_weights
+        x, memory, mask, memory_mask, return_weights
             As for `DecoderBlock`.
         caches : list of KVCache, optional
             One for each block.
@@ -341,7 +346,7 @@ class Decoder(_Stack):
             If there are not as many caches as blocks.
         """
         _require_caches(caches, len(self.blocks))
-        options = {"memory_mask": memory_mask, "return_weights": return_weights}
+        options = {"mask": mask, "memory_mask": memory_mask, "return_weights": return_weights}
         maps: list[Tensor] = []
         for i, block in enumerate(self.blocks):
             cache = None if caches is None else caches[i]

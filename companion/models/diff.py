@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from companion._arguments import _require_number
-from companion.models.hub import Pretrained, renamed
+from companion.models.hub import Pretrained, named_by
 
 __all__ = ["diff", "Difference", "Comparison"]
 
@@ -125,7 +125,7 @@ def _pairs(a: nn.Module, b: nn.Module, names: Mapping[str, str] | None) -> dict[
         names = a.layout.layers(known)
     pairs = {"": ""}
     for name, _ in a.named_modules():
-        other = name if names is None else renamed(name, names)
+        other = name if names is None else named_by(name, names)
         if name and other is not None and other in known:
             pairs[name] = other
     if len(pairs) == 1:

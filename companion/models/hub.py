@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from companion.models.undrawn import undrawn
 
-__all__ = ["Stored", "Layout", "to_ours", "to_theirs", "require", "renamed", "Pretrained"]
+__all__ = ["Stored", "Layout", "to_ours", "to_theirs", "require", "named_by", "Pretrained"]
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 NUMBER = r"(\d+)"
@@ -68,9 +68,11 @@ class Layout:
     tensors: Mapping[str, str | Stored]
     """For each of this package's parameters or modules, where it lies; ``{}`` is any number."""
     ignored: tuple[str, ...] = ()
-    """Patterns of tensors that hold nothing learnt."""
-    tied: tuple[str, str] | None = None
-    """A tensor that some checkpoints hold twice, and which of their tensors it repeats."""
+    """Patterns of tensors that the model has no use for, such as those that are not learnt."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Patterns in names that some checkpoints have, and what stands there in all others."""
+    tied: Mapping[str, str] = field(default_factory=dict)
+    """Tensors that some checkpoints hold twice, and which of their tensors each one repeats."""
     heads: tuple[str, ...] = ()
     """What the names of a head begin with, which have no prefix."""
     modules: Mapping[str, str] = field(default_factory=dict)
@@ -118,10 +120,10 @@ class Layout:
         raise KeyError(f"{self.architecture} has no place for {name!r}")
 
 
-def renamed(name: str, names: Mapping[str, str]) -> str | None:
+def named_by(name: str, names: Mapping[str, str]) -> str | None:
     """Return what a layer is called elsewhere, by a table in which ``{}`` is any number.
 
-    >>> renamed("blocks.7.norm", {"blocks.{}.norm": "h.{}.ln_1"})
+    >>> named_by("blocks.7.norm", {"blocks.{}.norm": "h.{}.ln_1"})
     'h.7.ln_1'
     """
     theirs = names.get(re.sub(NUMBER, "{}", name))
@@ -217,7 +219,7 @@ def _named_in_full(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
     """Add the prefix where a checkpoint has none, and leave out what is not learnt."""
     kept = {
         name: tensor
-        for name, tensor in state.items()
+        for name, tensor in _renamed(state, layout).items()
         if not any(re.search(pattern, name) for pattern in layout.ignored)
     }
     if not layout.prefix or any(name.startswith(layout.prefix) for name in kept):
@@ -226,10 +228,17 @@ def _named_in_full(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
     return {n if n.startswith(heads) else layout.prefix + n: tensor for n, tensor in kept.items()}
 
 
+def _renamed(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """Give tensors that have another name in some checkpoints the usual one."""
+    names = {name: name for name in state}
+    for pattern, usual in layout.renamed.items():
+        names = {name: re.sub(pattern, usual, now) for name, now in names.items()}
+    return {names[name]: tensor for name, tensor in state.items()}
+
+
 def _require_names(wanted: set[str], found: set[str], layout: Layout) -> None:
     """Refuse a checkpoint in which names are missing, or that has more."""
-    twice = {layout.tied[0]} if layout.tied else set()
-    missing, extra = sorted(wanted - found), sorted(found - wanted - twice)
+    missing, extra = sorted(wanted - found), sorted(found - wanted - set(layout.tied))
     wrong = [
         f"{verb} {len(names)} tensors: {_some(names)}"
         for verb, names in (("lacks", missing), ("has no place here for", extra))
@@ -240,14 +249,14 @@ def _require_names(wanted: set[str], found: set[str], layout: Layout) -> None:
 
 
 def _require_tied(state: Mapping[str, Tensor], layout: Layout, wanted: set[str]) -> None:
-    """Refuse a matrix that should repeat another one and does not."""
-    if layout.tied is None or layout.tied[0] in wanted or layout.tied[0] not in state:
-        return
-    copy, original = layout.tied
-    if not torch.equal(state[copy], state[original]):
-        raise ValueError(
-            f"{copy} should be {original} once more, as config.json says, and holds other numbers"
-        )
+    """Refuse a tensor that should repeat another one and does not."""
+    for copy, original in layout.tied.items():
+        repeats = copy in wanted or copy not in state or torch.equal(state[copy], state[original])
+        if not repeats:
+            raise ValueError(
+                f"{copy} should be {original} once more, as config.json says, and holds other "
+                "numbers"
+            )
 
 
 def _some(names: Iterable[str], most: int = 3) -> str:

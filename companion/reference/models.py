@@ -1,10 +1,23 @@
-r"""A convolution, pooling and an LSTM in NumPy, index by index as their formulas are written."""
+r"""A convolution, pooling, an LSTM, experts and T5's buckets in NumPy, number by number."""
+
+from collections.abc import Callable
 
 import numpy as np
 
-from companion.reference.activations import sigmoid
+from companion.reference.activations import sigmoid, softmax
 
-__all__ = ["conv2d", "max_pool2d", "lstm_step", "lstm"]
+__all__ = [
+    "conv2d",
+    "max_pool2d",
+    "lstm_step",
+    "lstm",
+    "mixture_of_experts",
+    "load",
+    "balance_loss",
+    "relative_bucket",
+]
+
+Expert = Callable[[np.ndarray], np.ndarray]
 
 
 def conv2d(
@@ -50,3 +63,49 @@ def lstm(x: np.ndarray, w: np.ndarray, u: np.ndarray, b: np.ndarray) -> np.ndarr
         h, c = lstm_step(step, h, c, w, u, b)
         states.append(h)
     return np.array(states)
+
+
+def mixture_of_experts(
+    x: np.ndarray, w_router: np.ndarray, experts: list[Expert], n_active: int
+) -> np.ndarray:
+    r"""For each token, the k experts with the largest logits, weighted by a softmax of those.
+
+    ``x`` is (N, D), ``w_router`` (n, D), and an expert maps (D,) to (D,).
+    """
+    y = np.zeros_like(x)
+    for token in range(len(x)):
+        logits = w_router @ x[token]
+        chosen = np.argsort(-logits)[:n_active]
+        for expert, gate in zip(chosen, softmax(logits[chosen]), strict=True):
+            y[token] += gate * experts[expert](x[token])
+    return y
+
+
+def load(chosen: np.ndarray, n_experts: int) -> np.ndarray:
+    r"""Of (N, k) choices, the share of the N tokens that each expert got."""
+    return np.array([np.sum(chosen == i) / len(chosen) for i in range(n_experts)])
+
+
+def balance_loss(probabilities: np.ndarray, chosen: np.ndarray) -> float:
+    r""":math:`n \sum_i f_i P_i` (Fedus et al. 2022, eq. 4) of (N, n) and (N, k)."""
+    n_experts = probabilities.shape[1]
+    shares = load(chosen, n_experts)
+    return float(n_experts * sum(shares[i] * probabilities[:, i].mean() for i in range(n_experts)))
+
+
+def relative_bucket(
+    distance: int, n_buckets: int = 32, max_distance: int = 128, *, causal: bool = False
+) -> int:
+    r"""T5's bucket of one distance (Raffel et al. 2020, section 2.1), in whole numbers alone.
+
+    Bucket :math:`E + b` begins at the distance :math:`E (M/E)^{b/(N-E)}`; both sides are raised to
+    the power of :math:`N - E`, so that no logarithm is rounded.
+    """
+    n = n_buckets if causal else n_buckets // 2
+    later = 0 if causal or distance <= 0 else n
+    t, exact = max(-distance, 0) if causal else abs(distance), n // 2
+    if t < exact:
+        return later + t
+    wide = n - exact
+    begun = [b for b in range(wide) if t**wide * exact**b >= exact**wide * max_distance**b]
+    return later + exact + max(begun)

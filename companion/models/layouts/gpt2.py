@@ -71,7 +71,7 @@ GPT2 = Layout(
         "blocks.{}.feed_forward.layer.contract": Stored("h.{}.mlp.c_proj", turned=True),
     },
     ignored=(r"\.attn\.(masked_)?bias$",),
-    tied=("lm_head.weight", "transformer.wte.weight"),
+    tied={"lm_head.weight": "transformer.wte.weight"},
     heads=("lm_head.",),
     modules={
         "blocks.{}": "h.{}",

@@ -122,7 +122,7 @@ LLAMA = Layout(
         for part in ("gate", "up", "down")
     },
     ignored=(r"rotary_emb\.inv_freq$",),
-    tied=("lm_head.weight", "model.embed_tokens.weight"),
+    tied={"lm_head.weight": "model.embed_tokens.weight"},
     heads=("lm_head.",),
     modules=_BLOCKS | {"blocks.{}.feed_forward.layer": "layers.{}.mlp"},
 )
