@@ -345,6 +345,11 @@ def test_smollm2_against_transformers(ours, theirs):
     logits, expected = ours(some), theirs(some).logits
     agree("Llama, SmolLM2", "transformers.LlamaForCausalLM", logits, expected, **LIMIT)
     assert expected.abs().max() > 20
+    for name, weight in ours.named_parameters():
+        other = theirs.get_parameter(LLAMA.place(name).name)
+        assert torch.equal(weight, other), name
+        if name.startswith("blocks.29."):
+            agree("llama_from_gguf", "transformers' reader of GGUF", weight, other, 0.0)
     assert ours.config == LlamaConfig()
     size = sum(parameter.numel() for parameter in ours.parameters())
     same("load_pretrained, SmolLM2", "transformers", size, theirs.num_parameters())
