@@ -337,6 +337,17 @@ def test_geglu(dtype):
     agree("GEGLU", "torch.nn.functional.gelu", layer(x), expected)
 
 
+def test_geglu_drops_hidden_features_in_training():
+    torch.manual_seed(0)
+    layer, x = fill(GEGLU(5, 2000, dropout=0.25)), normal(1, 5)
+    kept = []
+    layer.w_down.register_forward_hook(lambda _, args, __: kept.append(args[0] != 0))
+    layer(x)
+    layer.eval()(x)
+    assert kept[0].double().mean().item() == pytest.approx(0.75, abs=0.04)
+    assert kept[1].all()
+
+
 def test_the_parts_of_a_call():
     tied, untied = tiny(), tiny(tied=False)
     x = normal(2, 3, 8)
@@ -441,6 +452,11 @@ def test_what_transformers_wrote_is_written_alike(tmp_path, kind):
     theirs, ours = (load_file(tmp_path / who / "model.safetensors") for who in ("theirs", "ours"))
     assert sorted(theirs) == sorted(ours)
     assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
+
+
+def test_dropout_is_written(tmp_path):
+    tiny(dropout=0.25).save_hf(tmp_path)
+    assert TheirConfig.from_pretrained(tmp_path).dropout_rate == 0.25
 
 
 def test_several_files(tmp_path):
