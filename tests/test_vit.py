@@ -183,6 +183,9 @@ def test_what_vit_writes_is_opened_by_transformers(tmp_path):
     assert not any(info.values())
     agree("ViT.save_hf", "transformers.AutoModel", ours(x), model(x).logits)
     assert model.config.hidden_dropout_prob == model.config.attention_probs_dropout_prob == 0.25
+    labels = model.config.id2label
+    assert model.config.label2id == {label: i for i, label in labels.items()}
+    assert list(labels) == list(range(5))
     base = AutoModel.from_pretrained(tmp_path, dtype=torch.float64, add_pooling_layer=False)
     assert type(base) is ViTModel
     logits = ours.head(base(x).last_hidden_state[:, 0])
