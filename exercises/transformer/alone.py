@@ -23,7 +23,7 @@ post_after_attention = [..., ..., ..., ...]
 post_after_block = [..., ..., ..., ...]
 pre_after_attention = [..., ..., ..., ...]
 """
-HINT = "A softmax over one score is known without the score. Then take the steps in order, and at each norm ask first for the mean, then for the mean of the squared distances from it. In the two norms that come first it is the square of a whole number."
+HINT = "A softmax over one score is known without the score. Then take the steps in order, and at each norm ask first for the mean, then for the mean of the squared distances from it. In the first norm of each order, that mean is the square of a whole number."
 EXPLANATION = r"""
 The weight is 1, whatever query and key are: a single weight must sum to 1. So attention hands over the token's own value. **Post-norm**: the value is {{value}}, and the sum ${{total}}$. Its mean is {{mean}} and its standard deviation {{std}}, which leaves ${{normed}}$. Of this, $h_1 = {{h_1}}$ is active and $h_2 = {{h_2}}$ is not. With the change the row is ${{second_total}}$; its mean is 0, its standard deviation 2.6, and the result ${{result}}$. **Pre-norm**: attention reads the normalised row, ${{pre_normed}}$, so its value is {{pre_value}}, and the change is added to the row as it was: ${{pre}}$. The stream is not normalised.
 """

@@ -15,10 +15,15 @@ from companion.reference.layers import layer_norm
 from exercises import Check, Exercise
 
 QUESTION = r"""
-The block that was computed by hand turns "not good" into something bad, but it does not know what to do with "bad", whose feature *good* is $-1$. Below are the rows that attention and the first norm make of the second word in four phrases, with the features *negates*, *good*, *place* and *negated* {{where}}.
+The block that was computed by hand turns "not good" into something bad, but it does not know what to do with "bad", whose feature *good* is $-1$. Below are the rows that attention and the first norm make of the second word in four phrases, with the features *negates*, *good*, *place* and *negated* ORDER.
 
 Design a feed-forward layer with at most 8 hidden neurons and ReLU. After it, with residual connection and norm, the feature *good* must be at least 0.5 for "very good" and "not bad", and at most $-0.5$ for "not good" and "very bad". Say in a comment what each neuron stands for.
 """
+# What takes the place of ORDER, by whether the features stand as they are named.
+ORDERS = {
+    True: "in this order",
+    False: "in the columns {{negates}}, {{good}}, {{place}} and {{negated}} (counted from 0)",
+}
 STARTER = """
 h = np.array([
     {rows}
@@ -31,7 +36,7 @@ W_2 = ...  # (F, 4)
 """
 HINT = 'One neuron recognises "good and negated", as in the chapter. Which one is its mirror image? Look at the two sums that it must keep apart, for "not bad" and for "very bad", and choose a bias between them.'
 EXPLANATION = r"""
-The first neuron is the chapter's: it is active only if *good* and *negated* are both large, and takes away from *good*. The second is its mirror image, $-\mathit{good} + \mathit{negated}$. That sum is {{not_bad}} for "not bad" and {{very_bad}} for "very bad", since the norm subtracts the mean and so makes *negated* a little positive even where nothing negates. A bias of $-2$ lies between them; with $-1$, "very bad" would become good as well. So look at the sums themselves before you choose a bias: after a norm, 0 no longer means that a feature is absent.
+The first neuron is the chapter's: it is active only if *good* and *negated* are both large, and takes away from *good*. The second is its mirror image, $-\mathit{good} + \mathit{negated}$. That sum is {{not_bad}} for "not bad" and {{very_bad}} for "very bad", since the norm subtracts the mean and so makes *negated* a little positive even where nothing negates. With a bias of $-2$ the neuron is active only above 2, which lies between them; with $-1$, "very bad" would become good as well. So look at the sums themselves before you choose a bias: after a norm, 0 no longer means that a feature is absent.
 """
 TRIAL = """
 for name, row in zip(names, h):
@@ -43,9 +48,10 @@ for name, row in zip(names, h):
 """
 CHAPTER = {"good and negated": (-1.0, -3.0), "bad and negated": (-2.0, 6.0)}
 FEATURES = ("negates", "good", "place", "negated")
+IN_ORDER = tuple(range(4))
 
 
-def exercise(order: tuple[int, ...] = (0, 1, 2, 3), doubled: float = 2.0) -> Exercise:
+def exercise(order: tuple[int, ...] = IN_ORDER, doubled: float = 2.0) -> Exercise:
     """Return the exercise with the features in an `order`, and the factor of head 1."""
     rows = second_rows(doubled)[:, list(order)]
     given = {"rows": rows.round(4).tolist(), "good": order.index(1)}
@@ -56,7 +62,7 @@ def exercise(order: tuple[int, ...] = (0, 1, 2, 3), doubled: float = 2.0) -> Exe
         difficulty=3,
         minutes=25,
         points=4,
-        question=QUESTION,
+        question=QUESTION.replace("ORDER", ORDERS[order == IN_ORDER]),
         starter=_starter(rows),
         hint=HINT,
         solution=_starter(rows, *_weights(order, CHAPTER)),
@@ -104,14 +110,12 @@ def _weights(
     return W_1[list(order)], b_1, W_2[:, list(order)]
 
 
-def _values(order: tuple[int, ...], doubled: float) -> dict[str, str]:
-    """Say which feature stands where, and what the mirror image must keep apart."""
-    as_they_were = order == tuple(range(4))
-    names = ", ".join(f"*{FEATURES[i]}*" for i in order)
+def _values(order: tuple[int, ...], doubled: float) -> dict[str, Any]:
+    """Return the column of each feature, and the sums that the mirror image must keep apart."""
     rows = second_rows(doubled)
     sums = rows[:, 3] - rows[:, 1]
     return {
-        "where": "in this order" if as_they_were else f"in the order {names}",
+        **{name: order.index(i) for i, name in enumerate(FEATURES)},
         "not_bad": f"{sums[2]:.2f}",
         "very_bad": f"{sums[3]:.2f}",
     }
@@ -154,7 +158,9 @@ def phrases_come_out(W_1, b_1, W_2, *, rows, good):
     y = (y - y.mean(axis=1, keepdims=True)) / y.std(axis=1, keepdims=True)
     names = ("not good", "very good", "not bad", "very bad")
     for name, sign, row in zip(names, (-1, 1, 1, -1), y, strict=True):
-        wanted = "at least 0.5" if sign == 1 else "at most -0.5"
-        assert sign * row[good] >= 0.5, (
-            f"For “{name}” the feature *good* should be {wanted}, but is {row[good]:.2f}"
+        assert sign == -1 or row[good] >= 0.5, (
+            f"For “{name}” the feature *good* should be at least 0.5, but is {row[good]:.2f}"
+        )
+        assert sign == 1 or row[good] <= -0.5, (
+            f"For “{name}” the feature *good* should be at most -0.5, but is {row[good]:.2f}"
         )

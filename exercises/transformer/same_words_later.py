@@ -13,13 +13,24 @@ import torch
 from companion import attention, layers
 from exercises import Check, Exercise
 
-# What the explanation says of each kind.
+# What the explanation says of each kind, by what becomes of its output.
 REASONS = {
-    "none": "nothing tells the layer where it is, and the causal mask hides the same keys as before.",
-    "learned": "{{learned_reason}}",
-    "sinusoidal": "other vectors are added at the bottom, so queries, keys and values all change. (The dot product of two of these vectors depends on their distance alone, but that of two words with them added does not.)",
-    "rotary": "queries and keys are turned by larger angles, but all by the same, so each score stays as it was; values are not turned.",
-    "ALiBi": "a penalty for the distance of two words asks only for their distance.",
+    "none": {
+        "same": "nothing tells the layer where it is, and the causal mask hides the same keys as before.",
+    },
+    "learned": {
+        "error": "there is no vector for the last of these positions, and none can be made up.",
+        "different": "other vectors are added, and they have nothing to do with the first ones.",
+    },
+    "sinusoidal": {
+        "different": "other vectors are added at the bottom, so queries, keys and values all change. (The dot product of two of these vectors depends on their distance alone, but that of two words with them added does not.)",
+    },
+    "rotary": {
+        "same": "queries and keys are turned by larger angles, but all by the same, so each score stays as it was; values are not turned.",
+    },
+    "ALiBi": {
+        "same": "a penalty for the distance of two words asks only for their distance.",
+    },
 }
 PAGE = ("none", "learned", "sinusoidal", "rotary", "ALiBi")
 QUESTION = """
@@ -70,9 +81,6 @@ def exercise(
     truth = fates(**given)
     letters = dict(zip(cases, "abcde", strict=True))
     starter = STARTER.replace("N_WORDS", str(n)).replace("SEED", str(seed))
-    keys = {kind: kind.lower() for kind in cases}
-    fate = {f"{keys[kind]}_fate": truth[letters[kind]] for kind in cases}
-    shown = {keys[kind]: letters[kind] for kind in cases}
     runs = {letter: kind for kind, letter in letters.items()}
     trial = TRIAL.replace("{CASES}", str(runs).replace("'", '"')).replace("START", str(start))
     return Exercise(
@@ -86,18 +94,14 @@ def exercise(
         starter=starter.replace("PLACES", str(places)),
         hint=HINT,
         solution=f"shift_predictions = {truth}",
-        explanation="\n".join(
-            f"- ({{{{{keys[kind]}}}}}) {{{{{keys[kind]}_fate}}}}: {REASONS[kind]}" for kind in cases
-        ),
+        explanation="\n".join(_reason(kind, truth[letters[kind]]) for kind in cases),
         values={
-            **shown,
-            **fate,
+            **{kind.lower(): letter for kind, letter in letters.items()},
             "n": n,
             "last": n - 1,
             "start": start,
             "end": start + n - 1,
             "places": places,
-            "learned_reason": _reason(truth[letters["learned"]]),
         },
         visible=(Check(fates_are_named),),
         hidden=(Check(fates_come_true, given),),
@@ -119,11 +123,8 @@ def _listed(cases: tuple[str, ...]) -> str:
     return ";\n".join(f"- ({{{{{kind.lower()}}}}}) {names[kind]}" for kind in cases) + "?"
 
 
-def _reason(fate: str) -> str:
-    """Say why learned positions fail, or why they change the output."""
-    if fate == "error":
-        return "there is no vector for the last of these positions, and none can be made up."
-    return "other vectors are added, and they have nothing to do with the first ones."
+def _reason(kind: str, fate: str) -> str:
+    return f"- ({{{{{kind.lower()}}}}}) {fate}: {REASONS[kind][fate]}"
 
 
 def _wrong_answers(truth: dict[str, str], letters: dict[str, str]) -> dict[str, str]:

@@ -49,7 +49,7 @@ def top_cosine(alpha, n_blocks=BLOCKS, n_words=WORDS):
 
 cosines = {"alpha 1": ..., "scaled": ...}
 """
-HINT = "In the worked example the difference is multiplied by $\\alpha$ where it was multiplied by 1, and the common part by $\\alpha + 1$ where it was by 2. A norm without weights is `layers.LayerNorm(32)`; the mean of all cosines but those on the diagonal is what `alike` of the chapter computes."
+HINT = "In the worked example the difference is multiplied by $\\alpha$ where it was multiplied by 1, and the common part by $\\alpha + 1$ where it was by 2. A new `layers.LayerNorm(32)` is a norm whose weights change nothing; the mean of all cosines but those on the diagonal is what `alike` of the chapter computes."
 SOLUTION = """
 def difference_left(alpha, n_layers):
     return (alpha / (alpha + 1)) ** n_layers

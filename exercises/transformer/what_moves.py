@@ -20,10 +20,11 @@ A `Seq2Seq` reads a source of {{source}} tokens, of which the last {{filler}} ar
 - (a) a real token of the source is replaced;
 - (b) a filler token of the source is replaced;
 - (c) the target's token at position {{place}} is replaced (positions count from 0);
-- (d) a filler token of the source is replaced, but {{broken}} gets no mask.
+- (d) a filler token of the source is replaced, but PART gets no mask.
 
 Write the four numbers down before you run anything. Then run all four with `rows_that_move`, which gets two runs of the model.
 """
+# What takes the place of PART, by the mask that is left out.
 PARTS = {"cross": "cross-attention", "encoder": "the encoder"}
 STARTER = """
 def rows_that_move(before, after):  # logits, (1, T, V) each
@@ -33,8 +34,9 @@ row_predictions = {"a": ..., "b": ..., "c": ..., "d": ...}
 """
 HINT = "Which of the three attention layers sees the token, and which rows of logits depend on what it gives? A row sees its own input token."
 EXPLANATION = r"""
-(a) {{a}}: every position of the target looks at the memory, and every vector of the memory depends on every real token. (b) {{b}}: both attention layers that see the source hide the filler. (c) {{c}}: the causal mask lets the rows {{place}} to {{last}} see position {{place}}, and no earlier one. (d) {{d}}: one open door is enough. {{reason}}
+(a) {{a}}: every position of the target looks at the memory, and every vector of the memory depends on every real token. (b) {{b}}: both attention layers that see the source hide the filler. (c) {{c}}: the causal mask lets the rows {{place}} to {{last}} see position {{place}}, and no earlier one. (d) {{d}}: one open door is enough. REASON
 """
+# What takes the place of REASON.
 REASONS = {
     "cross": "The encoder has a mask, so its real positions do not move; but it returns a vector for the filler, too, which cross-attention now reads.",
     "encoder": "Cross-attention hides the filler's own vectors, but the real positions of the encoder have read it.",
@@ -85,17 +87,18 @@ def exercise(
         difficulty=1,
         minutes=10,
         points=3,
-        question=QUESTION,
+        question=QUESTION.replace("PART", PARTS[broken]),
         starter=STARTER,
         hint=HINT,
         solution=_answer(truth),
-        explanation=EXPLANATION,
+        explanation=EXPLANATION.replace("REASON", REASONS[broken]),
         values={
-            **{name: str(value) for name, value in truth.items()},
-            **{name: str(value) for name, value in given.items()},
-            "broken": PARTS[broken],
-            "reason": REASONS[broken],
-            "last": str(target - 1),
+            **truth,
+            "source": source,
+            "filler": filler,
+            "target": target,
+            "place": place,
+            "last": target - 1,
         },
         visible=(Check(predictions_are_counts, {"target": target}),),
         hidden=(Check(predictions_come_true, given),),

@@ -13,8 +13,9 @@ import torch
 from exercises import Check, Exercise
 
 QUESTION = """
-Somebody hands you a model and says nothing of its mask. Write `who_sees_whom(model, ids, vocab_size)`, which finds the mask from outside. `ids` has shape (1, T), and `model(ids)` returns one row of numbers for each position, shape (1, T, n). Return a boolean tensor of shape (T, T). {{rule}} Leave `ids` as it was.
+Somebody hands you a model and says nothing of its mask. Write `who_sees_whom(model, ids, vocab_size)`, which finds the mask from outside. `ids` has shape (1, T), and `model(ids)` returns one row of numbers for each position, shape (1, T, n). Return a boolean tensor of shape (T, T). RULE Leave `ids` as it was.
 """
+# What takes the place of RULE, by whether rows stand for tokens.
 RULES = {
     False: "Row $i$ stands for the output at position $i$, column $j$ for the token at position $j$: the entry is true if that output changes when that token is replaced.",
     True: "Row $i$ stands for the token at position $i$, column $j$ for the output at position $j$: the entry is true if that output changes when that token is replaced.",
@@ -76,7 +77,7 @@ def exercise(seed: int = 0, by_token: bool = False) -> Exercise:
         difficulty=2,
         minutes=20,
         points=4,
-        question=QUESTION,
+        question=QUESTION.replace("RULE", RULES[by_token]),
         starter=STARTER,
         hint=HINT,
         solution=SOLUTION.replace("PLACE", places[0]),
@@ -88,7 +89,6 @@ def exercise(seed: int = 0, by_token: bool = False) -> Exercise:
             for mistake, code in WRONG_ANSWERS.items()
         },
         public_solution=True,
-        values={"rule": RULES[by_token]},
         trial=TRIAL.replace("TRIANGLE", "triangle.T" if by_token else "triangle"),
     )
 

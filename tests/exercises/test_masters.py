@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import dataclasses
 import functools
 import inspect
 import itertools
@@ -11,11 +12,11 @@ import textwrap
 import nbformat
 import pytest
 
-from companion.assign import localise, sources
+from companion.assign import localise, sources, texts
 from companion.notebook import CheckFailed
-from exercises import KINDS, Check, run
-from tests.exercises.quick import MODULES, quick  # noqa: F401
-from tools import contents
+from exercises import KINDS, TEXTS, Check, run
+from tests.exercises.quick import MASTERS, MODULES, quick  # noqa: F401
+from tools import contents, translation_checks
 
 EXERCISES = [e for module in MODULES.values() for e in module.EXERCISES]
 SETUP = {e.id: module.SETUP for module in MODULES.values() for e in module.EXERCISES}
@@ -165,6 +166,48 @@ def test_the_visible_checks_bring_nothing_hidden_along(exercise):
     for check in exercise.hidden:
         assert f"def {check.function.__name__}(" not in shown
     assert not any(line in flat(shown) for line in pairs_of_lines(exercise.solution))
+
+
+# -- what is filled in stays as it is in every language ------------------------------------------
+
+VALUE = re.compile("\ue010([^\ue011]*)\ue011")
+ITALIC = re.compile(r"(?<!\*)\*(?!\*)[^*]+\*(?!\*)")  # a word that is spoken of, not said
+
+
+def words_filled_in(exercise):
+    """Return the words that values say: not code, formulas, what is spoken of, or an answer."""
+    strings = (
+        n.value for n in ast.walk(ast.parse(exercise.solution)) if isinstance(n, ast.Constant)
+    )
+    answers = {value for value in strings if isinstance(value, str)}
+    marked = {name: f"\ue010{value}\ue011" for name, value in exercise.values.items()}
+    found = set()
+    for message in (m for part in TEXTS for m in texts.messages(getattr(exercise, part))):
+        text = ITALIC.sub("", translation_checks.masked(texts.fill(message, marked)))
+        said = {value for value in VALUE.findall(text) if value not in answers}
+        found |= {word for value in said for word in re.findall(r"[^\W\d_]{2,}", value)}
+    return found
+
+
+@pytest.mark.parametrize("master", [m for _, m in MASTERS], ids=lambda m: m.exercise.__module__)
+def test_what_is_filled_in_says_nothing_in_words(master):
+    """Texts are translated before they are filled: a sentence in a value would stay English."""
+    assert [words for e in master.variants(20) if (words := words_filled_in(e))] == []
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "words"),
+    [
+        ("Ask {{this}} about it.", "the *teacher*", {"the"}),
+        ("Ask **{{this}}** about it.", "nobody", {"nobody"}),
+        ("Ask *{{this}}*, `{{this}}` and ${{this}}$ about it.", "nobody", set()),
+        ("Ask {{this}} about it.", "*tin* 4, `the`, $\\ln 2$, x_1 (a)", set()),
+    ],
+)
+def test_words_that_are_filled_in_would_be_found(hint, value, words):
+    exercise = EXERCISES[0]
+    values = {**exercise.values, "this": value}
+    assert words_filled_in(dataclasses.replace(exercise, hint=hint, values=values)) == words
 
 
 # -- nothing leaks -------------------------------------------------------------------------------
