@@ -123,6 +123,19 @@ class Layout:
 def named_by(name: str, names: Mapping[str, str]) -> str | None:
     """Return what a layer is called elsewhere, by a table in which ``{}`` is any number.
 
+    Parameters
+    ----------
+    name : str
+    names : dict of str
+        Names here and there.
+
+    Returns
+    -------
+    str or None
+        None if the table has no such name.
+
+    Examples
+    --------
     >>> named_by("blocks.7.norm", {"blocks.{}.norm": "h.{}.ln_1"})
     'h.7.ln_1'
     """

@@ -36,6 +36,11 @@ DRAWN_IN_PLACE = (torch.Tensor.normal_, torch.Tensor.uniform_)
 def undrawn() -> Iterator[None]:
     """Build models on the device "meta", with shapes and without numbers.
 
+    Yields
+    ------
+    None
+        Within the block, no memory is reserved and no random number is used up.
+
     Examples
     --------
     >>> with undrawn():
