@@ -103,12 +103,17 @@ def _line(line: str, known: list[Name], say: Say) -> str:
     if whole is not None:
         return whole
     mark, rest = line[:2], line[2:]
-    for name in known:
-        match = re.fullmatch(f"(?s:{name.pattern.pattern})(?:: (?P<outcome>.+))?", rest)
-        if match:
-            return _put(mark, _fill(name, match, known), match["outcome"], say)
-    name, colon, outcome = rest.rpartition(": ")
-    return _put(mark, name, outcome, say) if colon and _outcome(outcome, say) != outcome else line
+    matches = [_with_outcome(name, rest) for name in known]
+    found = [(name, match) for name, match in zip(known, matches, strict=True) if match]
+    if found:  # the name that leaves least: "pre-norm: its gradient: 2" is not of "pre-norm"
+        name, match = min(found, key=lambda each: len(each[1]["outcome"] or ""))
+        return _put(mark, _fill(name, match, known), match["outcome"], say)
+    text, colon, outcome = rest.rpartition(": ")
+    return _put(mark, text, outcome, say) if colon and _outcome(outcome, say) != outcome else line
+
+
+def _with_outcome(name: Name, text: str) -> re.Match | None:
+    return re.fullmatch(f"(?s:{name.pattern.pattern})(?:: (?P<outcome>.+))?", text)
 
 
 def _put(mark: str, name: str, outcome: str | None, say: Say) -> str:

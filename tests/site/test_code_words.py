@@ -208,6 +208,14 @@ def test_a_name_in_parts_is_filled_with_what_was_printed():
     )
 
 
+def test_a_name_that_begins_with_another_is_taken_as_a_whole():
+    source = 'check("one thing", y)\ncheck(f"{name}: size of it", y)'
+    said = PUT | {"{name}: size of it": "{name}的大小"}
+    text = "✓ one thing: 2, as expected\n✓ one thing: size of it: 2, as expected\n"
+    made = in_chinese(text, source, said)
+    assert made == "✓ 一件事：2，与预期相符\n✓ 一件事的大小：2，与预期相符\n"
+
+
 def test_names_that_nobody_knows_stay():
     assert in_chinese("✓ new: 2, as expected\n✓ other\n✓ a: b\n", "", {}) == (
         "✓ new：2，与预期相符\n✓ other\n✓ a: b\n"
