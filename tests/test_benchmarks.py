@@ -291,7 +291,7 @@ def test_how_gpt_writes_in_the_chapter_is_what_was_recorded():
         f"Over {NUMBERS[len(record['seeds'])]} seeds it ended "
         f"{within(runs['above_the_floor'], 3)} nats a token above the floor, and the grammar "
         f"accepted {within(runs['accepted'], 0)} of {record['stories']} stories that it wrote, "
-        f"after {round(runs['cpu_seconds']['mean'])} seconds of work for one CPU core"
+        f"after {round(runs['cpu_seconds']['mean'])} seconds of training on one CPU core"
     ) in quoted(transformer_writes.CHAPTER)
     assert min(runs["above_the_floor"]["values"]) > 0
     assert record["machine"].startswith("CPU, 1 threads")

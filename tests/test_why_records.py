@@ -192,6 +192,7 @@ def test_what_is_said_of_the_positions_is_recorded():
         f"In the last 16 tokens of the trained length, from 48 to 63, the loss above the floor is "
         f"{near['none']} without positions, {near['learned']} with learned, {near['sinusoidal']} "
         f"with sinusoidal, {near['rotary']} with rotary ones and {near['ALiBi']} with ALiBi. In "
-        f"the last 16 of 256 it is {far['none']}, {far['sinusoidal']}, {far['rotary']} and "
-        f"{far['ALiBi']}, in the same order."
+        f"the last 16 of 256 it is {far['none']} without positions, {far['sinusoidal']} with "
+        f"sinusoidal, {far['rotary']} with rotary ones and {far['ALiBi']} with ALiBi; learned "
+        "positions do not reach so far."
     ) in text()

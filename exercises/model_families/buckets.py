@@ -12,17 +12,23 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-T5 adds to the score of a query and a key a learned number that depends on the bucket of their distance. Write `bucket_of(steps_back, n_buckets, max_distance)` for a decoder, where `steps_back` says how many positions the key stands before the query, 0 or more. The first half of the buckets holds one distance each, $0, 1, \dots, E - 1$ with $E = N / 2$ ($N$ is even). A larger distance $t$ belongs to bucket $E + \lfloor (N - E) \ln(t / E) / \ln(M / E) \rfloor$, but never to one above $N - 1$; $M$ is `max_distance`. Return a whole number. Try it with $N = {{n}}$ and $M = {{most}}$.
+T5 adds to the score of a query and a key a learned number that depends on the bucket of their distance. Write `bucket_of(steps_back, n_buckets, max_distance)` for a decoder, where `steps_back` says how many positions the key stands before the query, 0 or more. EXACT A larger distance $t$ belongs to bucket $E + \lfloor (N - E) \ln(t / E) / \ln(M / E) \rfloor$, but never to one above $N - 1$; $M$ is `max_distance`. Return a whole number. Try it with $N = {{n}}$ and $M = {{most}}$.
 """
+# What takes the place of EXACT, by how many times as many buckets there are in all.
+EXACT = {
+    2: r"The first half of the buckets holds one distance each, $0, 1, \dots, E - 1$ with $E = N / 2$ ($N$ is a multiple of 4).",
+    4: r"Unlike in T5, only the first quarter of the buckets holds one distance each, $0, 1, \dots, E - 1$ with $E = N / 4$ ($N$ is a multiple of 4).",
+}
 STARTER = '''
 def bucket_of(steps_back, n_buckets, max_distance):
     """steps_back >= 0 -> bucket, from 0 to n_buckets - 1"""
     ...
 '''
 HINT = "Treat the near distances first and return at once. For the others, `math.log` gives the logarithm, `int` rounds a positive number down, and `min` keeps the result below `n_buckets`."
+# In these answers TIMES stands for how many times as many buckets there are in all.
 SOLUTION = """
 def bucket_of(steps_back, n_buckets, max_distance):
-    exact = n_buckets // 2
+    exact = n_buckets // TIMES
     if steps_back < exact:
         return steps_back
     share = math.log(steps_back / exact) / math.log(max_distance / exact)
@@ -42,7 +48,7 @@ check("buckets of all distances", ours, theirs.tolist(), 0)
 WRONG_ANSWERS = {
     "logarithms for near distances too": """
 def bucket_of(steps_back, n_buckets, max_distance):
-    exact = n_buckets // 2
+    exact = n_buckets // TIMES
     share = math.log(max(steps_back, 1)) / math.log(max_distance)
     return min(int(share * n_buckets), n_buckets - 1)
 """,
@@ -58,9 +64,13 @@ def bucket_of(steps_back, n_buckets, max_distance):
 }
 
 
-def exercise(n: int = 16, most: int = 64) -> Exercise:
-    """Return the exercise that is tried with ``n`` buckets up to the distance ``most``."""
+def exercise(n: int = 16, most: int = 64, times: int = 2) -> Exercise:
+    """Return the exercise with ``n`` buckets up to ``most``, one in ``times`` of them exact."""
     sizes = ([n, most], [2 * n, 3 * most])
+
+    def filled(code: str) -> str:
+        return code.replace("TIMES", str(times))
+
     return Exercise(
         id="model-families-buckets",
         title="Near and far",
@@ -68,32 +78,32 @@ def exercise(n: int = 16, most: int = 64) -> Exercise:
         difficulty=2,
         minutes=15,
         points=3,
-        question=QUESTION,
+        question=QUESTION.replace("EXACT", EXACT[times]),
         starter=STARTER,
         hint=HINT,
-        solution=SOLUTION,
+        solution=filled(SOLUTION),
         explanation=EXPLANATION,
         values={"n": n, "most": most},
-        visible=(Check(near_ones_are_exact, {"n": n, "most": most}),),
-        hidden=(Check(buckets_are_right, {"sizes": sizes}),),
-        wrong_answers=WRONG_ANSWERS,
+        visible=(Check(near_ones_are_exact, {"n": n, "most": most, "times": times}),),
+        hidden=(Check(buckets_are_right, {"sizes": sizes, "times": times}),),
+        wrong_answers={mistake: filled(code) for mistake, code in WRONG_ANSWERS.items()},
         public_solution=True,
-        trial=TRIAL.replace("NUMBER", str(n)).replace("MOST", str(most)),
+        trial=TRIAL.replace("NUMBER", str(n)).replace("MOST", str(most)) if times == 2 else "",
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
     """Draw a number of buckets and a largest distance."""
     n = rng.choice([8, 12, 20, 32])
-    return {"n": n, "most": n * rng.choice([3, 5, 6])}
+    return {"n": n, "most": n * rng.choice([3, 5, 6]), "times": rng.choice([2, 4])}
 
 
 # -- checks --------------------------------------------------------------------------------------
 
 
-def right_bucket(t: int, n: int, most: int) -> int:
+def right_bucket(t: int, n: int, most: int, times: int) -> int:
     """Return the bucket by counting upwards: the last one whose smallest distance is reached."""
-    exact = n // 2
+    exact = n // times
     if t < exact:
         return t
     ratio = most / exact
@@ -101,23 +111,24 @@ def right_bucket(t: int, n: int, most: int) -> int:
     return exact + reached[-1]
 
 
-def near_ones_are_exact(bucket_of, *, n, most):
+def near_ones_are_exact(bucket_of, *, n, most, times):
     """Check the near distances, and that what comes back is a whole number."""
-    for t in range(n // 2):
+    for t in range(n // times):
         found = bucket_of(t, n, most)
         assert found == t, f"The distance {t} should have a bucket of its own, {t}, got {found!r}"
     found = bucket_of(most - 1, n, most)
     assert isinstance(found, int), f"A bucket should be a whole number, got {found!r}"
-    assert n // 2 <= found < n, f"{most - 1} steps back should be in a far bucket, got {found}"
+    assert n // times <= found < n, f"{most - 1} steps back should be in a far bucket, got {found}"
 
 
-def buckets_are_right(bucket_of, *, sizes):
+def buckets_are_right(bucket_of, *, sizes, times):
     """Check every distance up to beyond the largest."""
     for n, most in sizes:
         for t in range(3 * most):
-            found, right = bucket_of(t, n, most), right_bucket(t, n, most)
-            edge = abs(math.log(max(t, 1) / (n // 2)) / math.log(2 * most / n) * (n - n // 2) % 1)
-            if found != right and min(edge, 1 - edge) > 1e-9:
+            found, right = bucket_of(t, n, most), right_bucket(t, n, most, times)
+            exact = n // times
+            place = math.log(max(t, 1) / exact) / math.log(most / exact) * (n - exact) % 1
+            if found != right and min(place, 1 - place) > 1e-9:  # not at a rounded edge
                 raise AssertionError(
                     f"With {n} buckets up to {most}, a key {t} steps back is in another bucket "
                     f"than {found}: check where the buckets begin and what the last one holds"

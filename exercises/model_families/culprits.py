@@ -14,24 +14,30 @@ from companion.models import GPT, GPTConfig
 from exercises import Check, Exercise
 
 QUESTION = """
-Somebody has converted a GPT of {{blocks}} blocks, and made mistakes in some of them. You have the original, `a`, and the converted model, `b`. Write `wrong_blocks(a, b, ids)`, which returns the numbers of all blocks that compute something else in `b` than in `a`, in ascending order. After the first wrong block everything differs, so comparing the two models' residual streams is not enough: a block is wrong only if it gives another output for the *same* input. Two numbers count as equal if they differ by less than 0.0001. What surrounds the blocks (the tables, the last norm) is right.
+Somebody has converted a GPT of {{blocks}} blocks, and made mistakes in some of them. You have the original, `a`, and the converted model, `b`. Write `compare_blocks(a, b, ids)`, which returns the numbers of all blocks that ASKED, in ascending order; they count from 0. After the first wrong block everything differs, so comparing the two models' residual streams is not enough: a block is wrong only if it gives another output for the *same* input. Two numbers count as equal if they differ by less than 0.0001. What surrounds the blocks (the tables, the last norm) is right.
 """
+# What takes the place of ASKED.
+ASKED = {
+    "wrong": "compute something else in `b` than in `a`",
+    "right": "compute in `b` what they compute in `a`",
+}
 STARTER = '''
-def wrong_blocks(a, b, ids):
+def compare_blocks(a, b, ids):
     """a, b: models.GPT; ids (1, T) -> list of numbers of blocks"""
     ...
 '''
 HINT = "`a.trace(ids).stream` holds what goes into each block of `a`, and what comes out of it. Give the same input to the block of `b`. The blocks are in `b.blocks`, and they need `is_causal=True`."
+# In these answers IS stands for the comparison that is asked for.
 SOLUTION = """
-def wrong_blocks(a, b, ids):
+def compare_blocks(a, b, ids):
     stream = a.trace(ids).stream  # (L+1, 1, T, D)
-    wrong = []
+    found = []
     with torch.no_grad():
         for i, block in enumerate(b.blocks):
             output = block(stream[i], is_causal=True)
-            if (output - stream[i + 1]).abs().max() >= 1e-4:
-                wrong.append(i)
-    return wrong
+            if (output - stream[i + 1]).abs().max() IS 1e-4:
+                found.append(i)
+    return found
 """
 EXPLANATION = """
 Each block of `b` gets what the block of `a` got, so an earlier error cannot reach it. That is also how `models.diff` finds the culprit in one pass: it looks for the layer whose inputs agree and whose output does not. It finds only the first one; here all of them are found, because the inputs are put right before every block. In the same way one can go on inside a wrong block, and compare its attention and its feed-forward layer.
@@ -47,34 +53,38 @@ with torch.no_grad():
     for i in PLANTED:
         layer = b.blocks[i].attention.layer
         layer.w_q.weight[:2] = layer.w_q.weight[:2].flip(0)  # two rows exchanged
-check("wrong blocks", wrong_blocks(a, b, torch.arange(12)[None]), PLANTED, 0)
+check("blocks", compare_blocks(a, b, torch.arange(12)[None]), RIGHT, 0)
 """
 WRONG_ANSWERS = {
     "the streams compared": """
-def wrong_blocks(a, b, ids):
+def compare_blocks(a, b, ids):
     ours, theirs = a.trace(ids).stream, b.trace(ids).stream
     gaps = (ours - theirs).abs().amax(dim=(1, 2, 3))[1:]
-    return [i for i, gap in enumerate(gaps) if gap >= 1e-4]
+    return [i for i, gap in enumerate(gaps) if gap IS 1e-4]
 """,
-    "the first one only": SOLUTION.replace("    return wrong\n", "    return wrong[:1]\n"),
-    "counted from 1": SOLUTION.replace("wrong.append(i)", "wrong.append(i + 1)"),
+    "the first one only": SOLUTION.replace("    return found\n", "    return found[:1]\n"),
+    "counted from 1": SOLUTION.replace("found.append(i)", "found.append(i + 1)"),
     "the weights compared": """
-def wrong_blocks(a, b, ids):
-    wrong = []
+def compare_blocks(a, b, ids):
+    found = []
     for i, (x, y) in enumerate(zip(a.blocks, b.blocks)):
         pairs = zip(x.parameters(), y.parameters())
-        if any((p - q).abs().max() >= 1e-4 for p, q in pairs):
-            wrong.append(i)
-    return wrong
+        if max((p - q).abs().max() for p, q in pairs) IS 1e-4:
+            found.append(i)
+    return found
 """,
     "no causal mask": SOLUTION.replace(", is_causal=True", ""),
 }
 
 
-def exercise(blocks: int = 6, planted: tuple[int, ...] = (1, 4), seed: int = 0) -> Exercise:
-    """Return the exercise that is tried with errors ``planted`` in a model of so many blocks."""
-    given = {"blocks": blocks, "planted": list(planted), "seed": seed}
+def exercise(
+    blocks: int = 6, planted: tuple[int, ...] = (1, 4), seed: int = 0, asked: str = "wrong"
+) -> Exercise:
+    """Return the exercise, tried with errors ``planted`` in a model of so many blocks."""
+    sign = {"wrong": ">=", "right": "<"}[asked]
+    given = {"blocks": blocks, "planted": list(planted), "seed": seed, "asked": asked}
     trial = TRIAL.replace("BLOCKS", str(blocks)).replace("PLANTED", str(list(planted)))
+    trial = trial.replace("RIGHT", str(_answer(list(planted), blocks, asked)))
     return Exercise(
         id="model-families-culprits",
         title="Every culprit",
@@ -82,15 +92,15 @@ def exercise(blocks: int = 6, planted: tuple[int, ...] = (1, 4), seed: int = 0) 
         difficulty=3,
         minutes=25,
         points=4,
-        question=QUESTION,
+        question=QUESTION.replace("ASKED", ASKED[asked]),
         starter=STARTER,
         hint=HINT,
-        solution=SOLUTION,
+        solution=SOLUTION.replace("IS", sign),
         explanation=EXPLANATION,
         values={"blocks": blocks},
-        visible=(Check(equal_models_have_none, given),),
+        visible=(Check(last_block_is_judged, given),),
         hidden=(Check(all_are_found, given), Check(settings_count_too, given)),
-        wrong_answers=WRONG_ANSWERS,
+        wrong_answers={why: code.replace("IS", sign) for why, code in WRONG_ANSWERS.items()},
         trial=trial,
     )
 
@@ -99,10 +109,20 @@ def draw(rng: random.Random) -> dict[str, Any]:
     """Draw how many blocks there are, and two that are wrong and not the last."""
     blocks = rng.randrange(5, 9)
     planted = sorted(rng.sample(range(blocks - 1), 2))
-    return {"blocks": blocks, "planted": tuple(planted), "seed": rng.randrange(10_000)}
+    return {
+        "blocks": blocks,
+        "planted": tuple(planted),
+        "seed": rng.randrange(10_000),
+        "asked": rng.choice(sorted(ASKED)),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
+
+
+def _answer(wrong: list[int], blocks: int, asked: str) -> list[int]:
+    """Return the blocks that are asked for."""
+    return [i for i in range(blocks) if (i in wrong) == (asked == "wrong")]
 
 
 def two_models(blocks: int, seed: int) -> tuple[GPT, GPT, torch.Tensor]:
@@ -121,38 +141,38 @@ def two_models(blocks: int, seed: int) -> tuple[GPT, GPT, torch.Tensor]:
     return a, b, torch.randint(20, (1, 11), generator=generator)
 
 
-def equal_models_have_none(wrong_blocks, *, blocks, planted, seed):
+def last_block_is_judged(compare_blocks, *, blocks, planted, seed, asked):
     """Check two equal models, and an error in the last block."""
     a, b, ids = two_models(blocks, seed)
-    found = list(wrong_blocks(a, b, ids))
-    assert found == [], f"Two equal models have no wrong block, got {found}"
+    found, right = list(compare_blocks(a, b, ids)), _answer([], blocks, asked)
+    assert found == right, f"For two equal models, {right} should be returned, got {found}"
     with torch.no_grad():
         b.blocks[-1].feed_forward.layer.contract.bias += 1.0
-    found = list(wrong_blocks(a, b, ids))
-    assert found == [blocks - 1], (
-        f"An error in the last block alone should give {[blocks - 1]}, got {found}"
+    found, right = list(compare_blocks(a, b, ids)), _answer([blocks - 1], blocks, asked)
+    assert found == right, (
+        f"With an error in the last block alone, {right} should be returned, got {found}"
     )
 
 
-def all_are_found(wrong_blocks, *, blocks, planted, seed):
+def all_are_found(compare_blocks, *, blocks, planted, seed, asked):
     """Plant errors in several blocks."""
     a, b, ids = two_models(blocks, seed)
     with torch.no_grad():
         for i in planted:
             b.blocks[i].attention.layer.w_v.weight += 0.2
-    found = list(wrong_blocks(a, b, ids))
-    assert found == planted, (
-        f"wrong_blocks finds {found} where other blocks compute something else: does each block "
-        "of b get the input that the block of a got?"
+    found = list(compare_blocks(a, b, ids))
+    assert found == _answer(planted, blocks, asked), (
+        f"compare_blocks returns {found}, and other blocks are right or wrong: does each block of "
+        "b get the input that the block of a got?"
     )
 
 
-def settings_count_too(wrong_blocks, *, blocks, planted, seed):
+def settings_count_too(compare_blocks, *, blocks, planted, seed, asked):
     """Plant an error that is not in the weights."""
     a, b, ids = two_models(blocks, seed)
     b.blocks[planted[0]].attention.layer.scale = 0.9
-    found = list(wrong_blocks(a, b, ids))
-    assert found == planted[:1], (
+    found = list(compare_blocks(a, b, ids))
+    assert found == _answer(planted[:1], blocks, asked), (
         "An attention layer with another scale has the same weights and computes something else; "
-        f"wrong_blocks finds {found}"
+        f"compare_blocks returns {found}"
     )

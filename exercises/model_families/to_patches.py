@@ -13,8 +13,13 @@ import torch
 from exercises import Check, Exercise
 
 QUESTION = r"""
-Write `to_patches(images, P)`, which cuts images of shape (B, C, H, W) into squares of side $P$ and returns them as rows, shape (B, N, C·P·P): patches from left to right and from top to bottom, and in each row one channel after the other, each channel line by line. Then write `to_images(rows, P, C, H, W)`, which puts the rows together again. Use neither a loop nor `unfold`. $P$ divides both sides; images need not be square.
+Write `to_patches(images, P)`, which cuts images of shape (B, C, H, W) into squares of side $P$ and returns them as rows, shape (B, N, C·P·P): patches from left to right and from top to bottom, ORDER Then write `to_images(rows, P, C, H, W)`, which puts the rows together again. Use neither a loop nor `unfold`. $P$ divides both sides; images need not be square.
 """
+# What takes the place of ORDER.
+ORDERS = {
+    "channels": "and in each row one channel after the other, each channel line by line.",
+    "pixels": "and in each row one pixel after the other, line by line, each pixel with all its channels.",
+}
 STARTER = '''
 def to_patches(images, P):
     """images (B, C, H, W) -> rows (B, N, C·P·P)"""
@@ -25,7 +30,7 @@ def to_images(rows, P, C, H, W):
     ...
 '''
 HINT = r"Give height and width two dimensions each, first which patch and then where in it: (B, C, H/P, P, W/P, P). Then the dimensions only have to be put in another order and joined. The way back takes the same steps in reverse."
-SOLUTION = """
+CHANNELS_FIRST = """
 def to_patches(images, P):
     B, C, H, W = images.shape
     cut = images.reshape(B, C, H // P, P, W // P, P)
@@ -35,14 +40,20 @@ def to_images(rows, P, C, H, W):
     cut = rows.reshape(len(rows), H // P, W // P, C, P, P)
     return cut.permute(0, 3, 1, 4, 2, 5).reshape(len(rows), C, H, W)
 """
+PIXELS_FIRST = CHANNELS_FIRST.replace("(0, 2, 4, 1, 3, 5)", "(0, 2, 4, 3, 5, 1)").replace(
+    "H // P, W // P, C, P, P)\n    return cut.permute(0, 3, 1, 4, 2, 5)",
+    "H // P, W // P, P, P, C)\n    return cut.permute(0, 5, 1, 3, 2, 4)",
+)
+SOLUTIONS = {"channels": CHANNELS_FIRST, "pixels": PIXELS_FIRST}
 EXPLANATION = r"""
-`reshape` alone only cuts the numbers as they lie in memory, line by line over the whole width; a patch lies in {{P}} pieces, one a line. `permute` brings the two dimensions that say *which* patch to the front, and leaves those that say *where in it* behind, after the channel. The way back needs the inverse order. A mistake in the order of pixels is not visible in any shape, and a model can even be trained with it; but published weights then see a shuffled image.
+`reshape` alone only cuts the numbers as they lie in memory, line by line over the whole width; a patch lies in {{P}} pieces, one a line. `permute` brings the two dimensions that say *which* patch to the front, and leaves those that say *where in it* behind, with the channel where it is wanted. The way back needs the inverse order. A mistake in the order of pixels is not visible in any shape, and a model can even be trained with it; but published weights then see a shuffled image.
 """
 TRIAL = """
 generator = torch.Generator().manual_seed(SEED)
 images = torch.randn(2, 3, 2 * SIDE, 4 * SIDE, generator=generator)
 rows = to_patches(images, SIDE)
-check("patches", rows, models.patches(images, SIDE))
+expected = models.patches(images, SIDE)  # one channel after the other
+check("patches", rows, expected)
 again = to_images(rows, SIDE, 3, 2 * SIDE, 4 * SIDE)
 check("and back", again, images, 0)
 """
@@ -55,20 +66,26 @@ def to_patches(images, P):
 def to_images(rows, P, C, H, W):
     return rows.reshape(len(rows), C, H, W)
 """,
-    "channels last": SOLUTION.replace("(0, 2, 4, 1, 3, 5)", "(0, 2, 4, 3, 5, 1)").replace(
-        "H // P, W // P, C, P, P)\n    return cut.permute(0, 3, 1, 4, 2, 5)",
-        "H // P, W // P, P, P, C)\n    return cut.permute(0, 5, 1, 3, 2, 4)",
-    ),
-    "from top to bottom first": SOLUTION.replace("(0, 2, 4, 1, 3, 5)", "(0, 4, 2, 1, 3, 5)"),
-    "height and width exchanged on the way back": SOLUTION.replace(
-        "H // P, W // P, C, P, P", "W // P, H // P, C, P, P"
-    ),
 }
 
 
-def exercise(P: int = 4, seed: int = 0) -> Exercise:
-    """Return the exercise, tried with patches of side ``P``."""
-    given = {"P": P, "seed": seed}
+def wrong_answers(order: str) -> dict[str, str]:
+    """Return mistakes in the order of patches or of pixels."""
+    (other,) = set(SOLUTIONS) - {order}
+    right = SOLUTIONS[order]
+    return {
+        **WRONG_ANSWERS,
+        "pixels in another order": SOLUTIONS[other],
+        "from top to bottom first": right.replace("permute(0, 2, 4,", "permute(0, 4, 2,"),
+        "height and width exchanged on the way back": right.replace(
+            "H // P, W // P, ", "W // P, H // P, "
+        ).replace("C, W // P, H // P, P)", "C, H // P, P, W // P, P)"),
+    }
+
+
+def exercise(P: int = 4, seed: int = 0, order: str = "channels") -> Exercise:
+    """Return the exercise, tried with patches of side ``P``, pixels in an `order`."""
+    given = {"P": P, "seed": seed, "order": order}
     return Exercise(
         id="model-families-to-patches",
         title="There and back",
@@ -76,23 +93,29 @@ def exercise(P: int = 4, seed: int = 0) -> Exercise:
         difficulty=1,
         minutes=15,
         points=3,
-        question=QUESTION,
+        question=QUESTION.replace("ORDER", ORDERS[order]),
         starter=STARTER,
         hint=HINT,
-        solution=SOLUTION,
+        solution=SOLUTIONS[order],
         explanation=EXPLANATION,
         values={"P": P},
         visible=(Check(shapes_fit, given),),
         hidden=(Check(rows_are_right, given), Check(images_come_back, given)),
-        wrong_answers=WRONG_ANSWERS,
+        wrong_answers=wrong_answers(order),
         public_solution=True,
-        trial=TRIAL.replace("SIDE", str(P)).replace("SEED", str(seed)),
+        trial=TRIAL.replace("SIDE", str(P)).replace("SEED", str(seed))
+        if order == "channels"
+        else "",
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
     """Draw the side of a patch."""
-    return {"P": rng.choice([2, 3, 5, 6]), "seed": rng.randrange(10_000)}
+    return {
+        "P": rng.choice([2, 3, 5, 6]),
+        "seed": rng.randrange(10_000),
+        "order": rng.choice(sorted(ORDERS)),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
@@ -104,7 +127,12 @@ def some_images(P: int, seed: int) -> torch.Tensor:
     return torch.randn(3, 2, 2 * P, 3 * P, generator=generator)
 
 
-def shapes_fit(to_patches, to_images, *, P, seed):
+def as_row(square: torch.Tensor, order: str) -> torch.Tensor:
+    """Return squares (B, C, P, P) as rows, (B, C·P·P)."""
+    return (square.permute(0, 2, 3, 1) if order == "pixels" else square).flatten(1)
+
+
+def shapes_fit(to_patches, to_images, *, P, seed, order):
     """Check the shapes of rows and images."""
     images = some_images(P, seed)
     rows = to_patches(images.clone(), P)
@@ -118,24 +146,24 @@ def shapes_fit(to_patches, to_images, *, P, seed):
     )
 
 
-def rows_are_right(to_patches, *, P, seed):
+def rows_are_right(to_patches, *, P, seed, order):
     """Compare each row with the square cut out of the image."""
     images = some_images(P, seed)
     rows = to_patches(images.clone(), P)
     for n in range(6):
         top, left = n // 3 * P, n % 3 * P
         square = images[:, :, top : top + P, left : left + P]
-        assert torch.equal(rows[:, n], square.flatten(1)), (
+        assert torch.equal(rows[:, n], as_row(square, order)), (
             f"Patch {n} (counted from 0, from left to right and from top to bottom) is not what "
-            "stands there in the image, one channel after the other, line by line"
+            "stands there in the image, in the order that is asked for"
         )
 
 
-def images_come_back(to_images, *, P, seed):
+def images_come_back(to_images, *, P, seed, order):
     """Lay out squares and let them be put together."""
     images = some_images(P, seed)
     squares = [
-        images[:, :, top : top + P, left : left + P].flatten(1)
+        as_row(images[:, :, top : top + P, left : left + P], order)
         for top in range(0, 2 * P, P)
         for left in range(0, 3 * P, P)
     ]

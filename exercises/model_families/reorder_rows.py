@@ -1,0 +1,158 @@
+"""Reorder a map to queries, so that it fits a rotation of other pairs."""
+
+# A paragraph of text is one line.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+
+from companion import layers
+from exercises import Check, Exercise
+
+QUESTION = r"""
+FROM Write `reorder_rows(weight, d_head)`, which returns the map with its rows in the order that this program needs. `weight` has shape (H·d, D), for any number of heads; no number is changed, rows only trade places. The scores of rotated queries and rotated keys must come out as before.
+"""
+# What takes the place of FROM, by the rotation that the program makes.
+FROM = {
+    "neighbours": "A checkpoint of `transformers` holds the map to the queries for a rotation by halves: in each head, feature $i$ is turned together with $i + d/2$. You want to run it in a program that turns neighbours, $2i$ together with $2i + 1$.",
+    "halves": "A file of llama.cpp holds the map to the queries for a rotation of neighbours: in each head, feature $2i$ is turned together with $2i + 1$. You want to run it in a program that turns halves, $i$ together with $i + d/2$.",
+}
+STARTER = '''
+def reorder_rows(weight, d_head):
+    """weight (H·d, D) -> (H·d, D), its rows in another order"""
+    ...
+'''
+HINTS = {
+    "neighbours": "In one head of width 6, the rows 0, 1, 2, 3, 4, 5 have to become 0, 3, 1, 4, 2, 5. Cut the rows into heads and each head into its two halves; a transposition puts row $i$ of the first half before row $i$ of the second.",
+    "halves": "In one head of width 6, the rows 0, 1, 2, 3, 4, 5 have to become 0, 2, 4, 1, 3, 5. Cut the rows into heads and each head into its pairs; a transposition puts the first ones of all pairs before the second ones.",
+}
+SOLUTIONS = {
+    "neighbours": """
+def reorder_rows(weight, d_head):
+    halves = weight.unflatten(0, (-1, 2, d_head // 2))  # (H, 2, d/2, D)
+    return halves.transpose(1, 2).reshape(weight.shape)
+""",
+    "halves": """
+def reorder_rows(weight, d_head):
+    pairs = weight.unflatten(0, (-1, d_head // 2, 2))  # (H, d/2, 2, D)
+    return pairs.transpose(1, 2).reshape(weight.shape)
+""",
+}
+EXPLANATION = r"""
+Both rotations turn the same pairs by the same angles; they only look for them in other places: the partners that stand at $i$ and $i + d/2$ in one order stand side by side at $2i$ and $2i + 1$ in the other. A score is a sum over the features, and a sum does not depend on their order, so if queries *and* keys are reordered alike, every score stays. Values are not rotated and must not be reordered: the output matrix expects their features where they are.
+"""
+TRIAL = """
+torch.manual_seed(SEED)
+x, d_head = torch.randn(1, 6, 10), WIDTH
+w_q, w_k = torch.randn(2, HEADS * d_head, 10)
+rotations = {kind: layers.Rotary(pairs=kind) for kind in ("halves", "neighbours")}
+
+def scores(kind, w_q, w_k):
+    q, k = (
+        rotations[kind]((x @ w.T).unflatten(-1, (-1, d_head)).transpose(1, 2))
+        for w in (w_q, w_k)
+    )
+    return q @ k.mT  # (1, H, 6, 6)
+
+expected = scores("BEFORE", w_q, w_k)
+moved = [reorder_rows(w, d_head) for w in (w_q, w_k)]
+check("the scores stay", scores("AFTER", *moved), expected, 1e-3)
+catches("nothing is moved", scores("AFTER", w_q, w_k), expected, 1e-3)
+"""
+WRONG_ANSWERS = {
+    "all heads as if they were one": """
+def reorder_rows(weight, d_head):
+    halves = weight.unflatten(0, (2, -1))
+    return halves.transpose(0, 1).reshape(weight.shape)
+""",
+    "the halves exchanged": """
+def reorder_rows(weight, d_head):
+    halves = weight.unflatten(0, (-1, 2, d_head // 2))
+    return halves.flip(1).reshape(weight.shape)
+""",
+    "left as it was": "def reorder_rows(weight, d_head):\n    return weight",
+}
+
+
+def exercise(heads: int = 3, width: int = 8, seed: int = 0, after: str = "neighbours") -> Exercise:
+    """Return the exercise, tried with heads of a width, for a program that turns `after`."""
+    (before,) = set(FROM) - {after}
+    given = {"heads": heads, "width": width, "seed": seed, "after": after}
+    numbers = {"HEADS": heads, "WIDTH": width, "SEED": seed, "BEFORE": before, "AFTER": after}
+    trial = TRIAL
+    for name, value in numbers.items():
+        trial = trial.replace(name, str(value))
+    return Exercise(
+        id="model-families-reorder-rows",
+        title="Rows that trade places",
+        kind="code",
+        difficulty=2,
+        minutes=20,
+        points=3,
+        question=QUESTION.replace("FROM", FROM[after]),
+        starter=STARTER,
+        hint=HINTS[after],
+        solution=SOLUTIONS[after],
+        explanation=EXPLANATION,
+        visible=(Check(rows_are_all_there, given),),
+        hidden=(Check(scores_stay, given),),
+        wrong_answers={"the other way round": SOLUTIONS[before], **WRONG_ANSWERS},
+        trial=trial,
+    )
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """Draw heads, a width at which the two orders differ, and numbers."""
+    return {
+        "heads": rng.randrange(2, 6),
+        "width": rng.choice([6, 8, 10, 12]),
+        "seed": rng.randrange(10_000),
+        "after": rng.choice(sorted(FROM)),
+    }
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+def rows_are_all_there(reorder_rows, *, heads, width, seed, after):
+    """Check the shape, and that each row is still there once."""
+    weight = torch.arange(heads * width)[:, None].expand(-1, 5).double()
+    found = reorder_rows(weight.clone(), width)
+    assert tuple(found.shape) == tuple(weight.shape), (
+        f"The result should have the shape of weight, {tuple(weight.shape)}, "
+        f"got {tuple(found.shape)}"
+    )
+    assert sorted(found[:, 0].tolist()) == weight[:, 0].tolist(), (
+        "Each row of weight should stand in the result exactly once"
+    )
+
+
+def scores_stay(reorder_rows, *, heads, width, seed, after):
+    """Rotate queries and keys in both ways and compare their scores."""
+    generator = torch.Generator().manual_seed(seed)
+    (before,) = {"halves", "neighbours"} - {after}
+    for shape in ((heads, width), (1, width), (heads + 1, 6)):
+        rows = shape[0] * shape[1]
+        x, w_q, w_k = (
+            torch.randn(n, 6, generator=generator, dtype=torch.float64) for n in (5, rows, rows)
+        )
+        moved = [reorder_rows(w.clone(), shape[1]) for w in (w_q, w_k)]
+        found, right = (
+            rotated_scores(x, *pair, shape[1], kind)
+            for pair, kind in ((moved, after), ((w_q, w_k), before))
+        )
+        assert torch.allclose(found, right, atol=1e-8), (
+            f"With {shape[0]} heads of width {shape[1]}, the scores of rotated queries and keys "
+            "are others than before"
+        )
+
+
+def rotated_scores(x, w_q, w_k, d_head, kind):
+    """Return the scores of all heads after a rotation, (H, T, T)."""
+    q, k = ((x @ w.T).unflatten(-1, (-1, d_head)).transpose(0, 1) for w in (w_q, w_k))
+    rotary = layers.Rotary(pairs=kind)
+    return rotary(q) @ rotary(k).mT
