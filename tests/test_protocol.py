@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import decoders
 
-from companion.tokenizers import BPE, Characters, Tokenizer, WordPiece, Words
+from companion.tokenizers import BPE, Characters, ChatBPE, Tokenizer, WordPiece, Words
 from tests.plugins.shapes import unchecked
 from tests.support import shapes_vary
 from tests.verification import same
@@ -22,6 +22,7 @@ MAKERS = {
     "Characters": lambda: Characters("abcdé中 .,", ["<|end|>", "<|pad|>"]),
     "Words": lambda: Words(WORDS, ["<|end|>", "<|pad|>"]),
     "BPE": lambda: BPE.train("abc abc cab", 265, ["<|end|>", "<|pad|>"]),
+    "ChatBPE": lambda: ChatBPE([(b"a", b"b"), (b"ab", b"c")]),
     "WordPiece": lambda: WordPiece(PIECES),
 }
 

@@ -14,6 +14,7 @@ from companion.tokenizers import (
     BPE,
     GPT2_PATTERN,
     GPT4_PATTERN,
+    SMOLLM_PATTERN,
     Characters,
     WordPiece,
     Words,
@@ -43,6 +44,7 @@ TRAINED = "the cat's hat, don't! 中文，好 1234\n\n the the end\n" * 3
 MAKERS = {
     "GPT-2's pattern": lambda: BPE.train(TRAINED, 300, NAMES),
     "GPT-4's pattern": lambda: BPE.train(TRAINED, 300, NAMES, GPT4_PATTERN),
+    "SmolLM's pattern": lambda: BPE.train(TRAINED, 300, NAMES, SMOLLM_PATTERN),
     "another pattern": lambda: BPE.train(TRAINED, 300, NAMES, r"\w+(?= )|.*?\n"),
     "characters": lambda: Characters(sorted({*LETTERS, *"".join(WORDS), *"[CLSEP]bxy"}), NAMES),
     "words": lambda: Words([], NAMES),
@@ -91,7 +93,11 @@ def test_parts_are_the_text(tokenizer, monkeypatch):
             same("split_at", "parts", [part for part in found if part in NAMES], expected)
 
 
-@pytest.mark.parametrize("pattern", [GPT2_PATTERN, GPT4_PATTERN], ids=["GPT-2", "GPT-4"])
+@pytest.mark.parametrize(
+    "pattern",
+    [GPT2_PATTERN, GPT4_PATTERN, SMOLLM_PATTERN],
+    ids=["GPT-2", "GPT-4", "SmolLM"],
+)
 @shapes_vary
 @given(before=texts, after=texts)
 def test_where_it_is_cut_every_word_ends_whatever_follows(pattern, before, after):
