@@ -34,7 +34,7 @@ SHAPES = {"jaxtyping"}
 # What a module needs besides, and only there.
 BESIDES = {
     "tokenizers": {"regex"},
-    "models": {"safetensors"},
+    "models": {"gguf", "safetensors"},
     "data": {"pooch", "sklearn", "tqdm"},
 }
 NOTEBOOK = {"numpy", "matplotlib", "matplotlib_inline", "cycler", "ipywidgets", "IPython", "PIL"}

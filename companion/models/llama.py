@@ -17,9 +17,11 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
+from companion._arguments import _require_flag
 from companion._tensors import _require_sizes, _require_tensors, _require_whole_numbers
 from companion.attention import KVCache, MultiHeadAttention, _check_heads
 from companion.layers import Embedding, Linear, Llama3Scaling, RMSNorm, Rotary, SwiGLU
+from companion.layers._checks import _require_eps, _require_even
 from companion.models.gpt import Trace
 from companion.models.hub import Pretrained
 from companion.models.layouts import LLAMA
@@ -65,6 +67,11 @@ class LlamaConfig:
         )
         n_kv_heads = self.n_heads if self.n_kv_heads is None else self.n_kv_heads
         _check_heads(self.d_model, self.n_heads, n_kv_heads, self.d_head)
+        d_head = self.d_model // self.n_heads if self.d_head is None else self.d_head
+        _require_even("d_head", d_head)
+        _require_eps(self.eps)
+        _require_flag("tied", self.tied)
+        Rotary(self.base, self.pairs, self.scaling)  # refuses a base or pairs that cannot be
 
 
 class Llama(Pretrained):

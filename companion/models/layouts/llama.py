@@ -57,7 +57,6 @@ def _rotation(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(config: Any) -> dict[str, Any]:
-    d_head = config.d_head or config.d_model // config.n_heads
     if config.pairs != "halves":
         raise ValueError(
             f"a checkpoint holds queries and keys whose pairs are halves, this model has "
@@ -74,8 +73,8 @@ def _write(config: Any) -> dict[str, Any]:
         "hidden_size": config.d_model,
         "num_hidden_layers": config.n_layers,
         "num_attention_heads": config.n_heads,
-        "num_key_value_heads": config.n_kv_heads or config.n_heads,
-        "head_dim": d_head,
+        "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.d_head,
         "intermediate_size": config.d_hidden,
         "hidden_act": "silu",
         "rms_norm_eps": config.eps,
@@ -86,11 +85,9 @@ def _write(config: Any) -> dict[str, Any]:
     }
 
 
-def _written_scaling(scaling: Any) -> dict[str, Any] | None:
+def _written_scaling(scaling: Llama3Scaling | None) -> dict[str, Any] | None:
     if scaling is None:
         return None
-    if not isinstance(scaling, Llama3Scaling):
-        raise ValueError(f"scaling must be a Llama3Scaling to be written, got {scaling!r}")
     return {
         "rope_type": "llama3",
         "factor": scaling.factor,
@@ -112,6 +109,7 @@ _DECODER = {
     },
     "blocks.{}.feed_forward.norm": "layers.{}.post_attention_layernorm",
 }
+_BLOCKS = {"blocks.{}": "layers.{}", "blocks.{}.attention.layer": "layers.{}.self_attn"}
 LLAMA = Layout(
     architecture="LlamaForCausalLM",
     model_type="llama",
@@ -126,4 +124,5 @@ LLAMA = Layout(
     ignored=(r"rotary_emb\.inv_freq$",),
     tied={"lm_head.weight": "model.embed_tokens.weight"},
     heads=("lm_head.",),
+    modules=_BLOCKS | {"blocks.{}.feed_forward.layer": "layers.{}.mlp"},
 )
