@@ -52,6 +52,7 @@ def test_a_model_shows_every_layer_with_its_sizes():
         models.CNN(),
         models.LSTMClassifier(50),
         models.BertEncoder(config),
+        models.BERT(config),
     ):
         numbers = set(re.findall(r"=(\d+)\b", str(model)))
         sizes = {size for parameter in model.parameters() for size in parameter.shape}

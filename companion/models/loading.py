@@ -7,15 +7,11 @@ and fills a ``BertEncoder`` or a ``Llama`` with them.
 
 import importlib.util
 import os
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
-import torch
 from safetensors.torch import load_file
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from companion._arguments import _hint
 from companion.data.downloading import sha256
@@ -23,10 +19,12 @@ from companion.data.fetching import Unavailable, cache_folder, fetch_into
 from companion.data.registry import File
 from companion.models.bert import BertConfig, BertEncoder
 from companion.models.gguf import llama_from_gguf
+from companion.models.hub import to_ours
 from companion.models.llama import Llama
+from companion.models.undrawn import undrawn
 from companion.tokenizers import WordPiece
 
-__all__ = ["Checkpoint", "CHECKPOINTS", "load_pretrained", "from_hugging_face"]
+__all__ = ["Checkpoint", "CHECKPOINTS", "load_pretrained"]
 
 
 @dataclass(frozen=True)
@@ -111,70 +109,11 @@ def load_pretrained(name: str = "all-MiniLM-L6-v2") -> BertEncoder | Llama:
 
 def _minilm(files: dict[str, Path]) -> BertEncoder:
     tokenizer = WordPiece.from_file(files["vocab.txt"])
-    with torch.device("meta"), _Undrawn():  # random numbers would take half of the time
+    with undrawn():  # random numbers would take half of the time
         model = BertEncoder(BertConfig(), tokenizer)
     state = load_file(files["model.safetensors"])
-    model.load_state_dict(from_hugging_face(state, model.config), assign=True)
+    model.load_state_dict(to_ours(state, model.layout, model.state_dict()), assign=True)
     return model.eval()
-
-
-class _Undrawn(TorchFunctionMode):
-    """Draw nothing: without memory, ``randn`` would first import an algebra system."""
-
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Reserve room where numbers would be drawn, and do all else as ever."""
-        return (torch.empty if function is torch.randn else function)(*args, **(kwargs or {}))
-
-
-def from_hugging_face(state: dict[str, Tensor], config: BertConfig) -> dict[str, Tensor]:
-    r"""Rename the tensors of a ``transformers`` BERT to this package's names.
-
-    Parameters
-    ----------
-    state : dict of Tensor
-        As saved by ``transformers.BertModel``; the pooler is left out.
-    config : BertConfig
-
-    Returns
-    -------
-    dict of Tensor
-        For ``BertEncoder.load_state_dict``.
-
-    Raises
-    ------
-    ValueError
-        If a tensor is missing.
-    """
-    names = {
-        "words.weight": "embeddings.word_embeddings.weight",
-        "positions.weight": "embeddings.position_embeddings.weight",
-        "segments.weight": "embeddings.token_type_embeddings.weight",
-    }
-    modules = {"norm": "embeddings.LayerNorm"}
-    for i in range(config.n_layers):
-        ours, theirs = f"blocks.{i}", f"encoder.layer.{i}"
-        modules |= {
-            f"{ours}.attention.layer.w_q": f"{theirs}.attention.self.query",
-            f"{ours}.attention.layer.w_k": f"{theirs}.attention.self.key",
-            f"{ours}.attention.layer.w_v": f"{theirs}.attention.self.value",
-            f"{ours}.attention.layer.w_o": f"{theirs}.attention.output.dense",
-            f"{ours}.attention.norm": f"{theirs}.attention.output.LayerNorm",
-            f"{ours}.feed_forward.layer.expand": f"{theirs}.intermediate.dense",
-            f"{ours}.feed_forward.layer.contract": f"{theirs}.output.dense",
-            f"{ours}.feed_forward.norm": f"{theirs}.output.LayerNorm",
-        }
-    for ours, theirs in modules.items():
-        names |= {f"{ours}.{part}": f"{theirs}.{part}" for part in ("weight", "bias")}
-    missing = sorted(set(names.values()) - set(state))
-    if missing:
-        raise ValueError(f"state lacks {len(missing)} tensors, the first of them {missing[0]!r}")
-    return {ours: state[theirs] for ours, theirs in names.items()}
 
 
 def _find_files(name: str) -> dict[str, Path]:
