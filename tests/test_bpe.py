@@ -475,3 +475,32 @@ def test_characters_that_are_not_there():
         Characters("aa")
     with pytest.raises(ValueError, match="single characters, got 'bc'"):
         Characters(["a", "bc"])
+
+
+# -- bytes without a token -----------------------------------------------------------------------
+
+
+def incomplete():
+    """Return a tokenizer that knows only three bytes and what two of them make."""
+    ids = {b"a": 0, b"b": 1, b"\xc3": 2, b"ab": 3}
+    return BPE([(b"a", b"b")], {"<|end|>": 4}, ids)
+
+
+def test_a_vocabulary_may_leave_out_bytes(tmp_path):
+    tokenizer = incomplete()
+    assert tokenizer.encode("abba<|end|>", True) == [3, 1, 0, 4]
+    assert tokenizer.vocab_size == 5
+    tokenizer.save(tmp_path / "bpe.json")
+    assert BPE.load(tmp_path / "bpe.json").ids == tokenizer.ids
+    assert pickle.loads(pickle.dumps(tokenizer)).encode("ab") == [3]
+
+
+def test_a_byte_without_a_token_is_refused():
+    with pytest.raises(ValueError, match="no token for the byte b' ', in ' abc'"):
+        incomplete().encode("ab abc")
+    with pytest.raises(ValueError, match=r"no token for the byte b'\\xa9', in 'é'"):
+        list(incomplete().encode_iterable(["a", "é"]))
+    for lacking in (b"a", b"b", b"ab"):
+        ids = {token: i for token, i in incomplete().ids.items() if token != lacking}
+        with pytest.raises(ValueError, match=f"must hold every token, but {lacking!r} is missing"):
+            BPE([(b"a", b"b")], (), ids)

@@ -141,10 +141,14 @@ def gguf_tokenizer(table: Mapping[str, Any]) -> ChatBPE:
     if missing := [name for name in wanted if name not in table]:
         raise ValueError(f"the file lacks {missing[0]}, which its tokenizer needs")
     names, kinds, lines, cut, template = (table[name] for name in wanted)
-    special = {name: i for i, name in enumerate(names) if kinds[i] == CONTROL}
-    ids = {_bytes_of(name): i for i, name in enumerate(names) if kinds[i] != CONTROL}
-    merges = [(_bytes_of(a), _bytes_of(b)) for a, b in (line.split(" ") for line in lines)]
-    return ChatBPE(merges, special, ids, PATTERNS[cut], _system(template))
+    system = _system(template)
+    try:
+        special = {name: i for i, name in enumerate(names) if kinds[i] == CONTROL}
+        ids = {_bytes_of(name): i for i, name in enumerate(names) if kinds[i] != CONTROL}
+        merges = [(_bytes_of(a), _bytes_of(b)) for a, b in (line.split(" ") for line in lines)]
+        return ChatBPE(merges, special, ids, PATTERNS[cut], system)
+    except (ValueError, KeyError, IndexError) as error:
+        raise ValueError(f"the file's tokenizer is damaged: {error!r}") from error
 
 
 def _system(template: str) -> str:
