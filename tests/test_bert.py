@@ -18,7 +18,7 @@ from transformers import BertConfig as TheirConfig
 
 from companion.attention import padding_mask
 from companion.losses import cross_entropy, mlm_loss
-from companion.models import BERT, BertConfig, BertEncoder, MaskedLMHead, hub
+from companion.models import BERT, BertConfig, BertEncoder, MaskedLMHead, diff, hub
 from tests.plugins import shapes
 from tests.support import FLOATS, fill, normal
 from tests.verification import agree, same
@@ -255,6 +255,21 @@ def test_several_files(tmp_path):
     ours = BERT.from_hf(folder, dtype=torch.float64)
     expected = model(BATCH).prediction_logits
     agree("BERT, several files", "transformers.BertForPreTraining", ours(BATCH), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("kind", "other"), [(BertEncoder, BertModel), (BERT, BertForPreTraining)])
+def test_layer_by_layer(kind, other, tmp_path):
+    model = theirs(other)
+    ours = kind.from_hf(saved(model, tmp_path), dtype=torch.float64)
+    found = diff(ours, model, BATCH)
+    assert found.culprit is None
+    n_others = 4 if kind is BertEncoder else 7  # embeddings and the whole; the head has three
+    assert len(found.layers) == 3 * 10 + n_others
+    model.get_submodule("bert" if kind is BERT else "").encoder.layer[1].output.dense.bias += 1
+    encoder = "encoder." if kind is BERT else ""
+    culprit = f"{encoder}blocks.1.feed_forward.layer.contract"
+    same("diff", "a changed BERT", diff(ours, model, BATCH).culprit, culprit)
 
 
 # -- other names, and what is refused ------------------------------------------------------------

@@ -249,6 +249,7 @@ def test_weights_come_as_data_do(monkeypatch, tmp_path, files):
     assert loading._find_files(NAME) == found  # not asked for again
 
 
+@pytest.mark.verifies("undrawn", "a model is built without a change of the random state")
 def test_the_random_state_is_left_alone_and_no_number_is_left_out(ours):
     """Weights that are overwritten at once are not drawn."""
     before = torch.get_rng_state()

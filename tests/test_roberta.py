@@ -8,7 +8,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, RobertaForMaskedLM, Ro
 from transformers import RobertaConfig as TheirConfig
 
 from companion.losses import cross_entropy
-from companion.models import RoBERTa, RobertaConfig, RobertaEncoder, hub
+from companion.models import RoBERTa, RobertaConfig, RobertaEncoder, diff, hub
 from tests.plugins import shapes
 from tests.support import FLOATS, fill
 from tests.verification import agree, same
@@ -74,6 +74,25 @@ def test_encoder_against_transformers(kind, dtype, tmp_path):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(
+    ("kind", "other", "n"), [(RobertaEncoder, RobertaModel, 5), (RoBERTa, RobertaForMaskedLM, 8)]
+)
+def test_layer_by_layer(kind, other, n, tmp_path):
+    """Blocks of ten layers; embeddings and the whole; the head and its two layers."""
+    model = theirs(other)
+    ours = kind.from_hf(saved(model, tmp_path), dtype=torch.float64)
+    found = diff(ours, model, BATCH)
+    assert found.culprit is None
+    assert len(found.layers) == 3 * 10 + n
+    model.get_submodule("roberta" if kind is RoBERTa else "").encoder.layer[
+        2
+    ].output.dense.bias += 1
+    encoder = "encoder." if kind is RoBERTa else ""
+    culprit = f"{encoder}blocks.2.feed_forward.layer.contract"
+    same("diff", "a changed RoBERTa", diff(ours, model, BATCH).culprit, culprit)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("padding", [0, 5])
 def test_positions_follow_the_id_of_padding(padding, tmp_path):
     model = theirs(pad_token_id=padding)
@@ -85,8 +104,10 @@ def test_positions_follow_the_id_of_padding(padding, tmp_path):
 
 
 @torch.no_grad()
-def test_what_roberta_writes_is_opened_by_transformers(tmp_path):
-    ours = fill(RoBERTa(TINY)).eval()
+@pytest.mark.parametrize("first", [2, 4])
+def test_what_roberta_writes_is_opened_by_transformers(first, tmp_path):
+    config = dataclasses.replace(TINY, first_position=first)
+    ours = fill(RoBERTa(config)).eval()
     ours.save_hf(tmp_path)
     model, info = AutoModelForMaskedLM.from_pretrained(
         tmp_path, dtype=torch.float64, output_loading_info=True
@@ -95,7 +116,7 @@ def test_what_roberta_writes_is_opened_by_transformers(tmp_path):
     assert not any(info.values())
     agree("RoBERTa.save_hf", "transformers.AutoModelForMaskedLM", ours(BATCH), model(BATCH).logits)
     again = RoBERTa.from_hf(tmp_path, dtype=torch.float64)
-    assert again.config == TINY
+    assert again.config == config
     for name, tensor in again.state_dict().items():
         same("RoBERTa, written and read", "itself", tensor, ours.state_dict()[name])
 

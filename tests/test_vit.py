@@ -14,7 +14,7 @@ from transformers import (
 from transformers import ViTConfig as TheirConfig
 
 from companion.losses import cross_entropy
-from companion.models import ViT, ViTConfig, hub, patches
+from companion.models import ViT, ViTConfig, diff, hub, patches
 from tests.plugins import shapes
 from tests.support import FLOATS, fill, normal
 from tests.verification import agree, same
@@ -129,6 +129,21 @@ def test_vit_against_transformers(channels, side, size, dtype, tmp_path):
     agree("ViT, last hidden state", ORACLE, ours.norm(states[-1]), last)
 
 
+@torch.no_grad()
+def test_layer_by_layer(tmp_path):
+    model, x = theirs(), images()
+    ours = ViT.from_hf(saved(model, tmp_path), dtype=torch.float64)
+    found = diff(ours, model, x)
+    assert found.culprit is None
+    names = {layer.name for layer in found.layers}
+    assert {"", "projection", "norm", "head"} <= names
+    if hasattr(model.vit, "layers"):  # since version 5
+        assert len(found.layers) == 3 * 11 + 4
+        model.vit.layers[1].mlp.fc2.bias += 1
+        culprit = "blocks.1.feed_forward.layer.contract"
+        same("diff", "a changed ViT", diff(ours, model, x).culprit, culprit)
+
+
 def test_loss_and_gradients_against_transformers(tmp_path):
     model, x, labels = theirs(num_labels=5), images(), torch.tensor([4, 0, 2])
     ours = ViT.from_hf(saved(model, tmp_path), dtype=torch.float64)
@@ -168,6 +183,9 @@ def test_what_vit_writes_is_opened_by_transformers(tmp_path):
     assert not any(info.values())
     agree("ViT.save_hf", "transformers.AutoModel", ours(x), model(x).logits)
     assert model.config.hidden_dropout_prob == model.config.attention_probs_dropout_prob == 0.25
+    labels = model.config.id2label
+    assert model.config.label2id == {label: i for i, label in labels.items()}
+    assert list(labels) == list(range(5))
     base = AutoModel.from_pretrained(tmp_path, dtype=torch.float64, add_pooling_layer=False)
     assert type(base) is ViTModel
     logits = ours.head(base(x).last_hidden_state[:, 0])

@@ -73,7 +73,7 @@ class Layout:
     """Patterns in names that some checkpoints have, and what stands there in all others."""
     tied: Mapping[str, str] = field(default_factory=dict)
     """Tensors that some checkpoints hold twice, and which of their tensors each one repeats."""
-    heads: tuple[str, ...] = field(default=())
+    heads: tuple[str, ...] = ()
     """What the names of a head begin with, which have no prefix."""
     modules: Mapping[str, str] = field(default_factory=dict)
     """Layers that hold no tensors of their own, such as whole blocks: the name of each there."""

@@ -9,13 +9,13 @@ from companion.models.layouts.t5 import T5
 from companion.models.layouts.vit import VIT
 
 __all__ = [
-    "BERT",
-    "BERT_ENCODER",
     "GPT2",
     "LLAMA",
     "MIXTRAL",
-    "ROBERTA",
-    "ROBERTA_ENCODER",
     "T5",
+    "BERT_ENCODER",
+    "BERT",
+    "ROBERTA_ENCODER",
+    "ROBERTA",
     "VIT",
 ]

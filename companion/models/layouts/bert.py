@@ -63,7 +63,13 @@ _ENCODER = {
     "blocks.{}.feed_forward.layer.contract": "encoder.layer.{}.output.dense",
     "blocks.{}.feed_forward.norm": "encoder.layer.{}.output.LayerNorm",
 }
-_IN_A_MODEL = {f"encoder.{ours}": theirs for ours, theirs in _ENCODER.items()}
+_MODULES = {
+    "blocks.{}": "encoder.layer.{}",
+    "blocks.{}.attention": "encoder.layer.{}.attention",
+}
+_IN_A_MODEL, _MODULES_IN_A_MODEL = (
+    {f"encoder.{ours}": theirs for ours, theirs in table.items()} for table in (_ENCODER, _MODULES)
+)
 _OLD = {r"LayerNorm\.gamma$": "LayerNorm.weight", r"LayerNorm\.beta$": "LayerNorm.bias"}
 _HEADS = r"^(pooler|cls|lm_head|classifier|qa_outputs)\."
 _NOT_LEARNT = r"embeddings\.position_ids$"
@@ -77,6 +83,7 @@ BERT_ENCODER = Layout(
     tensors=_ENCODER,
     renamed=_OLD | {r"^bert\.": ""},  # as models with a head have them
     ignored=(_NOT_LEARNT, _HEADS),
+    modules=_MODULES,
 )
 BERT = Layout(
     architecture="BertForPreTraining",
@@ -99,4 +106,5 @@ BERT = Layout(
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
     heads=("cls.",),
+    modules=_MODULES_IN_A_MODEL | {"head": "cls.predictions"},
 )

@@ -38,6 +38,7 @@ ROBERTA_ENCODER = Layout(
     tensors=bert._ENCODER,
     renamed={r"^roberta\.": ""},
     ignored=(bert._NOT_LEARNT, bert._HEADS),
+    modules=bert._MODULES,
 )
 ROBERTA = Layout(
     architecture="RobertaForMaskedLM",
@@ -56,5 +57,6 @@ ROBERTA = Layout(
         "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
         "lm_head.decoder.bias": "lm_head.bias",
     },
-    heads=("lm_head.",),
+    heads=("lm_head",),
+    modules=bert._MODULES_IN_A_MODEL | {"head": "lm_head"},
 )

@@ -76,5 +76,19 @@ VIT = Layout(
         "head": "classifier",
     },
     ignored=(r"^(vit\.)?pooler\.", r"embeddings\.mask_token$"),
-    heads=("classifier.",),
+    heads=("classifier",),
+    # In its models, version 5 of `transformers` has other names than in its files.
+    modules={
+        "blocks.{}": "layers.{}",
+        "blocks.{}.attention.norm": "layers.{}.layernorm_before",
+        "blocks.{}.attention.layer": "layers.{}.attention",
+        **{
+            f"blocks.{{}}.attention.layer.w_{letter}": f"layers.{{}}.attention.{letter}_proj"
+            for letter in "qkvo"
+        },
+        "blocks.{}.feed_forward.norm": "layers.{}.layernorm_after",
+        "blocks.{}.feed_forward.layer": "layers.{}.mlp",
+        "blocks.{}.feed_forward.layer.expand": "layers.{}.mlp.fc1",
+        "blocks.{}.feed_forward.layer.contract": "layers.{}.mlp.fc2",
+    },
 )
