@@ -333,6 +333,20 @@ def test_stacks_against_torch(kind):
     agree("Decoder, no weights", "with weights", decoder(target, memory, memory_mask=mask), written)
 
 
+@both
+def test_stacks_take_what_is_added_to_the_scores(kind):
+    """One number for each head and each pair of positions, as T5 has it."""
+    mine, writing = block(kind), decoder_block(kind)
+    x, memory, bias = normal(3, 5, 8), normal(3, 7, 8, seed=1), normal(3, 2, 5, 5, seed=2)
+    theirs = torch_layer(mine, kind, torch.float64)(x, src_mask=bias.flatten(0, 1))
+    agree(f"Encoder, {kind}-norm, bias", "torch.nn", Encoder([mine])(x, bias), theirs)
+    later = nn.Transformer.generate_square_subsequent_mask(5, dtype=torch.float64)
+    theirs = torch_layer(writing, kind, torch.float64)
+    theirs = theirs(x, memory, tgt_mask=(bias + later).flatten(0, 1))
+    value = Decoder([writing])(x, memory, mask=bias)
+    agree(f"Decoder, {kind}-norm, bias", "torch.nn", value, theirs)
+
+
 def test_a_decoder_with_caches_writes_what_it_writes_at_once():
     decoder = Decoder([decoder_block(), decoder_block()], LayerNorm(8).double())
     x, memory = normal(2, 5, 8), normal(2, 7, 8, seed=1)

@@ -5,16 +5,14 @@ This folder adds: the two that came before transformers, `CNN` for images (LeCun
 `Seq2Seq`, the Transformer that translates (Vaswani et al. 2017); `GPT`, which writes (Radford et
 al. 2019), and `Llama`, which has newer parts (Touvron et al. 2023); `MoE`, of which `Mixtral` is
 made (Jiang et al. 2024); `T5`, which makes a text of a text (Raffel et al. 2020); `BertEncoder`,
-the encoder of BERT, `BERT`, with the heads of its pretraining (Devlin et al. 2019), and `RoBERTa`
-(Liu et al. 2019); `ViT`, which reads images (Dosovitskiy et al. 2021); `Pretrained`, which reads
-and writes checkpoints; `load_pretrained`, which finds, checks and loads the published weights of
-all-MiniLM-L6-v2 and of SmolLM2-135M-Instruct; and `diff`, which finds where two models part.
+the encoder of BERT (Devlin et al. 2019); `load_pretrained`, which finds, checks and loads the
+published weights of all-MiniLM-L6-v2 and of SmolLM2-135M-Instruct, these with `llama_from_gguf`.
 """
 
 from companion.models.bert import BERT, BertConfig, BertEncoder, MaskedLMHead
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
 from companion.models.diff import Comparison, Difference, diff
-from companion.models.experts import MoE, Routing, balance_loss, load
+from companion.models.experts import MoE, Routing, balance_loss, expert_load
 from companion.models.gguf import as_halves, gguf_tokenizer, llama_from_gguf, read_gguf
 from companion.models.gpt import GPT, GPTConfig, Trace
 from companion.models.hub import Layout, Pretrained, Stored, to_ours, to_theirs
@@ -48,7 +46,7 @@ __all__ = [
     "llama_from_gguf",
     "MoE",
     "Routing",
-    "load",
+    "expert_load",
     "balance_loss",
     "MixtralConfig",
     "Mixtral",

@@ -2,8 +2,8 @@ r"""Mixture of experts: many feed-forward layers, of which each token passes thr
 
 This file adds: ``MoE``, which takes the place of a feed-forward layer (Shazeer et al. 2017; with
 softmax gates as in Mixtral, Jiang et al. 2024, section 2.1); ``Routing``, what it decided;
-``load``, how much work each expert got; and ``balance_loss``, which keeps the work spread over all
-of them (Fedus et al. 2022, "Switch Transformers").
+``expert_load``, how much work each expert got; and ``balance_loss``, which keeps the work spread
+over all of them (Fedus et al. 2022, "Switch Transformers").
 
 Shape letters: ``D`` features (``d_model``), ``n`` experts, ``k`` of them active for each token,
 ``N`` tokens.
@@ -21,7 +21,7 @@ from companion._tensors import _require_sizes, _require_tensors, _wide
 from companion.activations import softmax
 from companion.layers import Linear, SwiGLU
 
-__all__ = ["Routing", "MoE", "load", "balance_loss"]
+__all__ = ["Routing", "MoE", "expert_load", "balance_loss"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class MoE(nn.Module):
         return {**self.__dict__, "routing": None}
 
 
-def load(
+def expert_load(
     *routings: Routing, mask: Bool[Tensor, "*tokens"] | None = None
 ) -> Float[Tensor, " experts"]:
     r"""Return which share of the tokens each expert got, :math:`f_i`.
@@ -168,7 +168,7 @@ def load(
     Examples
     --------
     >>> chosen = torch.tensor([[0], [0], [0], [2]])
-    >>> load(Routing(torch.full((4, 3), 1 / 3), chosen, torch.ones(4, 1)))
+    >>> expert_load(Routing(torch.full((4, 3), 1 / 3), chosen, torch.ones(4, 1)))
     tensor([0.7500, 0.0000, 0.2500])
     """
     probabilities, chosen = _counted(routings, mask)
@@ -183,16 +183,16 @@ def balance_loss(
 
     .. math:: \mathcal L = n \sum_{i=1}^n f_i\, P_i
 
-    where :math:`f_i` is the share of the tokens that chose expert :math:`i` (see `load`), and
-    :math:`P_i` its mean probability. If all experts get as much, the loss is :math:`k`; if all
+    where :math:`f_i` is the share of the tokens that chose expert :math:`i` (see `expert_load`),
+    and :math:`P_i` its mean probability. If all experts get as much, the loss is :math:`k`; if all
     tokens prefer the same ones, it comes near :math:`n`. Only :math:`P` has a gradient: it lowers
-    the probability of experts that get much. A small multiple of it is added to the loss of a
-    model.
+    the probability of experts that get much. A small multiple of this loss is added to that of
+    the model.
 
     Parameters
     ----------
     *routings, mask
-        As for `load`. Of several layers :math:`f` and :math:`P` are averaged before they are
+        As for `expert_load`. Of several layers :math:`f` and :math:`P` are averaged before they are
         multiplied, as ``transformers`` does it. In the paper each layer has a loss of its own:
         call the function once for each layer, and add.
 
@@ -215,7 +215,7 @@ def balance_loss(
     >>> balance_loss(Routing(torch.full((2, 2), 0.5), chosen, gates))
     tensor(1.)
     """
-    shares = load(*routings, mask=mask)
+    shares = expert_load(*routings, mask=mask)
     mean = _counted(routings, mask)[0].mean(dim=0)
     return len(mean) * (shares * mean).sum()
 

@@ -62,9 +62,10 @@ class Mixtral(Llama):
 
     @property
     def routings(self) -> list[Routing]:
-        """What each block chose in the last call; `balance_loss` and `load` take it."""
-        found = [block.feed_forward.layer.routing for block in self.blocks]
-        if None in found:
+        """What each block chose in the last call; `balance_loss` and `expert_load` take it."""
+        layers = [layer for layer in self.modules() if isinstance(layer, MoE)]
+        found = [layer.routing for layer in layers if layer.routing is not None]
+        if not found:
             raise ValueError("the model has routed nothing so far; call it first")
         return found
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from companion._arguments import _require_flag, _require_int
 from companion._tensors import _require_sizes, _require_whole_numbers
 from companion.activations import relu
-from companion.attention import KVCache, MultiHeadAttention, _distance
+from companion.attention import KVCache, MultiHeadAttention, _check_heads, _distance
 from companion.layers import Dropout, Embedding, FeedForward, Linear, RMSNorm
 from companion.models.hub import Pretrained
 from companion.models.layouts import T5 as LAYOUT
@@ -231,7 +231,9 @@ class T5Config:
         )
         for name in ("gated", "tied"):
             _require_flag(name, getattr(self, name))
-        _require_buckets(self.n_buckets, self.max_distance, causal=False)
+        _check_heads(self.d_model, self.n_heads, self.n_heads, self.d_head)
+        for causal in (False, True):  # encoder and decoder
+            _require_buckets(self.n_buckets, self.max_distance, causal)
 
 
 class T5(Pretrained):

@@ -12,7 +12,7 @@ __all__ = [
     "lstm_step",
     "lstm",
     "mixture_of_experts",
-    "load",
+    "expert_load",
     "balance_loss",
     "relative_bucket",
 ]
@@ -81,7 +81,7 @@ def mixture_of_experts(
     return y
 
 
-def load(chosen: np.ndarray, n_experts: int) -> np.ndarray:
+def expert_load(chosen: np.ndarray, n_experts: int) -> np.ndarray:
     r"""Of (N, k) choices, the share of the N tokens that each expert got."""
     return np.array([np.sum(chosen == i) / len(chosen) for i in range(n_experts)])
 
@@ -89,7 +89,7 @@ def load(chosen: np.ndarray, n_experts: int) -> np.ndarray:
 def balance_loss(probabilities: np.ndarray, chosen: np.ndarray) -> float:
     r""":math:`n \sum_i f_i P_i` (Fedus et al. 2022, eq. 4) of (N, n) and (N, k)."""
     n_experts = probabilities.shape[1]
-    shares = load(chosen, n_experts)
+    shares = expert_load(chosen, n_experts)
     return float(n_experts * sum(shares[i] * probabilities[:, i].mean() for i in range(n_experts)))
 
 

@@ -46,4 +46,6 @@ MIXTRAL = Layout(
     ignored=llama.LLAMA.ignored,
     tied=llama.LLAMA.tied,
     heads=llama.LLAMA.heads,
+    # In memory `transformers` calls them so, and holds all experts of a block in one tensor.
+    modules=llama._BLOCKS | {"blocks.{}.feed_forward.layer": "layers.{}.mlp"},
 )
