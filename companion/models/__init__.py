@@ -5,8 +5,10 @@ This folder adds: the two that came before transformers, `CNN` for images (LeCun
 `Seq2Seq`, the Transformer that translates (Vaswani et al. 2017); `GPT`, which writes (Radford et
 al. 2019), and `Llama`, which has newer parts (Touvron et al. 2023); `MoE`, of which `Mixtral` is
 made (Jiang et al. 2024); `T5`, which makes a text of a text (Raffel et al. 2020); `BertEncoder`,
-the encoder of BERT (Devlin et al. 2019); `load_pretrained`, which finds, checks and loads the
-published weights of all-MiniLM-L6-v2 and of SmolLM2-135M-Instruct, these with `llama_from_gguf`.
+the encoder of BERT, `BERT`, with the heads of its pretraining (Devlin et al. 2019), and `RoBERTa`
+(Liu et al. 2019); `ViT`, which reads images (Dosovitskiy et al. 2021); `Pretrained`, which reads
+and writes checkpoints; `load_pretrained`, which finds, checks and loads the published weights of
+all-MiniLM-L6-v2 and of SmolLM2-135M-Instruct; and `diff`, which finds where two models part.
 """
 
 from companion.models.bert import BERT, BertConfig, BertEncoder, MaskedLMHead
