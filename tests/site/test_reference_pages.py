@@ -385,6 +385,47 @@ def test_the_summary():
     assert numbers["versions"] == "PyTorch 2.1"
 
 
+@every_edition
+def test_the_table_of_models_has_a_line_for_each_layer(html, folder):
+    """Seven families or more, with weights in three formats, and no empty cell."""
+    page = soup(html / folder / APPENDIX / "verification.html")
+    lines = report.agreements(RECORD["records"])
+    found = [[said(cell) for cell in row.select("td")] for row in rows(page, "agreement")]
+    assert [row[0] for row in found] == [line.name.rpartition(".")[2] for line in lines]
+    assert [tuple(row[2:]) for row in found] == [line.errors for line in lines]
+    assert {"GPT", "Llama", "Mixtral", "T5", "BERT", "RoBERTa", "ViT"} <= {row[0] for row in found}
+    assert all(all(row) for row in found)
+
+
+def agreement(place, format, error, precision=None, name="models.t5.T5"):
+    """Return a record as `tests/test_agreement.py` makes it."""
+    detail = f"{place}, weights in {format}"
+    precision = precision or format
+    entry = {"name": name, "oracle": "transformers.T5", "detail": detail, "error": error}
+    return entry | {"precision": precision}
+
+
+def test_the_table_of_models_is_in_the_order_of_the_layers():
+    places = ["encoder embeddings", "encoder layer 1", "decoder embeddings", "decoder layer 2"]
+    places += ["decoder layer 10", "logits"]
+    records = [agreement(place, "float32", 1e-7) for place in sorted(places)]
+    lines = report.agreements([*records, {**records[0], "detail": "by hand"}])
+    assert [line.place for line in lines] == places
+    assert {line.errors for line in lines} == {("", "1.0e-07", "")}
+
+
+def test_a_star_marks_what_the_other_side_limits():
+    records = [
+        agreement("layer 1", "float64", 2e-7, "float32"),
+        agreement("layer 1", "float32", 3e-7),
+        agreement("layer 1", "bfloat16", 0.0),
+        agreement("layer 1", "float64", 1e-15, name="models.gpt.GPT"),
+    ]
+    gpt, t5 = report.agreements(records)
+    assert gpt.errors == ("1.0e-15", "", "")
+    assert t5.errors == ("2.0e-07*", "3.0e-07", "0")
+
+
 def test_an_unknown_number_stops_the_build(run_builder, tmp_path, capfd):
     write_book(tmp_path, "{verified}`luck`")
     (tmp_path / verification.RECORD).parent.mkdir(parents=True)

@@ -1,15 +1,18 @@
-"""The verification report: the directive ``verification-report`` and the role ``verified``.
+"""The verification report: two directives, and the role ``verified``.
 
-Both are made from the record that ``make verification`` keeps (`tools.verification`); the role
-gives one number of it, for use in a sentence: ``functions``, ``comparisons``, ``largest-error``,
-``date``, ``machine`` or ``versions``.
+``verification-report`` lists every function; ``agreement-table`` has a line for each layer of each
+family of models (`tests/test_agreement.py`). All are made from the record that ``make
+verification`` keeps (`tools.verification`); the role gives one number of it, for use in a sentence:
+``functions``, ``comparisons``, ``largest-error``, ``date``, ``machine`` or ``versions``.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -174,9 +177,69 @@ class VerificationReport(SphinxDirective):
         return tables.fixed(tables.external(label, file_lines(self.config.repository, path, line)))
 
 
+# -- models, layer by layer ----------------------------------------------------------------------
+
+FORMATS = ("float64", "float32", "bfloat16")
+COARSER = "*"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One layer of one model: the largest error for each format of the weights, as printed."""
+
+    name: str
+    oracle: str
+    place: str
+    errors: tuple[str, ...]
+
+
+def agreements(records: Iterable[dict[str, Any]]) -> list[Line]:
+    """Return the lines of the table, model by model, and in each from its input to its output.
+
+    Where the other side computes in a coarser format than that of the weights, a star follows.
+    """
+    lines: dict[tuple[str, str, str], dict[str, str]] = {}
+    for entry in records:
+        if match := verification.AGREEMENT.fullmatch(entry["detail"]):
+            star = COARSER if entry["precision"] != match["format"] else ""
+            cells = lines.setdefault((entry["name"], entry["oracle"], match["place"]), {})
+            cells[match["format"]] = short(entry["error"]) + star
+    return [
+        Line(*where, tuple(cells.get(name, "") for name in FORMATS))
+        for where, cells in sorted(lines.items(), key=_depth)
+    ]
+
+
+def _depth(item: tuple[tuple[str, str, str], Any]) -> tuple[Any, ...]:
+    """Return by what a line is sorted: an encoder before its decoder, logits at the end."""
+    name, oracle, place = item[0]
+    number = re.search(r"\d+", place)
+    return name, oracle, place == "logits", place.startswith("decoder"), int((number or [0])[0])
+
+
+class AgreementTable(SphinxDirective):
+    """How far each layer of each family of models is from the same layer in transformers."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        path = Path(self.env.srcdir) / verification.RECORD
+        self.env.note_dependency(str(path))
+        names = ("Model", "Layer", *(f"Weights in {name}" for name in FORMATS))
+        header = [tables.text_of(self, name) for name in names]
+        rows = map(self.row, agreements(verification.load(path)["records"]))
+        return [tables.table(header, rows, (20, 26, 18, 18, 18), "agreement")]
+
+    def row(self, line: Line) -> nodes.row:
+        """Return the row of one layer."""
+        name = tables.literal(line.name.rpartition(".")[2])
+        errors = (tables.fixed(error) for error in line.errors)
+        return tables.row(tables.fixed(name), tables.text_of(self, line.place), *errors)
+
+
 def setup(app) -> dict:
     """Register the directive and the role with Sphinx."""
     app.setup_extension("tools.extensions.tables")
     app.add_directive("verification-report", VerificationReport)
+    app.add_directive("agreement-table", AgreementTable)
     app.add_role("verified", Verified())
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
