@@ -8,11 +8,18 @@ made (Jiang et al. 2024); `T5`, which makes a text of a text (Raffel et al. 2020
 the encoder of BERT, `BERT`, with the heads of its pretraining (Devlin et al. 2019), and `RoBERTa`
 (Liu et al. 2019); `ViT`, which reads images (Dosovitskiy et al. 2021); `Pretrained`, which reads
 and writes checkpoints; `load_pretrained`, which finds, checks and loads the published weights of
-all-MiniLM-L6-v2 and of SmolLM2-135M-Instruct; and `diff`, which finds where two models part.
+all-MiniLM-L6-v2 and of SmolLM2-135M-Instruct; `diff`, which finds where two models part; and
+`count_parameters`, `flops_per_token` and their neighbours, which say what a model costs.
 """
 
 from companion.models.bert import BERT, BertConfig, BertEncoder, MaskedLMHead
 from companion.models.cnn import CNN, Conv2d, conv2d, max_pool2d
+from companion.models.costs import (
+    active_parameters,
+    count_parameters,
+    flops_per_token,
+    kv_cache_bytes,
+)
 from companion.models.diff import Comparison, Difference, diff
 from companion.models.experts import MoE, Routing, balance_loss, expert_load
 from companion.models.gguf import as_halves, gguf_tokenizer, llama_from_gguf, read_gguf
@@ -75,6 +82,10 @@ __all__ = [
     "diff",
     "Difference",
     "Comparison",
+    "count_parameters",
+    "active_parameters",
+    "flops_per_token",
+    "kv_cache_bytes",
     "CHECKPOINTS",
     "Checkpoint",
     "load_pretrained",
