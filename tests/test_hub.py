@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, GPT2Model
 
 from companion.models import GPT, GPTConfig, hub
-from companion.models.hub import to_ours, to_theirs
+from companion.models.hub import named_by, to_ours, to_theirs
 from companion.models.layouts import GPT2
 from tests.support import FLOATS, fill
 from tests.verification import agree, same
@@ -142,6 +142,28 @@ def test_transformers_opens_what_was_saved(tmp_path, dtype):
     assert again.config == ours.config
 
 
+def test_each_tensor_has_the_place_that_transformers_gave_it(theirs):
+    """Names, parts and transposition, held against a model with the same weights."""
+    state, ours = theirs.state_dict(), GPT(TINY)
+    ours.load_state_dict(to_ours(state, GPT2, ours.state_dict()))
+    for name, tensor in ours.state_dict().items():
+        at = GPT2.place(name)
+        same("Layout.place", "transformers.GPT2LMHeadModel", at.name in state, True)
+        whole = state[at.name].T if at.turned and tensor.ndim == 2 else state[at.name]
+        part = whole.chunk(at.of)[at.part]
+        same("Stored", "transformers.GPT2LMHeadModel", tensor, part)
+
+
+def test_names_are_found_by_a_table():
+    theirs = GPT2LMHeadModel(GPT2Config(**SIZES))
+    table = GPT2.layers(dict(theirs.named_modules()))
+    found = {named_by(name, table) for name, _ in GPT(TINY).named_modules()} - {None}
+    known = {name for name, module in theirs.named_modules() if "drop" not in name}
+    apart = {name for name in known if name.endswith(("c_attn", "mlp.act", ".h", "lm_head"))}
+    same("named_by", "transformers.GPT2LMHeadModel", found, known - apart - {"", "transformer"})
+    assert named_by("blocks.1.dropout", table) is None
+
+
 def test_back_and_forth_every_tensor(theirs, folder, tmp_path):
     GPT.from_hf(folder).save_hf(tmp_path / "ours")
     first, second = load_file(folder / hub.WEIGHTS), load_file(tmp_path / "ours" / hub.WEIGHTS)
@@ -239,6 +261,7 @@ def test_a_model_stays_as_it_was_when_a_state_does_not_fit(folder):
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
+@pytest.mark.verifies("require", "configurations out of reach are refused")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
