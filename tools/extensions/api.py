@@ -32,9 +32,8 @@ REST = "*"
 APART = ("assign", "reference")  # a command, and the twins: neither is described here
 LISTED = re.compile(r"^```\{api\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BEGINS = '<section class="api"'  # of a module, as HTML
-SOURCE = "\n".join(
-    [".. automodule:: {module}", "   :members:", "   :exclude-members: extra_repr"]  # it is torch's
-)
+LEFT_OUT = "extra_repr, Config"  # torch's own, and another name of a class that stands there itself
+SOURCE = "\n".join([".. automodule:: {module}", "   :members:", f"   :exclude-members: {LEFT_OUT}"])
 
 
 # -- which modules ---------------------------------------------------------------------------------
