@@ -10,6 +10,7 @@ from benchmarks import (
     attention_recall,
     data_floor,
     data_speed,
+    families_swiglu,
     losses_floor,
     neural_networks_trained,
     optimisation_digits,
@@ -20,7 +21,7 @@ from benchmarks import (
     transformer_writes,
 )
 
-NUMBERS = {3: "three", 5: "five", 10: "ten"}
+NUMBERS = {3: "three", 4: "four", 5: "five", 10: "ten"}
 
 
 def quoted(chapter=attention_recall.CHAPTER):
@@ -337,3 +338,36 @@ def test_how_near_the_floor_the_live_model_comes_is_what_was_recorded():
     ) in page
     for measured in (english, chinese):
         assert measured["in_8_bits"] == pytest.approx(measured["above_floor"], abs=0.001)
+
+
+@pytest.mark.chapter("model-families")
+def test_the_feed_forward_layers_in_model_families_are_the_recorded_ones():
+    record = json.loads(families_swiglu.RESULT.read_text(encoding="utf-8"))
+    best = [families_swiglu.best(record["runs"], kind) for kind in KINDS]
+    ends = [within(run["above_floor"], 3) for run in best]
+    rates = [f"{run['rate']:g}" for run in best]
+    seconds = round(max(run["cpu_seconds"]["mean"] for run in record["runs"]))
+    text = quoted(families_swiglu.CHAPTER)
+    assert (
+        f"Over {NUMBERS[len(record['seeds'])]} seeds, each kind of layer at the best of "
+        f"{NUMBERS[len(record['settings']['rates'])]} learning rates of Muon, the models ended "
+        f"{ends[0]} nats a token above the floor with GELU, {ends[1]} with ReLU² and {ends[2]} "
+        f"with SwiGLU, after at most {seconds} seconds of work for one CPU core each"
+    ) in text
+    assert f"The best rates were {rates[0]}, {rates[1]} and {rates[2]}." in text
+    assert {run["parameters"]["mean"] for run in record["runs"]} == {142_848.0}
+    assert min(value for run in record["runs"] for value in run["above_floor"]["values"]) > 0
+
+
+KINDS = ("GELU", "ReLU squared", "SwiGLU")
+
+
+@pytest.mark.chapter("model-families")
+def test_the_feed_forward_layers_were_recorded_with_the_settings_in_the_chapter():
+    record = json.loads(families_swiglu.RESULT.read_text(encoding="utf-8"))
+    code = families_swiglu.chapter_code()
+    rates = list(families_swiglu.RATES)
+    assert record["settings"] == {**vars(code["Settings"]()), "rates": rates}
+    tried = {(run["kind"], run["rate"]) for run in record["runs"]}
+    assert tried == {(kind, rate) for kind in code["FEED_FORWARD"] for rate in rates}
+    assert tuple(code["FEED_FORWARD"]) == KINDS

@@ -1,0 +1,111 @@
+"""What *Vision transformers* quotes from its recorded runs is what the record says."""
+
+import ast
+import json
+from functools import cache
+
+import nbformat
+import pytest
+
+from benchmarks import families_images
+
+pytestmark = pytest.mark.chapter("model-families")
+NUMBERS = {3: "three", 4: "four"}
+
+
+@cache
+def record():
+    return json.loads(families_images.RESULT.read_text(encoding="utf-8"))
+
+
+@cache
+def cells():
+    found = nbformat.read(families_images.CHAPTER, as_version=4).cells
+    return {cell.id.removeprefix("images-"): cell.source for cell in found}
+
+
+def text():
+    return "\n".join(cells().values())
+
+
+def percent(summary, digits=1):
+    return f"{100 * summary['mean']:.{digits}f} ± {100 * summary['sd']:.{digits}f} %"
+
+
+def small_digits(network):
+    (run,) = [run for run in record()["digits"] if run["network"] == network]
+    return run
+
+
+def mnist(network, augmented, n):
+    case = (network, augmented, n)
+    (run,) = [r for r in record()["mnist"] if (r["network"], r["augmented"], r["n"]) == case]
+    return run
+
+
+def test_the_small_digits_are_read_as_recorded():
+    runs = {name: small_digits(name) for name in ("CNN", "ViT", "no positions", "mean")}
+    seconds = {name: round(run["cpu_seconds"]["mean"]) for name, run in runs.items()}
+    assert (
+        f"Over {NUMBERS[len(record()['seeds'])]} seeds the ViT read "
+        f"{percent(runs['ViT']['accuracy'])} of the test digits correctly and the CNN "
+        f"{percent(runs['CNN']['accuracy'])}, after {seconds['ViT']} and {seconds['CNN']} seconds "
+        f"of work for one CPU core"
+    ) in text()
+    assert f"{percent(runs['mean']['accuracy'])} with mean pooling" in text()
+    assert f"it read {percent(runs['no positions']['accuracy'])} of the test digits" in text()
+    assert record()["machine"].startswith("CPU, 1 threads")
+
+
+def test_the_map_of_sizes_is_the_recorded_one():
+    tree = ast.parse(cells()["record-figure"])
+    shown = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id.isupper()
+    }
+    assert shown["IMAGES"] == sorted({run["n"] for run in record()["mnist"]})
+    for (network, how), points in shown["FOUND"].items():
+        for n, (mean, sd) in zip(shown["IMAGES"], points, strict=True):
+            accuracy = mnist(network, how == "augmented", n)["accuracy"]
+            assert mean == pytest.approx(100 * accuracy["mean"], abs=0.0051)
+            assert sd == pytest.approx(100 * accuracy["sd"], abs=0.0051)
+
+
+def test_what_is_said_of_the_sizes_is_recorded():
+    for augmented in (False, True):
+        for n in (100, 10_000):
+            for network in ("ViT", "CNN"):
+                assert percent(mnist(network, augmented, n)["accuracy"]) in cells()["record-text"]
+        for network in ("ViT", "CNN"):
+            moved = mnist(network, augmented, 10_000)["moved 4"]
+            assert percent(moved) in cells()["record-text"]
+    for augmented in (False, True):
+        (longer,) = [run for run in record()["longer"] if run["augmented"] == augmented]
+        assert percent(longer["accuracy"]) in cells()["record-text"]
+        assert percent(mnist("ViT", augmented, 1_000)["accuracy"]) in cells()["record-text"]
+    assert percent(mnist("CNN", True, 1_000)["accuracy"]) in cells()["record-text"]
+    for n in (100, 10_000):
+        wrong = [1 - mnist(name, False, n)["accuracy"]["mean"] for name in ("ViT", "CNN")]
+        assert f"{wrong[0] / wrong[1]:.1f} times as many" in cells()["record-text"]
+    vit = mnist("ViT", True, 10_000)
+    quoted = f"{vit['neighbours']['mean']:.2f} ± {vit['neighbours']['sd']:.2f}"
+    assert f"{quoted} between neighbours" in text()
+    assert f"{vit['farther']['mean']:.2f} ± {vit['farther']['sd']:.2f}" in text()
+
+
+def test_the_runs_had_the_sizes_and_rates_of_the_chapter():
+    known = json.loads(json.dumps(vars(families_images.settings("digits"))))
+    assert record()["settings"]["digits"] == known
+    for network, rate in (("ViT", known["vit_rate"]), ("CNN", known["cnn_rate"])):
+        assert small_digits(network)["rate"] == rate
+    for images, side in (("digits", 8), ("mnist", 28)):
+        s = families_images.settings(images)
+        counts = [
+            sum(p.numel() for p in families_images.builder(name)(s, side).parameters())
+            for name in ("ViT", "CNN")
+        ]
+        assert max(counts) < 1.1 * min(counts)
+        assert all(f"{count:,}" in cells()["expect"] for count in counts)
