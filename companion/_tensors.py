@@ -69,3 +69,22 @@ def _require_sizes(**sizes: int) -> None:
     """Refuse a size that is no whole number, or below 1."""
     for name, size in sizes.items():
         _require_int(name, size, least=1)
+
+
+def _require_batch(ids: Tensor) -> None:
+    """Refuse what is no batch of texts of at least one token."""
+    _require_whole_numbers(ids=ids)
+    if ids.ndim != 2 or ids.shape[1] == 0:
+        raise ValueError(f"ids must be (batch, length), got shape {tuple(ids.shape)}")
+
+
+def _require_padding_mask(mask: Tensor | None, ids: Tensor, seen: int = 0) -> None:
+    """Refuse what is no mask of padding; one of shape (B, T) could pass for (T_q, T_k)."""
+    if mask is None:
+        return
+    _require_tensors(mask=mask)
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask must be boolean, got {mask.dtype}")
+    expected = (ids.shape[0], 1, seen + ids.shape[1])
+    if mask.shape != expected:
+        raise ValueError(f"mask must have shape {expected}, got {tuple(mask.shape)}")

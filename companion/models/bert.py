@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from companion._tensors import (
     _require_ids,
+    _require_padding_mask,
     _require_sizes,
-    _require_tensors,
     _require_whole_numbers,
 )
 from companion.activations import gelu
@@ -355,15 +355,3 @@ def _block(config: BertConfig) -> Block:
 
 def _as_tuple(result: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return result if isinstance(result, tuple) else (result,)
-
-
-def _require_padding_mask(mask: Tensor | None, ids: Tensor) -> None:
-    """Refuse what is no mask of padding; one of shape (B, T) could pass for (T_q, T_k)."""
-    if mask is None:
-        return
-    _require_tensors(mask=mask)
-    if mask.dtype != torch.bool:
-        raise TypeError(f"mask must be boolean, got {mask.dtype}")
-    expected = (ids.shape[0], 1, ids.shape[1])
-    if mask.shape != expected:
-        raise ValueError(f"mask must have shape {expected}, got {tuple(mask.shape)}")

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from companion._arguments import _require_flag
-from companion._tensors import _require_sizes, _require_tensors, _require_whole_numbers
+from companion._tensors import _require_batch, _require_padding_mask, _require_sizes
 from companion.attention import KVCache, MultiHeadAttention, _check_heads
 from companion.layers import Embedding, Linear, Llama3Scaling, RMSNorm, Rotary, SwiGLU
 from companion.layers._checks import _require_eps, _require_even
@@ -147,8 +147,8 @@ class Llama(Pretrained):
             If ids are not whole numbers, or ``mask`` is not boolean.
         """
         _require_caches(caches, len(self.blocks))
-        _require_padding(mask, ids, 0 if caches is None else caches[0].seen)
         x = self.embed(ids)  # (B, T, D)
+        _require_padding_mask(mask, ids, 0 if caches is None else caches[0].seen)
         for i, block in enumerate(self.blocks):
             x = block(x, mask=mask, is_causal=True, cache=None if caches is None else caches[i])
         return self.predict(x)
@@ -171,7 +171,7 @@ class Llama(Pretrained):
         TypeError
             If ids are not whole numbers.
         """
-        _require_text(ids)
+        _require_batch(ids)
         return self.tokens(ids)
 
     def predict(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
@@ -225,22 +225,3 @@ class Llama(Pretrained):
         for weight in self.parameters():
             if weight.ndim > 1:
                 weight.normal_(std=0.02)
-
-
-def _require_text(ids: Tensor) -> None:
-    _require_whole_numbers(ids=ids)
-    if ids.ndim != 2 or ids.shape[1] == 0:
-        raise ValueError(f"ids must be (batch, length), got shape {tuple(ids.shape)}")
-
-
-def _require_padding(mask: Tensor | None, ids: Tensor, seen: int) -> None:
-    """Refuse what is no mask of padding; one of shape (B, T) could pass for (T_q, T_k)."""
-    if mask is None:
-        return
-    _require_tensors(mask=mask)
-    _require_text(ids)
-    if mask.dtype != torch.bool:
-        raise TypeError(f"mask must be boolean, got {mask.dtype}")
-    expected = (ids.shape[0], 1, seen + ids.shape[1])
-    if mask.shape != expected:
-        raise ValueError(f"mask must have shape {expected}, got {tuple(mask.shape)}")

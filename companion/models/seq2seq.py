@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from companion._arguments import _require_int
-from companion._tensors import _require_sizes, _require_whole_numbers
+from companion._tensors import _require_batch, _require_sizes
 from companion.activations import relu
 from companion.attention import KVCache, MultiHeadAttention
 from companion.layers import Dropout, Embedding, FeedForward, LayerNorm, sinusoidal_positions
@@ -255,9 +255,3 @@ class _Parts:
     def _around(self) -> dict:
         residual = PreNorm if self.config.norm_first else PostNorm
         return {"residual": residual, "dropout": self.config.dropout}
-
-
-def _require_batch(ids: Tensor) -> None:
-    _require_whole_numbers(ids=ids)
-    if ids.ndim != 2 or ids.shape[1] == 0:
-        raise ValueError(f"ids must be (batch, length), got shape {tuple(ids.shape)}")

@@ -18,13 +18,17 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from companion._arguments import _require_flag, _require_int
-from companion._tensors import _require_sizes, _require_whole_numbers
+from companion._tensors import (
+    _require_batch,
+    _require_padding_mask,
+    _require_sizes,
+    _require_whole_numbers,
+)
 from companion.activations import relu
 from companion.attention import KVCache, MultiHeadAttention, _check_heads, _distance
 from companion.layers import Dropout, Embedding, FeedForward, Linear, RMSNorm
 from companion.models.hub import Pretrained
 from companion.models.layouts import T5 as LAYOUT
-from companion.models.llama import _require_padding, _require_text
 from companion.models.seq2seq import Seq2Seq
 from companion.transformer import Block, Decoder, DecoderBlock, Encoder, _require_caches
 
@@ -312,8 +316,8 @@ class T5(Pretrained):
         source_mask: Bool[Tensor, "batch 1 source"] | None = None,
     ) -> Float[Tensor, "batch source d_model"]:
         """Return the memory: one vector for each position of the source, (B, S, D)."""
-        _require_padding(source_mask, source, 0)
         x = self.embed(source)
+        _require_padding_mask(source_mask, source)
         bias = self.encoder_bias(source.shape[1])  # (1, H, S, S)
         if source_mask is not None:
             bias = bias.masked_fill(~source_mask[:, None], -math.inf)  # (B, H, S, S)
@@ -353,7 +357,7 @@ class T5(Pretrained):
         TypeError
             If ids are not whole numbers.
         """
-        _require_text(ids)
+        _require_batch(ids)
         return self.dropout(self.tokens(ids))
 
     def predict(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
