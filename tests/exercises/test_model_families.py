@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from companion import models
 from companion.layers import FeedForward
+from exercises import model_families as master
 from exercises import run
 from exercises.model_families import (
     buckets,
@@ -20,8 +21,9 @@ from exercises.model_families import (
     two_thirds,
     who_notices,
 )
-from exercises.model_families import masters as master
 from tests.exercises.quick import quick  # noqa: F401
+
+pytestmark = pytest.mark.chapter("model-families")
 
 
 def drawn(module, count=5):
