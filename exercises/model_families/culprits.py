@@ -50,9 +50,10 @@ with torch.no_grad():
     for parameter in a.parameters():
         parameter.normal_(std=0.3)
     b.load_state_dict(a.state_dict())
-    for i in PLANTED:
-        layer = b.blocks[i].attention.layer
-        layer.w_q.weight[:2] = layer.w_q.weight[:2].flip(0)  # two rows exchanged
+first, second = (b.blocks[i].attention.layer for i in PLANTED)
+with torch.no_grad():
+    first.w_q.weight[:2] = first.w_q.weight[:2].flip(0)  # two rows exchanged
+second.scale = 0.9  # no weight is wrong here, but the scores are multiplied by another number
 check("blocks", compare_blocks(a, b, torch.arange(12)[None]), RIGHT, 0)
 """
 WRONG_ANSWERS = {

@@ -40,6 +40,7 @@ def exercise(D: int = 576, H: int = 9, G: int = 3) -> Exercise:
         hint=HINT,
         solution=_answer(right),
         explanation=EXPLANATION,
+        public_solution=True,
         values={
             "D": D,
             "H": H,
