@@ -36,7 +36,6 @@ LAYERS = {
     "same total": ("same total", 0.0),
     "mixture": ("mixture", 0.1),
     "mixture, not balanced": ("mixture", 0.0),
-    "mixture, biased": ("biased", 0.0),
 }
 CPU = torch.device("cpu")
 
@@ -134,7 +133,7 @@ def layer(code: dict[str, Any]) -> Callable[..., dict[str, float]]:
             "parameters": sum(p.numel() for p in trained.parameters()),
             "error": code["error_of"](trained, seed),
         }
-        if kind in ("mixture", "biased"):
+        if kind == "mixture":
             measured["in_use"] = code["in_use"](history)
         return measured
 

@@ -1,5 +1,7 @@
 """What a model costs, against PyTorch's counter, caches that are held, and published numbers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import transformers
@@ -17,6 +19,9 @@ T = 6
 SIZES = {"vocab_size": 20, "d_model": 16, "n_layers": 2, "n_heads": 4}
 GATED = {**SIZES, "n_kv_heads": 2, "d_hidden": 16}
 IDS = torch.arange(T)[None] % 20
+VIT = models.ViTConfig(
+    image_size=12, patch_size=4, n_channels=3, n_classes=7, d_model=16, n_layers=2, n_heads=4
+)
 MAKERS = {
     "GPT": lambda: models.GPT(models.GPTConfig(**SIZES, max_length=9)),
     "Llama, tied": lambda: models.Llama(models.LlamaConfig(**GATED)),
@@ -30,6 +35,7 @@ MAKERS = {
         models.T5Config(**SIZES, d_head=5, d_hidden=40, gated=True, tied=False)
     ),
     "Seq2Seq": lambda: models.Seq2Seq(models.Seq2SeqConfig(**SIZES)),
+    "ViT": lambda: models.ViT(VIT),
 }
 CAUSAL = ("GPT", "Llama, tied", "Llama", "Mixtral")
 TWO_STACKS = ("T5", "T5, version 1.1", "Seq2Seq")
@@ -40,7 +46,7 @@ def plain_attention(q, k, v, mask=None, *, is_causal=False, scale=None, **_):
     return (q @ k.mT).softmax(dim=-1) @ v
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", [name for name in MAKERS if name != "ViT"])
 @pytest.mark.parametrize("length", [1, T])
 def test_flops_are_those_that_pytorch_counts(name, length, monkeypatch):
     monkeypatch.setattr("companion.attention.scaled_dot_product_attention", plain_attention)
@@ -52,6 +58,19 @@ def test_flops_are_those_that_pytorch_counts(name, length, monkeypatch):
     counted = models.flops_per_token(model, length) * tokens
     assert expected > 0
     same(f"flops_per_token, {name}", "torch.utils.flop_counter", counted, expected)
+
+
+@pytest.mark.parametrize("image_size", [4, 12])
+def test_flops_of_a_vit_are_those_of_its_patches_and_its_class_token(image_size, monkeypatch):
+    monkeypatch.setattr("companion.attention.scaled_dot_product_attention", plain_attention)
+    config = replace(VIT, image_size=image_size)
+    model, length = models.ViT(config).eval(), config.n_patches + 1
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, image_size, image_size))
+    # The head is computed once, and the class token does not come from the projection.
+    expected = counter.get_total_flops() - 2 * 16 * 7 + 2 * 16 * 3 * 4 * 4
+    counted = models.flops_per_token(model, length) * length
+    same("flops_per_token, ViT", "torch.utils.flop_counter", counted, expected)
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -117,6 +136,7 @@ PUBLISHED = {
         lambda: models.T5(models.T5Config(**BASE, d_hidden=3072)),
         222_903_552,
     ),
+    "ViT-B/16": (lambda: models.ViT(models.ViTConfig()), None),
     "SmolLM2-135M": (lambda: models.Llama(models.LlamaConfig()), 134_515_008),
     "Llama-2-7B": (lambda: llama(**LLAMA_2), 6_738_415_616),
     "Llama-3-8B": (lambda: llama(**LLAMA_3), 8_030_261_248),
@@ -135,6 +155,9 @@ THEIRS = {
         transformers.T5Config(
             vocab_size=32_128, d_model=768, d_ff=3072, num_layers=12, num_heads=12, d_kv=64
         )
+    ),
+    "ViT-B/16": lambda: transformers.ViTForImageClassification(
+        transformers.ViTConfig(num_labels=1_000)
     ),
     "Llama-2-7B": lambda: transformers.LlamaForCausalLM(
         transformers.LlamaConfig(**GQA, intermediate_size=11_008, tie_word_embeddings=False)

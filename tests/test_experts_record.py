@@ -16,7 +16,6 @@ LABELS = {
     "same total": "dense, same\ntotal parameters",
     "mixture": "mixture,\nbalanced",
     "mixture, not balanced": "mixture,\nleft alone",
-    "mixture, biased": "mixture,\nwith a bias",
 }
 
 
@@ -62,19 +61,17 @@ def percent(summary):
 def test_what_is_said_of_the_task_with_eight_kinds_is_recorded():
     layers, seeds = runs("layers"), NUMBERS[len(record()["seeds"])]
     mixture, alone = layers["mixture"], layers["mixture, not balanced"]
-    biased = layers["mixture, biased"]
     assert (
         f"Over {seeds} seeds the balanced mixture ({families_experts.LAYERS['mixture'][1]:g}) "
         f"ended with an error of {spread(mixture['error'])} and with "
         f"{spread(mixture['in_use'], 1)} experts in use; left alone, with an error of "
-        f"{spread(alone['error'])} and {spread(alone['in_use'], 1)} experts; with the bias, "
-        f"{spread(biased['error'])} and {spread(biased['in_use'], 1)} experts. A dense layer that "
+        f"{spread(alone['error'])} and {spread(alone['in_use'], 1)} experts. A dense layer that "
         f"does the same work for each input ended at {spread(layers['same active']['error'])}, "
         f"and one as wide as all experts together at {spread(layers['same total']['error'])}"
     ) in text()
     errors = {name: layers[name]["error"]["mean"] for name in layers}
     middle = (errors["same active"] + errors["same total"]) / 2
-    kinds = ("mixture", "mixture, not balanced", "mixture, biased")
+    kinds = ("mixture", "mixture, not balanced")
     assert all(errors["same total"] < errors[kind] < middle for kind in kinds)
     apart = max(errors[kind] for kind in kinds) - min(errors[kind] for kind in kinds)
     assert apart < max(layers[kind]["error"]["sd"] for kind in kinds)
@@ -146,6 +143,9 @@ def test_the_figures_and_the_first_screen_are_the_recorded_ones():
         assert all("7" in pair for pair in stops)
         assert 2 * stops.count("37") > len(stops)
         assert len({pair for word, pair in pairs if word == "the"}) == 2
+    start = examples["stories"][0][: examples["stories"][0].index("She ate a ")].count(" ")
+    one, two = ({*layer.split()[start : start + 3]} for layer in examples["choices"][0])
+    assert (len(one), len(two)) == (3, 1)
 
 
 def test_the_settings_are_those_in_the_chapter():

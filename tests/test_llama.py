@@ -485,8 +485,8 @@ def test_angles_that_were_stored_are_passed_over(tmp_path):
         ({"rope_parameters": {"rope_type": "llama3"}}, "lacks 'factor'"),
         ({"rms_norm_eps": "absent"}, "lacks 'rms_norm_eps'"),
         ({"model_type": "qwen2"}, "of type 'qwen2', and this class reads 'llama'"),
-        ({"tie_word_embeddings": False}, "lacks 1 tensors: lm_head.weight"),
-        ({"num_hidden_layers": 2}, "has no place here for 9 tensors: model.layers.2"),
+        ({"tie_word_embeddings": False}, r"missing tensors \(1\): lm_head.weight"),
+        ({"num_hidden_layers": 2}, r"unexpected tensors \(9\): model.layers.2"),
     ],
 )
 def test_what_cannot_be_read_is_refused(tmp_path, fields, message):

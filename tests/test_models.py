@@ -309,6 +309,6 @@ def test_refuses_a_state_with_a_tensor_missing(files):
     state = load_file(files["model.safetensors"])
     del state["encoder.layer.3.output.dense.bias"]
     model = BertEncoder(BertConfig())
-    message = r"no whole BertModel: it lacks 1 tensors: encoder\.layer\.3\.output\.dense\.bias$"
+    message = r"of BertModel: missing tensors \(1\): encoder\.layer\.3\.output\.dense\.bias$"
     with pytest.raises(ValueError, match=message):
         to_ours(state, model.layout, model.state_dict())

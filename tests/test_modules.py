@@ -65,7 +65,7 @@ def test_a_chapter_is_found_by_its_name(book):
         ("companion/losses.py", "losses"),
         ("companion/reference/losses.py", "losses"),
         ("companion/models/cnn.py", "neural-networks"),
-        ("companion/models/bert.py", "attention"),
+        ("companion/models/bert.py", "model-families"),
         ("companion/notebook/style.py", ""),
         ("companion/assign/cli.py", ""),
         ("tests/test_losses.py", "losses"),

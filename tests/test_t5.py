@@ -517,8 +517,8 @@ SMALLEST = {
         ({"feed_forward_proj": "gated-silu"}, "feed_forward_proj = 'gated-silu'"),
         ({"is_encoder_decoder": False}, "is_encoder_decoder = False"),
         # What a new model of `transformers` 5 is: its output is the table, and is not scaled.
-        ({"scale_decoder_outputs": False}, "lacks 1 tensors: lm_head.weight"),
-        ({"relative_attention_num_buckets": 9}, "2 tensors of the checkpoint are misshapen"),
+        ({"scale_decoder_outputs": False}, r"missing tensors \(1\): lm_head.weight"),
+        ({"relative_attention_num_buckets": 9}, r"tensors of the wrong shape \(2\)"),
         ({"model_type": "mt5"}, "'mt5', and this class reads 't5'"),
     ],
 )

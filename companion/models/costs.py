@@ -15,16 +15,18 @@ from companion._arguments import _require_int
 from companion.attention import MultiHeadAttention
 from companion.layers import Linear
 from companion.models.bert import BERT, BertEncoder
+from companion.models.cnn import Conv2d
 from companion.models.experts import MoE
 from companion.models.gpt import GPT
 from companion.models.llama import Llama
 from companion.models.roberta import RoBERTa
 from companion.models.seq2seq import Seq2Seq
 from companion.models.t5 import T5
+from companion.models.vit import ViT
 
 __all__ = ["count_parameters", "active_parameters", "flops_per_token", "kv_cache_bytes"]
 
-DECODERS, ENCODERS = (GPT, Llama), (BertEncoder, BERT, RoBERTa)
+DECODERS, ENCODERS = (GPT, Llama), (BertEncoder, BERT, RoBERTa, ViT)
 ENCODER_DECODERS = (T5, Seq2Seq)
 
 
@@ -98,13 +100,15 @@ def flops_per_token(model: nn.Module, length: int) -> int:
 
     All :math:`T` keys are counted, those that a causal mask hides, too. Of a mixture of experts
     :math:`k` of :math:`n` are counted. `BERT` is counted with the head for masked tokens, and
-    without the one for sentences, which is computed once for each text. A model with encoder and
-    decoder reads ``length`` tokens and writes as many, and its operations are divided by the number
-    of both, since a token passes through one of the two stacks.
+    without the one for sentences, which is computed once for each text. The tokens of a `ViT` are
+    its patches and the class token, :math:`T = N + 1`; its head, which is computed once for each
+    image, is left out, too. A model with encoder and decoder reads ``length`` tokens and writes as
+    many, and its operations are divided by the number of both, since a token passes through one of
+    the two stacks.
 
     Parameters
     ----------
-    model : GPT, Llama, Mixtral, BertEncoder, BERT, RoBERTa, T5 or Seq2Seq
+    model : GPT, Llama, Mixtral, BertEncoder, BERT, RoBERTa, ViT, T5 or Seq2Seq
     length : int
         Tokens of the text, :math:`T`.
 
@@ -141,11 +145,11 @@ def kv_cache_bytes(model: nn.Module, length: int = 1, bytes_per_number: int = 2)
     with :math:`b` bytes for each number: 2 in float16 and bfloat16, 4 in float32. Of a model with
     encoder and decoder the self-attention of the decoder is counted: the keys and values that
     attention to the source needs do not grow while it writes, and `KVCache` does not hold them.
-    An encoder writes nothing, so it has no cache: 0.
+    An encoder, of text or of images, writes nothing, so it has no cache: 0.
 
     Parameters
     ----------
-    model : GPT, Llama, Mixtral, BertEncoder, BERT, RoBERTa, T5 or Seq2Seq
+    model : GPT, Llama, Mixtral, BertEncoder, BERT, RoBERTa, ViT, T5 or Seq2Seq
     length : int
         Tokens so far, :math:`T`.
     bytes_per_number : int
@@ -182,11 +186,15 @@ def _entries(model: nn.Module) -> int:
     idle = sum(_entries_of_maps(expert) for expert in _idle_experts(model))
     if isinstance(model, BERT):  # these multiply the first token's vector alone
         idle += _entries_of_maps(model.pooler) + _entries_of_maps(model.next)
+    if isinstance(model, ViT):  # and so does this one
+        idle += _entries_of_maps(model.head)
     return _entries_of_maps(model) + _entries_of_a_table(model) - idle
 
 
 def _entries_of_maps(module: nn.Module) -> int:
-    return sum(layer.weight.numel() for layer in module.modules() if isinstance(layer, Linear))
+    """Count the entries of linear maps; the convolution of a ViT is one, of each patch."""
+    maps = (layer for layer in module.modules() if isinstance(layer, (Linear, Conv2d)))
+    return sum(layer.weight.numel() for layer in maps)
 
 
 def _entries_of_a_table(model: nn.Module) -> int:

@@ -182,7 +182,7 @@ def to_ours(
         if tensor is None or tensor.shape != shapes[name].shape
     ]
     if wrong:
-        raise ValueError(f"{len(wrong)} tensors of the checkpoint are misshapen: {_some(wrong)}")
+        raise ValueError(f"tensors of the wrong shape ({len(wrong)}): {_some(wrong)}")
     return {name: tensor for name, tensor in ours.items() if tensor is not None}
 
 
@@ -253,12 +253,12 @@ def _require_names(wanted: set[str], found: set[str], layout: Layout) -> None:
     """Refuse a checkpoint in which names are missing, or that has more."""
     missing, extra = sorted(wanted - found), sorted(found - wanted - set(layout.tied))
     wrong = [
-        f"{verb} {len(names)} tensors: {_some(names)}"
-        for verb, names in (("lacks", missing), ("has no place here for", extra))
+        f"{what} tensors ({len(names)}): {_some(names)}"
+        for what, names in (("missing", missing), ("unexpected", extra))
         if names
     ]
     if wrong:
-        raise ValueError(f"this is no whole {layout.architecture}: it {', and it '.join(wrong)}")
+        raise ValueError(f"not a checkpoint of {layout.architecture}: {'; '.join(wrong)}")
 
 
 def _require_tied(state: Mapping[str, Tensor], layout: Layout, wanted: set[str]) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-T5 adds to the score of a query and a key a learned number that depends on the bucket of their distance. Write `bucket_of(steps_back, n_buckets, max_distance)` for a decoder, where `steps_back` says how many positions the key stands before the query, 0 or more. EXACT A larger distance $t$ belongs to bucket $E + \lfloor (N - E) \ln(t / E) / \ln(M / E) \rfloor$, but never to one above $N - 1$; $M$ is `max_distance`. Return a whole number. Try it with $N = {{n}}$ and $M = {{most}}$.
+T5 sorts the distances between a query and a key into buckets, and adds to each score a learnt number that belongs to the bucket. Write `bucket_of(steps_back, n_buckets, max_distance)` for a decoder. `steps_back` is the distance $t$: how many positions the key stands before the query, 0 or more. $N$ is `n_buckets`, a multiple of 4, and $M$ is `max_distance`. EXACT A distance $t \geq E$ belongs to bucket $E + \lfloor (N - E) \ln(t / E) / \ln(M / E) \rfloor$, or to the last bucket, $N - 1$, if this is larger than $N - 1$. Return a whole number. Try it with $N = {{n}}$ and $M = {{most}}$.
 """
 # What takes the place of EXACT, by how many times as many buckets there are in all.
 EXACT = {
-    2: r"The first half of the buckets holds one distance each, $0, 1, \dots, E - 1$ with $E = N / 2$ ($N$ is a multiple of 4).",
-    4: r"Unlike in T5, only the first quarter of the buckets holds one distance each, $0, 1, \dots, E - 1$ with $E = N / 4$ ($N$ is a multiple of 4).",
+    2: r"The first half of the buckets holds one distance each, $0, 1, \dots, E - 1$ with $E = N / 2$.",
+    4: r"Unlike in T5, only the first quarter of the buckets holds one distance each, $0, 1, \dots, E - 1$ with $E = N / 4$.",
 }
 STARTER = '''
 def bucket_of(steps_back, n_buckets, max_distance):
@@ -35,7 +35,7 @@ def bucket_of(steps_back, n_buckets, max_distance):
     return min(exact + int(share * (n_buckets - exact)), n_buckets - 1)
 """
 EXPLANATION = r"""
-Near distances keep their own bucket, since whether a word is the last or the last but one matters. Far ones share: each further bucket is wider than the one before it by the same factor, so that {{n}} numbers a head are enough for any distance. From $M$ on everything is in the last bucket, so a text may be longer than all those of the training, and no bucket is missing. The last bucket begins before $M$, because the floor puts $M$ itself in bucket $N$, which does not exist.
+Near distances have buckets of their own, because it matters whether a word is the last or the last but one. Far distances share buckets, and each further bucket is wider than the one before it by the same factor. So {{n}} numbers a head are enough for any distance. The formula alone would put $M$ into bucket $N$, which does not exist; `min` puts it, and every larger distance, into the last bucket. That is why a text may be longer than those of the training.
 """
 TRIAL = """
 ours = [bucket_of(t, NUMBER, MOST) for t in range(2 * MOST)]

@@ -14,7 +14,7 @@ from companion.models import GPT, GPTConfig
 from exercises import Check, Exercise
 
 QUESTION = """
-Somebody has converted a GPT of {{blocks}} blocks, and made mistakes in some of them. You have the original, `a`, and the converted model, `b`. Write `compare_blocks(a, b, ids)`, which returns the numbers of all blocks that ASKED, in ascending order; they count from 0. After the first wrong block everything differs, so comparing the two models' residual streams is not enough: a block is wrong only if it gives another output for the *same* input. Two numbers count as equal if they differ by less than 0.0001. What surrounds the blocks (the tables, the last norm) is right.
+Somebody has converted a GPT of {{blocks}} blocks, and made mistakes in some of them. You have the original, `a`, and the converted model, `b`. Write `compare_blocks(a, b, ids)`, which returns the numbers of all blocks that ASKED, in ascending order and counted from 0. It is not enough to compare the residual streams of the two models, because they differ everywhere after the first wrong block. A block is wrong only if it gives another output for the *same* input. Two numbers count as equal if they differ by less than 0.0001. Everything outside the blocks (the tables, the last norm) is right.
 """
 # What takes the place of ASKED.
 ASKED = {
@@ -26,7 +26,7 @@ def compare_blocks(a, b, ids):
     """a, b: models.GPT; ids (1, T) -> list of numbers of blocks"""
     ...
 '''
-HINT = "`a.trace(ids).stream` holds what goes into each block of `a`, and what comes out of it. Give the same input to the block of `b`. The blocks are in `b.blocks`, and they need `is_causal=True`."
+HINT = "`a.trace(ids).stream` holds the input of every block of `a`, and the output of the last one: block $i$ turns `stream[i]` into `stream[i + 1]`. Give the same input to block $i$ of `b`. The blocks are in `b.blocks`, and they need `is_causal=True`."
 # In these answers IS stands for the comparison that is asked for.
 SOLUTION = """
 def compare_blocks(a, b, ids):
@@ -40,7 +40,7 @@ def compare_blocks(a, b, ids):
     return found
 """
 EXPLANATION = """
-Each block of `b` gets what the block of `a` got, so an earlier error cannot reach it. That is also how `models.diff` finds the culprit in one pass: it looks for the layer whose inputs agree and whose output does not. It finds only the first one; here all of them are found, because the inputs are put right before every block. In the same way one can go on inside a wrong block, and compare its attention and its feed-forward layer.
+Each block of `b` gets the input that the same block of `a` got, so an earlier error cannot reach it. `models.diff` uses the same idea: it looks for the layer whose inputs agree and whose output does not. It finds only the first wrong layer. Here all wrong blocks are found, because every block gets the right input. You can go on in the same way inside a wrong block, and compare its attention and its feed-forward layer.
 """
 TRIAL = """
 torch.manual_seed(0)

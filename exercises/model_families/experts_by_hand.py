@@ -14,7 +14,7 @@ import numpy as np
 from exercises import Check, Exercise
 
 QUESTION = r"""
-A mixture of {{n}} experts, of which {{k}} are active, gets two tokens. The router's logits are $\ln {{row_1}}$ for the first token and $\ln {{row_2}}$ for the second (the logarithm of each entry). The experts are very simple: whatever they get, they return the numbers ${{outputs}}$, one each. By hand: which gates do the two chosen experts of the first token get, in ascending order of the experts' numbers? What does the layer return for each of the two tokens? Which share of the tokens does each expert get, and what is the balance loss $n \sum_i f_i P_i$, with $f_i$ that share and $P_i$ the mean probability of expert $i$? Write four digits after the point, or a formula.
+A mixture of {{n}} experts, of which {{k}} are active, gets two tokens. The router's logits are $\ln {{row_1}}$ for the first token and $\ln {{row_2}}$ for the second (the logarithm of each entry). The experts are very simple: whatever its input, expert $i$ returns entry $i$ of ${{outputs}}$. Which gates do the experts chosen for the first token get, in ascending order of the experts' numbers? What does the layer return for each of the two tokens? What is the load $f_i$ of each expert, the share of the tokens that choose it? And what is the balance loss $n \sum_i f_i P_i$, where $n$ is the number of experts and $P_i$ the probability of expert $i$, averaged over the tokens? Write four digits after the point, or a formula.
 """
 STARTER = """
 first_gates = [..., ...]
@@ -22,9 +22,9 @@ returned = [..., ...]
 shares = SHARES
 balance = ...
 """
-HINT = r"$e^{\ln a} = a$, so the softmax of such logits is each number divided by the sum of all. The gates are a softmax over the chosen logits alone, and the probabilities $P_i$ one over all of them."
+HINT = r"$e^{\ln a} = a$, so the softmax of such logits is each number divided by the sum of all. The gates are a softmax over the chosen logits alone; the probabilities are a softmax over all of them."
 EXPLANATION = r"""
-The first token chooses the two largest entries, {{chosen_1}}; divided by their sum, they are the gates {{gates_1}}. The second one chooses {{chosen_2}}, with the gates {{gates_2}}. The gated sums of the experts' numbers are {{y_1}} and {{y_2}}. Each expert's share is how many of the two tokens chose it, divided by two: {{shares}}; the shares sum to $k = {{k}}$. The mean probabilities are {{means}}, so the loss is {{balance}}. If all experts got as much and were as probable, it would be {{k}}.
+The first token chooses the two largest entries, {{chosen_1}}; divided by their sum, they are the gates {{gates_1}}. The second one chooses {{chosen_2}}, with the gates {{gates_2}}. The gated sums of the experts' numbers are {{y_1}} and {{y_2}}. The load of an expert is how many of the two tokens chose it, divided by two: {{shares}}; the loads sum to $k = {{k}}$. The mean probabilities are {{means}}, so the loss is {{balance}}. If all experts had the same load and the same mean probability, it would be {{k}}.
 """
 
 

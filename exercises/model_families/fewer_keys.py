@@ -11,16 +11,16 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-A Llama has ${{L}}$ blocks, ${{H}}$ query heads and ${{G}}$ key-value heads of ${{d}}$ features each, and stores each number in {{b}} bytes. By hand: how many bytes does one token take in the KV caches of all blocks? How many would it take if every query head had keys and values of its own? And how many tokens fit into {{gib}} GiB (of $2^{30}$ bytes) with the grouped heads, for a single text?
+A Llama has ${{L}}$ blocks. Each of them has ${{H}}$ query heads and ${{G}}$ key-value heads of ${{d}}$ features each, and every number is stored in {{b}} bytes. How many bytes does one token take in the KV caches of all blocks together? How many would it take if every query head had keys and values of its own? And how many tokens of a single text fit into {{gib}} GiB (of $2^{30}$ bytes each) with the grouped heads?
 """
 STARTER = """
 bytes_a_token = ...
 bytes_without_groups = ...
 tokens_that_fit = ...
 """
-HINT = "Each block keeps a key and a value for each key-value head. Query heads are computed, used and forgotten."
+HINT = "Each block keeps a key and a value for each key-value head. Queries are not kept."
 EXPLANATION = r"""
-Each block keeps $2 G d$ numbers for a token: $2 \cdot {{G}} \cdot {{d}}$. All blocks together keep {{per_token}} bytes. With keys and values for each of the ${{H}}$ query heads it would be {{whole}} bytes, ${{times}}$ times as many. The {{gib}} GiB hold {{fit}} tokens: whole tokens only, so the quotient is rounded down. The width of the model and that of its feed-forward layers play no role.
+For each token, a block keeps a key and a value for each key-value head: $2 \cdot {{G}} \cdot {{d}}$ numbers. All blocks together keep {{per_token}} bytes. With keys and values for each of the ${{H}}$ query heads it would be {{whole}} bytes, ${{times}}$ times as many. The {{gib}} GiB hold {{fit}} tokens: whole tokens only, so the quotient is rounded down. The width of the model and that of its feed-forward layers play no role.
 """
 
 

@@ -14,12 +14,12 @@ from companion import layers
 from exercises import Check, Exercise
 
 QUESTION = r"""
-FROM Write `reorder_rows(weight, d_head)`, which returns the map with its rows in the order that this program needs. `weight` has shape (H·d, D), for any number of heads; no number is changed, rows only trade places. The scores of rotated queries and rotated keys must come out as before.
+FROM Here $d$ is the number of features of a head, `d_head`. Write `reorder_rows(weight, d_head)`, which returns the matrix with its rows in the order that your program needs. `weight` has shape (H·d, D), for any number $H$ of heads; only whole rows move. If the matrix of the keys is reordered in the same way, the scores of rotated queries and rotated keys must be the same as before.
 """
 # What takes the place of FROM, by the rotation that the program makes.
 FROM = {
-    "neighbours": "A checkpoint of `transformers` holds the map to the queries for a rotation by halves: in each head, feature $i$ is turned together with $i + d/2$. You want to run it in a program that turns neighbours, $2i$ together with $2i + 1$.",
-    "halves": "A file of llama.cpp holds the map to the queries for a rotation of neighbours: in each head, feature $2i$ is turned together with $2i + 1$. You want to run it in a program that turns halves, $i$ together with $i + d/2$.",
+    "neighbours": "In a checkpoint of `transformers`, the matrix that makes the queries is meant for a rotation by halves: in each head, feature $i$ is rotated together with feature $i + d/2$. You want to use it in a program that rotates neighbours, $2i$ together with $2i + 1$.",
+    "halves": "In a file of llama.cpp, the matrix that makes the queries is meant for a rotation of neighbours: in each head, feature $2i$ is rotated together with feature $2i + 1$. You want to use it in a program that rotates by halves, $i$ together with $i + d/2$.",
 }
 STARTER = '''
 def reorder_rows(weight, d_head):
@@ -43,7 +43,7 @@ def reorder_rows(weight, d_head):
 """,
 }
 EXPLANATION = r"""
-Both rotations turn the same pairs by the same angles; they only look for them in other places: the partners that stand at $i$ and $i + d/2$ in one order stand side by side at $2i$ and $2i + 1$ in the other. A score is a sum over the features, and a sum does not depend on their order, so if queries *and* keys are reordered alike, every score stays. Values are not rotated and must not be reordered: the output matrix expects their features where they are.
+Both rotations turn the same pairs by the same angles; only the places differ. Two features that stand at $i$ and $i + d/2$ in one order stand side by side, at $2i$ and $2i + 1$, in the other. A score is a sum over the features, and a sum does not depend on their order. So every score stays the same if queries *and* keys are reordered alike. Values are not rotated and must not be reordered: the output matrix expects their features where they are.
 """
 TRIAL = """
 torch.manual_seed(SEED)

@@ -13,7 +13,7 @@ import torch
 from exercises import Check, Exercise
 
 QUESTION = r"""
-Write `to_patches(images, P)`, which cuts images of shape (B, C, H, W) into squares of side $P$ and returns them as rows, shape (B, N, C·P·P): patches from left to right and from top to bottom, ORDER Then write `to_images(rows, P, C, H, W)`, which puts the rows together again. Use neither a loop nor `unfold`. $P$ divides both sides; images need not be square.
+Write `to_patches(images, P)`, which cuts images of shape (B, C, H, W) into squares of side $P$ and returns them as rows, shape (B, N, C·P·P): patches from left to right and from top to bottom, ORDER Then write `to_images(rows, P, C, H, W)`, which makes the images from the rows again. Use neither a loop nor `unfold` or `fold`. $P$ divides height and width; images need not be square.
 """
 # What takes the place of ORDER.
 ORDERS = {
@@ -29,7 +29,7 @@ def to_images(rows, P, C, H, W):
     """rows (B, N, C·P·P) -> images (B, C, H, W)"""
     ...
 '''
-HINT = r"Give height and width two dimensions each, first which patch and then where in it: (B, C, H/P, P, W/P, P). Then the dimensions only have to be put in another order and joined. The way back takes the same steps in reverse."
+HINT = r"Give height and width two dimensions each, first which patch and then where in it: (B, C, H/P, P, W/P, P). Then put the dimensions in another order with `permute` and join them with `reshape`. The way back takes the same steps in reverse."
 CHANNELS_FIRST = """
 def to_patches(images, P):
     B, C, H, W = images.shape
@@ -46,7 +46,7 @@ PIXELS_FIRST = CHANNELS_FIRST.replace("(0, 2, 4, 1, 3, 5)", "(0, 2, 4, 3, 5, 1)"
 )
 SOLUTIONS = {"channels": CHANNELS_FIRST, "pixels": PIXELS_FIRST}
 EXPLANATION = r"""
-`reshape` alone only cuts the numbers as they lie in memory, line by line over the whole width; a patch lies in {{P}} pieces, one a line. `permute` brings the two dimensions that say *which* patch to the front, and leaves those that say *where in it* behind, with the channel where it is wanted. The way back needs the inverse order. A mistake in the order of pixels is not visible in any shape, and a model can even be trained with it; but published weights then see a shuffled image.
+`reshape` alone cuts the numbers as they lie in memory, line by line over the whole width. But a patch lies there in {{P}} pieces, one for each of its lines. `permute` brings the two dimensions that say *which* patch to the front, and leaves those that say *where in it* behind, with the channel where it is wanted. The way back needs the inverse order. A mistake in the order of pixels is not visible in any shape, and a model can even be trained with it. But published weights would then see shuffled pixels.
 """
 TRIAL = """
 generator = torch.Generator().manual_seed(SEED)

@@ -11,7 +11,7 @@ from typing import Any
 from exercises import Check, Exercise
 
 QUESTION = r"""
-A block of GPT has $D = {{D}}$ features, as many key-value heads as query heads, and a feed-forward layer of $4D$ hidden features; leave biases and norms out of all counts. A block of Llama has the same $D$, ${{H}}$ query heads and ${{G}}$ key-value heads of $D / {{H}}$ features each, and SwiGLU. By hand: how many weights has the feed-forward layer of GPT, and the attention layer of Llama? How many hidden features must SwiGLU have so that it has exactly as many weights as the feed-forward layer of GPT? And how many weights has then the whole block of Llama?
+Compare a block of GPT with a block of Llama, both with $D = {{D}}$ features; leave biases and norms out of all counts. The feed-forward layer of GPT has $4D$ hidden features. Llama has ${{H}}$ query heads and ${{G}}$ key-value heads of $D / {{H}}$ features each, and SwiGLU. How many weights does the feed-forward layer of GPT have, and how many the attention layer of Llama? How many hidden features must SwiGLU have, so that it has exactly as many weights as the feed-forward layer of GPT? And how many weights does the whole block of Llama then have?
 """
 STARTER = """
 feed_forward_weights = ...
@@ -19,7 +19,7 @@ grouped_attention_weights = ...
 swiglu_hidden = ...
 llama_block_weights = ...
 """
-HINT = r"A feed-forward layer has two matrices and SwiGLU three, all of $D$ by the hidden width. In attention, the matrices of keys and of values become narrower when they have fewer heads; which two do not?"
+HINT = r"A feed-forward layer has two matrices and SwiGLU three, all of $D$ by the hidden width. In attention, the matrices of the keys and of the values become narrower when they have fewer heads; the other two keep their size."
 EXPLANATION = r"""
 The feed-forward layer has $2 \cdot D \cdot 4D = 8D^2$ weights, {{feed_forward}}. Three matrices have as many if each is two thirds as wide: $8D / 3$, which is {{hidden}}. In attention $W^Q$ and $W^O$ keep $D^2$ weights each; $W^K$ and $W^V$ have only $D \cdot {{G}} \cdot D / {{H}}$ each, so the layer has {{attention}}. The block has the sum of both, {{block}}; that of GPT would have $12D^2$, {{gpt}}.
 """

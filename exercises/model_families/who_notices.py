@@ -38,8 +38,8 @@ def what_happens(run, length=LENGTH, changed=CHANGED, seen=SEEN):
 """
 HINT = "Which of the five have a causal mask? And on which side of the changed token is the output that you look at?"
 EXPLANATIONS = {
-    True: "BERT and the encoder of T5 have no causal mask: each of their outputs depends on every token, so (b) and (c) move. GPT, Llama and the decoder of T5 are causal. Position {{seen}} comes before {{changed}}, so it cannot have seen the token, and (a), (d) and (e) stay. The parts of which the blocks are made play no role; the mask decides.",
-    False: "Position {{seen}} comes after {{changed}}, or is the same one, so all five see the token: the causal models GPT, Llama and the decoder of T5 because it stands no later, BERT and the encoder of T5 because they see every token in any case. The parts of which the blocks are made play no role; the mask decides.",
+    True: "BERT and the encoder of T5 have no causal mask: each of their outputs depends on every token, so (b) and (c) move. GPT, Llama and the decoder of T5 are causal. Position {{seen}} comes before {{changed}}, so it cannot have seen the token, and (a), (d) and (e) stay. Only the mask decides; which norm, activation or kind of position a block uses makes no difference.",
+    False: "Position {{seen}} comes after {{changed}}, or is the same one, so all five see the token: the causal models GPT, Llama and the decoder of T5 because it stands no later, BERT and the encoder of T5 because they see every token in any case. Only the mask decides; which norm, activation or kind of position a block uses makes no difference.",
 }
 TRIAL = """
 torch.manual_seed(0)
