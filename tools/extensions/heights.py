@@ -77,6 +77,17 @@ def lines_of(text: str, width: int) -> int:
     return ceil(columns_of(text) / width)
 
 
+def code_lines_of(row: str, width: int) -> int:
+    """Return how many lines a line of code takes; what goes on below is indented by four more.
+
+    >>> code_lines_of(8 * " " + 40 * "x", 48), code_lines_of(8 * " " + 77 * "x", 48)
+    (1, 3)
+    """
+    indent = len(row) - len(row.lstrip())
+    beyond = max(0, columns_of(row) - width)
+    return 1 + ceil(beyond / max(1, width - indent - 4))
+
+
 def height(section: str, window: Window, chinese: bool) -> float:
     """Return about how high a section is in a window, in rem.
 
@@ -92,7 +103,7 @@ def height(section: str, window: Window, chinese: bool) -> float:
         shrunk = min(1, window.picture / int(wide))
         total += int(high) * shrunk / ROOT_SIZE + AROUND["picture"]
     for code in CODE.findall(section):
-        rows = (max(1, lines_of(row, window.code)) for row in words_of(code).split("\n"))
+        rows = (code_lines_of(row, window.code) for row in words_of(code).split("\n"))
         total += sum(rows) * window.code_line + AROUND["code"]
     for high in FORMULA.findall(section):
         total += float(high) * FORMULA_SIZE + AROUND["formula"]
