@@ -109,3 +109,35 @@ def test_the_runs_had_the_sizes_and_rates_of_the_chapter():
         ]
         assert max(counts) < 1.1 * min(counts)
         assert all(f"{count:,}" in cells()["expect"] for count in counts)
+
+
+def test_the_lengths_of_the_runs_are_said():
+    short, middle, long = record()["steps"].values()
+    longest, batch = record()["longer_steps"], record()["mnist_batch"]
+    assert (
+        f"batches of {batch}, and {short}, {middle} and {long} steps for 100, 1,000 and 10,000"
+    ) in text()
+    assert f"| ViT, 1,000 images | {middle} steps | {longest:,} steps |" in cells()["record-text"]
+    assert f"after {middle}.)" in cells()["record-text"]
+    assert round(long * batch / 10_000) == 6
+    assert "each of the 10,000 images was seen about six times" in cells()["record-text"]
+
+
+def test_which_rate_is_the_largest_that_was_tried():
+    tried = {
+        (images, network): sorted(
+            run["rate"]
+            for run in record()["tuning"]
+            if (run["images"], run["network"]) == (images, network)
+        )
+        for images in ("digits", "mnist")
+        for network in ("ViT", "CNN")
+    }
+    assert all(len(rates) == 5 for rates in tried.values())
+    assert {(rates[0], rates[-1]) for rates in tried.values()} == {(0.001, 0.016)}
+    settings = record()["settings"]
+    taken = {
+        (images, network): settings[images][f"{network.lower()}_rate"] for images, network in tried
+    }
+    at_the_end = [case for case, rate in taken.items() if rate == tried[case][-1]]
+    assert at_the_end == [("digits", "CNN")]

@@ -14,7 +14,7 @@ import numpy as np
 from exercises import Check, Exercise
 
 QUESTION = r"""
-A mixture of {{n}} experts, of which {{k}} are active, gets two tokens. The router's logits are $\ln {{row_1}}$ for the first token and $\ln {{row_2}}$ for the second (the logarithm of each entry). The experts are very simple: whatever its input, expert $i$ returns entry $i$ of ${{outputs}}$. Which gates do the experts chosen for the first token get, in ascending order of the experts' numbers? What does the layer return for each of the two tokens? What is the load $f_i$ of each expert, the share of the tokens that choose it? And what is the balance loss $n \sum_i f_i P_i$, where $n$ is the number of experts and $P_i$ the probability of expert $i$, averaged over the tokens? Write four digits after the point, or a formula.
+A mixture of {{n}} experts, of which {{k}} are active, gets two tokens. The router's logits are $\ln {{row_1}}$ for the first token and $\ln {{row_2}}$ for the second (the logarithm of each entry). The experts are very simple: whatever its input, expert $i$ returns entry $i$ of ${{outputs}}$. What are the gates of the two experts chosen for the first token, that of the expert with the smaller number first? What does the layer return for each of the two tokens? What is the load $f_i$ of each expert, the share of the tokens that choose it? And what is the balance loss $n \sum_i f_i P_i$, where $n$ is the number of experts and $P_i$ the probability of expert $i$, averaged over the tokens? Write four digits after the point, or a formula.
 """
 STARTER = """
 first_gates = [..., ...]

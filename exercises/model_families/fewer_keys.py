@@ -20,7 +20,7 @@ tokens_that_fit = ...
 """
 HINT = "Each block keeps a key and a value for each key-value head. Queries are not kept."
 EXPLANATION = r"""
-For each token, a block keeps a key and a value for each key-value head: $2 \cdot {{G}} \cdot {{d}}$ numbers. All blocks together keep {{per_token}} bytes. With keys and values for each of the ${{H}}$ query heads it would be {{whole}} bytes, ${{times}}$ times as many. The {{gib}} GiB hold {{fit}} tokens: whole tokens only, so the quotient is rounded down. The width of the model and that of its feed-forward layers play no role.
+For each token, a block keeps a key and a value for each key-value head: $2 \cdot {{G}} \cdot {{d}}$ numbers. All blocks together keep {{per_token}} bytes. With keys and values for each of the ${{H}}$ query heads it would be {{whole}} bytes, ${{times}}$ times as many. The {{gib}} GiB hold {{fit}} whole tokens. The width of the model and that of its feed-forward layers play no role.
 """
 
 
