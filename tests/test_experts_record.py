@@ -112,16 +112,17 @@ def test_what_is_said_of_specialisation_is_recorded():
     said = {name: percent(trained[name]) for name in trained if name[-1] in "12"}
     shuffled = 100 * trained["shuffled_1"]["mean"]
     before = {name: percent(fresh[name]) for name in fresh}
-    assert (
-        f"the class of a word determines {said['class_1']} of the choice in layer 1 and "
-        f"{said['class_2']} in layer 2, with shuffled classes {shuffled:.1f} %. The word "
-        f"itself determines {said['word_1']} and {said['word_2']}."
-    ) in text()
-    assert (
-        f"there the word determines {before['word_1']} of the choice in layer 1 and "
-        f"{before['word_2']} in layer 2, and its class {before['class_1']} and "
-        f"{before['class_2']}."
-    ) in text()
+    rows = {
+        "the word": (said["word_1"], said["word_2"]),
+        "its class": (said["class_1"], said["class_2"]),
+        "the word, before training": (before["word_1"], before["word_2"]),
+        "its class, before training": (before["class_1"], before["class_2"]),
+    }
+    for what, (first, second) in rows.items():
+        assert f"\n| {what} | {first} | {second} |" in text()
+    assert f"A shuffled class determines {shuffled:.1f} % in layer 1." in text()
+    learnt = {what: trained[what]["mean"] - fresh[what]["mean"] for what in said if what in before}
+    assert min(learnt["class_1"], learnt["class_2"]) > max(learnt["word_1"], learnt["word_2"])
 
 
 def test_the_figures_and_the_first_screen_are_the_recorded_ones():

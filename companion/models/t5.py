@@ -221,7 +221,7 @@ class T5Config:
     """Whether the output is the table of tokens, transposed; not so in version 1.1."""
     n_buckets: int = 32
     max_distance: int = 128
-    """From here on all distances are alike to attention."""
+    """Where the logarithmic scale ends; all distances from here on share one bucket."""
     eps: float = 1e-6
 
     def __post_init__(self) -> None:
