@@ -352,7 +352,7 @@ def test_the_feed_forward_layers_in_model_families_are_the_recorded_ones():
         f"Over {NUMBERS[len(record['seeds'])]} seeds, each kind of layer at the best of "
         f"{NUMBERS[len(record['settings']['rates'])]} learning rates of Muon, the models ended "
         f"{ends[0]} nats a token above the floor with GELU, {ends[1]} with ReLU² and {ends[2]} "
-        f"with SwiGLU, after {seconds} seconds of work for one CPU core or less on average"
+        f"with SwiGLU, after {seconds} seconds or less of work for one CPU core on average"
     ) in text
     assert f"The best rates were {rates[0]}, {rates[1]} and {rates[2]}." in text
     assert {run["parameters"]["mean"] for run in record["runs"]} == {142_848.0}

@@ -57,7 +57,7 @@ def bucket_of(steps_back, n_buckets, max_distance):
         "math.log(steps_back / exact) / math.log(max_distance / exact)",
         "(steps_back - exact) / (max_distance - exact)",
     ),
-    "all buckets behind the near ones": SOLUTION.replace(
+    "the scale spread over all buckets": SOLUTION.replace(
         "share * (n_buckets - exact)", "share * n_buckets"
     ),
     "rounded to the nearest": SOLUTION.replace("int(", "round("),

@@ -55,7 +55,7 @@ def exercise(
         wrong_answers={
             "a softmax over all experts": _answer(right | case.over_all()),
             "the mean of the chosen experts": _answer(right | case.unweighted()),
-            "shares of all choices": _answer(
+            "shares of all choices, not of the tokens": _answer(
                 right | {"shares": [share / 2 for share in right["shares"]]}
             ),
             "not multiplied by n": _answer(right | {"balance": right["balance"] / len(row_1)}),

@@ -19,7 +19,7 @@ FROM Here $d$ is the number of features of a head, `d_head`. Write `reorder_rows
 # What takes the place of FROM, by the rotation that the program makes.
 FROM = {
     "neighbours": "In a checkpoint of `transformers`, the matrix that makes the queries is meant for a rotation by halves: in each head, feature $i$ is rotated together with feature $i + d/2$. You want to use it in a program that rotates neighbours, $2i$ together with $2i + 1$.",
-    "halves": "In a file of llama.cpp, the matrix that makes the queries is meant for a rotation of neighbours: in each head, feature $2i$ is rotated together with feature $2i + 1$. You want to use it in a program that rotates by halves, $i$ together with $i + d/2$.",
+    "halves": "In llama.cpp's file of a Llama, the matrix that makes the queries is meant for a rotation of neighbours: in each head, feature $2i$ is rotated together with feature $2i + 1$. You want to use it in a program that rotates by halves, $i$ together with $i + d/2$.",
 }
 STARTER = '''
 def reorder_rows(weight, d_head):

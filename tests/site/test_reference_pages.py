@@ -83,7 +83,7 @@ COMMON = {
     ),
 }
 DISPLAY = re.compile(r"\$\$(.*?)\$\$", re.DOTALL)
-NAME = re.compile(r"\\(?:mathrm|operatorname)\{(\w+)\}")
+NAME = re.compile(r"\\(?:mathrm|mathcal|operatorname)\{(\w+)\}")
 ENVIRONMENT = re.compile(r"\\(?:begin|end)\{\w+\}|\\text\{[^}]*\}|\\mathbb\{\w\}")
 TOKEN = re.compile(
     r"(?P<base>\\[A-Za-z]+|<\w+>|[A-Za-z])(?:'*)(?P<marks>(?:[_^](?:\{[^{}]*\}|\\[A-Za-z]+|.))*)"
