@@ -25,7 +25,7 @@ class Bare(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Note what a check is called: one in a branch that was not taken has printed nothing."""
-        if isinstance(node.func, ast.Name) and node.func.id == "check":
+        if isinstance(node.func, ast.Name) and node.func.id in ("check", "catches"):
             name = Bare()
             name.visit(node.args[0])
             self.names |= set(name.strings)
