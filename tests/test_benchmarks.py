@@ -20,13 +20,9 @@ from benchmarks import (
     transformer_translates,
     transformer_writes,
 )
+from tests.recorded import prose
 
 NUMBERS = {3: "three", 4: "four", 5: "five", 10: "ten"}
-
-
-def quoted(chapter=attention_recall.CHAPTER):
-    cells = nbformat.read(chapter, as_version=4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
 @pytest.mark.chapter("attention")
@@ -42,7 +38,7 @@ def test_the_recall_results_in_the_chapter_are_the_recorded_ones():
         f"Over {NUMBERS[len(record['seeds'])]} seeds one layer reached an accuracy of "
         f"{accuracies[0]} and two layers {accuracies[1]}, in {times[0]} and {times[1]} seconds a "
         f"run on two CPU threads"
-    ) in quoted()
+    ) in prose(attention_recall.CHAPTER)
     assert record["machine"].startswith("CPU, 2 threads")
 
 
@@ -69,7 +65,7 @@ def test_the_floor_results_in_the_chapter_are_the_recorded_ones():
         f"{within(same['training_loss_above_floor'], 2)} below it in training and "
         f"{within(same['expected_loss_above_floor'], 2)} above it in truth, within seconds on two "
         f"CPU threads"
-    ) in quoted(losses_floor.CHAPTER)
+    ) in prose(losses_floor.CHAPTER)
     assert record["machine"].startswith("CPU, 2 threads")
     assert all(run["seconds"]["mean"] < 60 for run in record["runs"])
 
@@ -98,8 +94,8 @@ def test_the_trained_networks_in_the_chapter_are_the_recorded_ones():
         f"{percent_of(accuracies['lstm'], 1)} of the "
         f"test sentences correctly, after {seconds[0]}, {seconds[1]} and {seconds[2]} seconds of "
         f"work for one CPU core"
-    ) in quoted(neural_networks_trained.notebook("lstm"))
-    training = quoted(neural_networks_trained.notebook("mlp"))
+    ) in prose(neural_networks_trained.notebook("lstm"))
+    training = prose(neural_networks_trained.notebook("mlp"))
     assert f"{percent_of(accuracies['mlp'], 2)} of the test pictures" in training
     assert f"{seconds[0]} seconds of work for one CPU core" in training
     assert min(accuracies["mlp"]["values"]) > 0.98
@@ -194,7 +190,7 @@ def test_the_counts_of_stories_in_data_and_tokens_are_the_recorded_ones():
         f"{within(run['window_above_floor'], 1)} nats above the floor of the stories held back, "
         f"and with the hero {within(run['hero_above_floor'], 1)}, within a minute on two CPU "
         f"threads"
-    ) in quoted(data_floor.CHAPTER)
+    ) in prose(data_floor.CHAPTER)
     assert record["machine"].startswith("CPU, 2 threads")
     assert run["seconds"]["mean"] < 60
 
@@ -218,7 +214,7 @@ def test_the_speed_in_data_and_tokens_is_the_recorded_one():
         f"One megabyte of Shakespeare becomes 8,000 tokens in {run['bpe_seconds']['mean']:.1f} "
         f"seconds, {run['times_slower_than_tokenizers']['mean']:.1f} times as long as the library "
         f"`tokenizers` takes in Rust"
-    ) in quoted(data_floor.CHAPTER)
+    ) in prose(data_floor.CHAPTER)
     assert run["stories_seconds"]["mean"] < 10
 
 
@@ -239,7 +235,7 @@ def test_the_digits_results_in_the_chapter_are_the_recorded_ones():
         f"Over {NUMBERS[len(record['seeds'])]} seeds {listed(list(optimisation_digits.RATES))} "
         f"reached test accuracies of {listed([percent(run['test_accuracy']) for run in best])} %, "
         f"and training losses of {listed(losses)} in the last epoch"
-    ) in quoted(optimisation_digits.CHAPTER)
+    ) in prose(optimisation_digits.CHAPTER)
     code = optimisation_digits.chapter_code()
     assert {run["optimizer"]: run["rate"] for run in best} == code["RATES"]
     assert all(run["settings"] == vars(code["Settings"]()) for run in record["runs"])
@@ -258,7 +254,7 @@ def test_the_results_against_overfitting_in_the_chapter_are_the_recorded_ones():
         f"was {ends['nothing']} with nothing, {ends['L2']} with L2, {ends['L1']} with L1, "
         f"{ends['dropout']} with dropout, {ends['augmentation']} with augmentation, and {stopped} "
         f"with nothing but stopping early"
-    ) in quoted(optimisation_fit.CHAPTER)
+    ) in prose(optimisation_fit.CHAPTER)
     methods = optimisation_fit.chapter_code()["METHODS"]
     assert {name: run["settings"] for name, run in best.items()} == methods
 
@@ -273,7 +269,7 @@ def test_the_searches_in_the_chapter_are_the_recorded_ones():
         sum(a < b for a, b in zip(*(one["validation_loss"]["values"] for one in pair), strict=True))
         for pair in ((at_random, grid), (bayes, at_random))
     ]
-    text = quoted(optimisation_fit.CHAPTER)
+    text = prose(optimisation_fit.CHAPTER)
     assert (
         f"Over {NUMBERS[len(record['seeds'])]} seeds the lowest validation loss was {found[0]} for "
         f"the grid, {found[1]} at random and {found[2]} for Bayes; the test accuracies were "
@@ -293,7 +289,7 @@ def test_how_gpt_writes_in_the_chapter_is_what_was_recorded():
         f"{within(runs['above_the_floor'], 3)} nats a token above the floor, and the grammar "
         f"accepted {within(runs['accepted'], 0)} of {record['stories']} stories that it wrote, "
         f"after {round(runs['cpu_seconds']['mean'])} seconds of training on one CPU core"
-    ) in quoted(transformer_writes.CHAPTER)
+    ) in prose(transformer_writes.CHAPTER)
     assert min(runs["above_the_floor"]["values"]) > 0
     assert record["machine"].startswith("CPU, 1 threads")
 
@@ -301,7 +297,7 @@ def test_how_gpt_writes_in_the_chapter_is_what_was_recorded():
 @pytest.mark.chapter("transformer")
 def test_the_translations_in_the_chapter_are_the_recorded_ones():
     record = json.loads(transformer_translates.RESULT.read_text(encoding="utf-8"))
-    runs, text = record["runs"], quoted(transformer_translates.CHAPTER)
+    runs, text = record["runs"], prose(transformer_translates.CHAPTER)
     exact = {
         name: within(run["exact_match"], 3) for name, run in runs.items() if name != "captions"
     }
@@ -347,7 +343,7 @@ def test_the_feed_forward_layers_in_model_families_are_the_recorded_ones():
     ends = [within(run["above_floor"], 3) for run in best]
     rates = [f"{run['rate']:g}" for run in best]
     seconds = round(max(run["cpu_seconds"]["mean"] for run in record["runs"]))
-    text = quoted(families_swiglu.CHAPTER)
+    text = prose(families_swiglu.CHAPTER)
     assert (
         f"Over {NUMBERS[len(record['seeds'])]} seeds, each kind of layer at the best of "
         f"{NUMBERS[len(record['settings']['rates'])]} learning rates of Muon, the models ended "

@@ -1,13 +1,10 @@
 """What *Mixtures of experts* quotes from its record is what the record says."""
 
-import ast
-import json
-from functools import cache
-
-import nbformat
 import pytest
 
 from benchmarks import families_experts
+from tests import recorded
+from tests.recorded import percent, spread
 
 pytestmark = pytest.mark.chapter("model-families")
 NUMBERS = {3: "three", 5: "five"}
@@ -19,43 +16,20 @@ LABELS = {
 }
 
 
-@cache
 def record():
-    return json.loads(families_experts.RESULT.read_text(encoding="utf-8"))
+    return recorded.record(families_experts)
 
 
 def runs(what):
     return {run["model"]: run for run in record()[what]}
 
 
-@cache
-def cells():
-    found = nbformat.read(families_experts.CHAPTER, as_version=4).cells
-    return {cell.id.removeprefix("experts-"): cell for cell in found}
-
-
 def text():
-    return "\n".join(cell.source for cell in cells().values() if cell.cell_type == "markdown")
+    return recorded.prose(families_experts.CHAPTER)
 
 
 def constants(cell):
-    """What a cell sets to literal values, by name."""
-    found = {}
-    for node in ast.parse(cells()[cell].source).body:
-        if isinstance(node, ast.Assign):
-            try:
-                found[node.targets[0].id] = ast.literal_eval(node.value)
-            except (ValueError, AttributeError):
-                continue
-    return found
-
-
-def spread(summary, digits=3):
-    return f"{summary['mean']:.{digits}f} ± {summary['sd']:.{digits}f}"
-
-
-def percent(summary):
-    return f"{100 * summary['mean']:.0f} ± {100 * summary['sd']:.0f} %"
+    return recorded.constants(recorded.sources(families_experts.CHAPTER, "experts-")[cell])
 
 
 def test_what_is_said_of_the_task_with_eight_kinds_is_recorded():

@@ -1,35 +1,30 @@
 """What *Vision transformers* quotes from its recorded runs is what the record says."""
 
-import ast
 import json
-from functools import cache
+from functools import partial
 
-import nbformat
 import pytest
 
 from benchmarks import families_images
+from tests import recorded
 
 pytestmark = pytest.mark.chapter("model-families")
 NUMBERS = {3: "three", 4: "four"}
 
 
-@cache
 def record():
-    return json.loads(families_images.RESULT.read_text(encoding="utf-8"))
+    return recorded.record(families_images)
 
 
-@cache
 def cells():
-    found = nbformat.read(families_images.CHAPTER, as_version=4).cells
-    return {cell.id.removeprefix("images-"): cell.source for cell in found}
+    return recorded.sources(families_images.CHAPTER, "images-")
 
 
 def text():
-    return "\n".join(cells().values())
+    return recorded.prose(families_images.CHAPTER)
 
 
-def percent(summary, digits=1):
-    return f"{100 * summary['mean']:.{digits}f} ± {100 * summary['sd']:.{digits}f} %"
+percent = partial(recorded.percent, digits=1)
 
 
 def small_digits(network):
@@ -58,14 +53,7 @@ def test_the_small_digits_are_read_as_recorded():
 
 
 def test_the_map_of_sizes_is_the_recorded_one():
-    tree = ast.parse(cells()["record-figure"])
-    shown = {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and node.targets[0].id.isupper()
-    }
+    shown = recorded.constants(cells()["record-figure"])
     assert shown["IMAGES"] == sorted({run["n"] for run in record()["mnist"]})
     for (network, how), points in shown["FOUND"].items():
         for n, (mean, sd) in zip(shown["IMAGES"], points, strict=True):

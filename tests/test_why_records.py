@@ -1,14 +1,12 @@
 """The maps and sentences of *Why it is built so* are what its records say."""
 
-import ast
-import json
 import statistics
-from functools import cache
 
-import nbformat
 import pytest
 
 from benchmarks import transformer_ablations, transformer_norms, transformer_positions
+from tests import recorded
+from tests.recorded import record
 
 pytestmark = pytest.mark.chapter("transformer")
 NUMBERS = {1: "one seed", 2: "two seeds", 3: "three seeds"}
@@ -16,36 +14,12 @@ PANELS = {"pre": "pre-norm", "post": "post-norm", "post, warm-up": "post-norm, w
 BESIDE = 0.1  # nearer than this to the loss of word frequencies, nothing else was learnt
 
 
-@cache
-def record(benchmark):
-    return json.loads(benchmark.RESULT.read_text(encoding="utf-8"))
-
-
-@cache
-def cells():
-    found = nbformat.read(transformer_norms.CHAPTER, as_version=4).cells
-    return {cell.id.removeprefix("transformer-why-"): cell.source for cell in found}
-
-
 def text():
-    notebook = nbformat.read(transformer_norms.CHAPTER, as_version=4)
-    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return recorded.prose(transformer_norms.CHAPTER)
 
 
 def constants(cell):
-    """What a cell sets to literal values, by name."""
-    found = {}
-    for node in ast.parse(cells()[cell]).body:
-        if isinstance(node, ast.Assign):
-            try:
-                value = ast.literal_eval(node.value)
-            except ValueError:
-                continue
-            target = node.targets[0]
-            names = target.elts if isinstance(target, ast.Tuple) else [target]
-            values = value if isinstance(target, ast.Tuple) else [value]
-            found |= {name.id: one for name, one in zip(names, values, strict=True)}
-    return found
+    return recorded.constants(recorded.sources(transformer_norms.CHAPTER, "transformer-why-")[cell])
 
 
 def losses(kind, depth, rate):
