@@ -23,7 +23,7 @@ PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
   $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 5
 
 .PHONY: help setup book colab slides pdf epub serve test release lighthouse verification
-.PHONY: lab execute translations lint format clean check chapter
+.PHONY: lab execute translations lint format clean check chapter bench
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 22
@@ -33,7 +33,11 @@ setup: $(READY) ## Make the virtual environment in .venv, and no more
 book: $(READY) ## Build the site into _build/html
 	$(PY) -m tools.site build
 
-colab: $(READY) ## Build the notebooks for Colab alone, into the site
+cobench: $(READY) ## Measure speed beside other libraries, and record it (on an idle machine)
+	$(PY) -m benchmarks.gpt_speed
+	$(PY) -m benchmarks.data_speed
+
+lab: $(READY) ## Build the notebooks for Colab alone, into the site
 	$(PY) -m tools.site build colab
 
 slides: $(READY) ## Build the slides alone, into the site (S speaker view, T light or dark)
@@ -71,6 +75,10 @@ lighthouse: book ## Measure the pages as on a phone, and record it (needs Chromi
 
 verification: $(READY) ## Run the package's tests and record what agreed with what (JOBS=2)
 	JOBS=$(JOBS) $(PY) -m tools.verification
+
+bench: $(READY) ## Measure speed beside other libraries, and record it (on an idle machine)
+	$(PY) -m benchmarks.gpt_speed
+	$(PY) -m benchmarks.data_speed
 
 lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
 	@test -x $(VENV)/bin/jupyter-lab || $(PY) -m pip install --quiet \

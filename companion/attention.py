@@ -804,7 +804,8 @@ class MultiHeadAttention(nn.Module):
 
     def _share(self, x: Tensor) -> Tensor:
         """Repeat each key-value head for its group of query heads: (B, G, …) -> (B, H, …)."""
-        return x.repeat_interleave(self.n_heads // self.n_kv_heads, dim=1)
+        n_shared = self.n_heads // self.n_kv_heads
+        return x if n_shared == 1 else x.repeat_interleave(n_shared, dim=1)
 
     def _rotate(
         self, q: Tensor, k: Tensor, positions: Tensor | None, cache: KVCache | None

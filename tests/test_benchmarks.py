@@ -11,6 +11,7 @@ from benchmarks import (
     data_floor,
     data_speed,
     families_swiglu,
+    gpt_speed,
     losses_floor,
     neural_networks_trained,
     optimisation_digits,
@@ -367,3 +368,15 @@ def test_the_feed_forward_layers_were_recorded_with_the_settings_in_the_chapter(
     tried = {(run["kind"], run["rate"]) for run in record["runs"]}
     assert tried == {(kind, rate) for kind in code["FEED_FORWARD"] for rate in rates}
     assert tuple(code["FEED_FORWARD"]) == KINDS
+
+
+@pytest.mark.chapter("transformer")
+def test_a_gpt_goes_faster_than_that_of_transformers_and_needs_no_more_memory():
+    record = json.loads(gpt_speed.RESULT.read_text(encoding="utf-8"))
+    assert record["sizes"] == gpt_speed.SIZES
+    assert [run["size"] for run in record["runs"]] == list(gpt_speed.SIZES)
+    for run in record["runs"]:
+        assert run["companion_megabytes"] <= run["transformers_megabytes"]
+        assert run["times_as_fast"] >= 1
+    trained_on_a_cpu = [run["times_as_fast"] for run in record["runs"][:2]]
+    assert min(trained_on_a_cpu) >= 1.15

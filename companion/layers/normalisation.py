@@ -8,6 +8,7 @@ divided by a number first, which leaves the result what it was.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from companion._arguments import _require_flag
 from companion._tensors import _in_range, _require_sizes, _wide
@@ -59,11 +60,10 @@ class LayerNorm(nn.Module):
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Normalise each row of (..., d_model)."""
         _require_features(x, self.weight.shape[0])
-        rows = _in_range(_wide(x))
-        centred = rows - rows.mean(dim=-1, keepdim=True)
-        variance = (centred**2).mean(dim=-1, keepdim=True)
-        y = centred / torch.sqrt(variance + self.eps) * self.weight
-        return (y if self.bias is None else y + self.bias).to(x.dtype)
+        rows, weight = _in_range(_wide(x)), _wide(self.weight)
+        bias = None if self.bias is None else _wide(self.bias)
+        # What `(rows - mean) / sqrt(variance + eps) * weight + bias` gives, in one pass.
+        return F.layer_norm(rows, weight.shape, weight, bias, self.eps).to(x.dtype)
 
 
 class RMSNorm(nn.Module):
