@@ -1,0 +1,105 @@
+r"""How a run is watched and how it is stopped.
+
+This file adds: `heeding`, which turns Ctrl-C and SIGTERM into a wish that the loop looks at, and
+`bar`, a progress bar for where there is no notebook.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+__all__ = ["Bar", "Wish", "bar", "heeding"]
+
+
+class Wish:
+    """Whether the run was asked to stop."""
+
+    def __init__(self) -> None:
+        self.stop = False
+
+
+@contextlib.contextmanager
+def heeding() -> Iterator[Wish]:
+    """Let Ctrl-C and SIGTERM be wishes; the second one does what it always does.
+
+    Yields
+    ------
+    Wish
+        Its ``stop`` becomes True. (Python lets only the main thread listen to signals.)
+
+    Examples
+    --------
+    >>> with heeding() as wish:
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     print(wish.stop)
+    True
+    """
+    wish = Wish()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish
+        return
+    before = {number: _handler(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def heed(number: int, _frame: object) -> None:
+        wish.stop = True
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, heed)
+    try:
+        yield wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _handler(number: signal.Signals) -> Any:
+    """Return what a signal does; what was not set from Python counts as the default."""
+    handler = signal.getsignal(number)
+    return signal.SIG_DFL if handler is None else handler
+
+
+class Bar:
+    """A bar of ``tqdm`` with the two names that the loop uses; made by `bar`."""
+
+    def __init__(self, steps: Sequence[int], description: str):
+        self.steps, self.description, self.done = steps, description, 0
+        self._tqdm: Any = None
+
+    @property
+    def last(self) -> bool:
+        """Whether the step at hand is the last one."""
+        return self.done + 1 == len(self.steps)
+
+    def set(self, **values: Any) -> None:
+        """Show values behind the bar."""
+        self._tqdm.set_postfix(values, refresh=False)
+
+    def __iter__(self) -> Iterator[int]:
+        quiet = "COMPANION_QUIET" in os.environ
+        with tqdm(self.steps, desc=self.description, disable=quiet) as self._tqdm:
+            for step in self._tqdm:
+                yield step
+                self.done += 1
+
+
+def bar(steps: Sequence[int], description: str = "") -> Bar:
+    """Go through the steps of a run and draw how far it is.
+
+    Parameters
+    ----------
+    steps : sequence of int
+    description : str
+
+    Returns
+    -------
+    Bar
+        Iterate over it; ``set(loss=0.3)`` shows a value, ``last`` tells whether the step at hand
+        is the last. ``companion.notebook.stoppable`` has the same names.
+    """
+    return Bar(steps, description)
