@@ -35,6 +35,7 @@ from companion._tensors import (
 from companion.activations import log_softmax, sigmoid, softmax
 
 __all__ = [
+    "IGNORE",
     "mse",
     "mse_gradient",
     "log_sum_exp",

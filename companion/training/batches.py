@@ -17,7 +17,7 @@ from torch import Tensor
 from companion._arguments import _require_int
 from companion.data import get_batch
 
-__all__ = ["Epochs", "Repeated", "Windows", "finite", "moved", "numbered"]
+__all__ = ["Batch", "Batches", "Epochs", "Repeated", "Windows", "finite", "moved", "numbered"]
 
 Batch = Any  # a tensor, or a tuple, list or dict of tensors
 Batches = Callable[[int], Batch]

@@ -14,7 +14,7 @@ import numpy as np
 
 from companion._arguments import _require_number, _require_text
 
-__all__ = ["History"]
+__all__ = ["History", "Record"]
 
 Record = dict[str, Any]
 

@@ -14,7 +14,7 @@ do with padding. So an objective gives sums, and says beforehand how many target
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -28,6 +28,7 @@ Model = Callable[..., Any]
 TAKEN = {"step", "lr", "grad_norm", "tokens", "seconds", "skipped", "held_out"}
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What is minimised: a sum of terms, each a mean over targets of its own."""
 

@@ -220,7 +220,7 @@ def _require_parts(
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     if not isinstance(config, TrainConfig):
         raise TypeError(f"config must be a TrainConfig, got {type(config).__name__}")
-    if not (callable(objective) and callable(getattr(objective, "count", None))):
+    if not isinstance(objective, Objective):
         raise TypeError(f"objective must be callable and have a method count, got {objective!r}")
     if floor is not None:
         _require_number("floor", floor)

@@ -70,6 +70,7 @@ class Bar:
     def __init__(self, steps: Sequence[int], description: str):
         self.steps, self.description, self.done = steps, description, 0
         self._tqdm: Any = None
+        self._values: dict[str, Any] = {}
 
     @property
     def last(self) -> bool:
@@ -78,7 +79,8 @@ class Bar:
 
     def set(self, **values: Any) -> None:
         """Show values behind the bar."""
-        self._tqdm.set_postfix(values, refresh=False)
+        self._values.update(values)
+        self._tqdm.set_postfix(self._values, refresh=False)
 
     def __iter__(self) -> Iterator[int]:
         quiet = "COMPANION_QUIET" in os.environ
