@@ -187,6 +187,7 @@ def _go_through(run: Run, steps: range, bar: Callable[..., Any], floor: float | 
     config = run.config
     with heeding() as wish:
         for step in (progress := bar(steps, description="training")):
+            wish.listen()
             set_learning_rates(run.optimizers, lr_share(step, config))
             micro_batches = run.micro_batches(step)
             with run.explaining(step, micro_batches):

@@ -16,11 +16,44 @@ from tqdm import tqdm
 __all__ = ["Bar", "Wish", "bar", "heeding"]
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class Wish:
-    """Whether the run was asked to stop."""
+    """Whether the run was asked to stop; made by `heeding`."""
 
     def __init__(self) -> None:
         self.stop = False
+        self._before = {number: _handler(number) for number in SIGNALS}
+        self._around = dict(self._before)
+
+    def listen(self) -> None:
+        """Be the first to hear the signals, also after a bar has begun that listens itself."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # only the main thread may listen to signals
+        for number in SIGNALS:
+            if _handler(number) != self._heed:
+                self._around[number] = _handler(number)
+                signal.signal(number, self._heed)
+
+    def _heed(self, number: int, frame: Any) -> None:
+        self.stop = True
+        signal.signal(number, self._before[signal.Signals(number)])
+        around = self._around[signal.Signals(number)]
+        # A stop button around this run ends what comes after it, too.
+        if (
+            number == signal.SIGINT
+            and callable(around)
+            and around is not signal.default_int_handler
+        ):
+            around(number, frame)
+        self.let_go(number)
+
+    def let_go(self, *numbers: int) -> None:
+        """Leave the signals to whoever heard them before."""
+        for number in numbers:
+            if _handler(number) == self._heed:
+                signal.signal(number, self._before[signal.Signals(number)])
 
 
 @contextlib.contextmanager
@@ -30,7 +63,7 @@ def heeding() -> Iterator[Wish]:
     Yields
     ------
     Wish
-        Its ``stop`` becomes True. (Python lets only the main thread listen to signals.)
+        Its ``stop`` becomes True.
 
     Examples
     --------
@@ -40,25 +73,14 @@ def heeding() -> Iterator[Wish]:
     True
     """
     wish = Wish()
-    if threading.current_thread() is not threading.main_thread():
-        yield wish
-        return
-    before = {number: _handler(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def heed(number: int, _frame: object) -> None:
-        wish.stop = True
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, heed)
+    wish.listen()
     try:
         yield wish
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        wish.let_go(*SIGNALS)
 
 
-def _handler(number: signal.Signals) -> Any:
+def _handler(number: int) -> Any:
     """Return what a signal does; what was not set from Python counts as the default."""
     handler = signal.getsignal(number)
     return signal.SIG_DFL if handler is None else handler
