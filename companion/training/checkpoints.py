@@ -69,11 +69,20 @@ def write_checkpoint(
         digest, size = _write(path, lambda file: torch.save(content, file))
         described = {"file": path.name, "sha256": digest, "bytes": size, "step": step, **about}
         text = json.dumps(described, indent=1).encode()
-        _write(path.with_suffix(".json"), lambda file: file.write(text))
+        _describe(path, text)
     except OSError as error:
         raise type(error)(error.errno, _complaint(path, error), str(path)) from error
     _prune(path.parent, keep)
     return path
+
+
+def _describe(path: Path, text: bytes) -> None:
+    """Write the JSON, which makes the pair whole; where that fails leave no half of it."""
+    try:
+        _write(path.with_suffix(".json"), lambda file: file.write(text))
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 class _Hashing:
