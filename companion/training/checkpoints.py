@@ -23,7 +23,7 @@ import torch
 
 from companion._arguments import _require_int
 
-__all__ = ["best", "latest", "read_checkpoint", "require_writable", "write_checkpoint"]
+__all__ = ["best", "latest", "read_checkpoint", "write_checkpoint"]
 
 NAME = re.compile(r"step-(\d+)\.pt")
 
@@ -279,26 +279,3 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{path} is no whole checkpoint: {fault}")
     content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return content
-
-
-def require_writable(folder: str | os.PathLike[str]) -> None:
-    """Refuse a folder in which nothing can be written, before hours of training.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Made if it is not there.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written to; the message names it.
-    """
-    probe = Path(folder) / f"step-{os.getpid()}.part"
-    try:
-        probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"0")
-        probe.unlink()
-    except OSError as error:
-        why = f"folder {folder} cannot be written to: {error.strerror}"
-        raise type(error)(error.errno, why, str(folder)) from error

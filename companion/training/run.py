@@ -6,9 +6,11 @@ This file adds: ``Run``, what the loop works with, and `begin`, which checks and
 import contextlib
 import dataclasses
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +22,6 @@ from companion.training.batches import Batch, Batches, Repeated, finite, numbere
 from companion.training.checkpoints import (
     latest,
     read_checkpoint,
-    require_writable,
     write_checkpoint,
 )
 from companion.training.config import TrainConfig
@@ -193,7 +194,7 @@ def _found(model: nn.Module, config: TrainConfig) -> dict[str, Any] | None:
     """Return the newest checkpoint of the folder, if it is this run's."""
     if config.folder is None:
         return None
-    require_writable(config.folder)
+    _require_writable(config.folder)
     path = latest(config.folder)
     if path is None:
         return None
@@ -211,6 +212,18 @@ def _go_on(run: Run, content: dict[str, Any]) -> None:
     restored(content, run.model, run.optimizers, run.mixed.scaler)
     run.history = History(content["history"])
     run.saved = done
+
+
+def _require_writable(folder: str) -> None:
+    """Refuse a folder in which nothing can be written, before hours of training."""
+    probe = Path(folder) / f"step-{os.getpid()}.part"  # of a name that is cleared away
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"0")
+        probe.unlink()
+    except OSError as error:
+        why = f"folder {folder} cannot be written to: {error.strerror}"
+        raise type(error)(error.errno, why, folder) from error
 
 
 def _require_parts(
