@@ -29,8 +29,8 @@ class Wish:
 
     def listen(self) -> None:
         """Be the first to hear the signals, also after a bar has begun that listens itself."""
-        if threading.current_thread() is not threading.main_thread():
-            return  # only the main thread may listen to signals
+        if self.stop or threading.current_thread() is not threading.main_thread():
+            return  # the second signal is not ours; only the main thread may listen
         for number in SIGNALS:
             if _handler(number) != self._heed:
                 self._around[number] = _handler(number)
