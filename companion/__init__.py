@@ -26,6 +26,7 @@ __all__ = [
     "reference",
     "tinyworld",
     "tokenizers",
+    "training",
     "transformer",
 ]
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; when a program runs, `_
         reference,
         tinyworld,
         tokenizers,
+        training,
         transformer,
     )
 else:
