@@ -16,6 +16,7 @@ read, for several processes on one CPU. To train in earnest, use what PyTorch ha
 ``DistributedDataParallel``, ``fully_shard``, ``torch.distributed.tensor``.
 """
 
+from companion.training.parallel.block import tensor_parallel_block
 from companion.training.parallel.communicator import Communicator
 from companion.training.parallel.costs import (
     all_gather_bytes,
@@ -34,26 +35,28 @@ from companion.training.parallel.data_parallel import (
 )
 from companion.training.parallel.memory import activation_bytes, state_bytes
 from companion.training.parallel.pipeline import (
-    Action,
     PipelineStep,
-    gpipe,
-    idle_share,
     micro_batches,
-    one_forward_one_backward,
     pipeline_step,
     stage_layers,
-    timeline,
 )
 from companion.training.parallel.processes import WorkerError, run
+from companion.training.parallel.schedules import (
+    Action,
+    gpipe,
+    idle_share,
+    one_forward_one_backward,
+    timeline,
+)
+from companion.training.parallel.sharded import ShardedLayer, cut, join
 from companion.training.parallel.tensor_parallel import (
     TensorParallel,
     column_parallel,
     copy_to_all,
     row_parallel,
     sum_over_all,
-    tensor_parallel_block,
 )
-from companion.training.parallel.zero import ShardedLayer, ZeRO, cut, join
+from companion.training.parallel.zero import ZeRO
 
 __all__ = [
     "Communicator",

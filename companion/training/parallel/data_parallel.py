@@ -7,7 +7,7 @@ models stay equal without ever being sent again. (PyTorch's ``DistributedDataPar
 processes, which is the same only if all have equally many targets.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Float, Shaped
@@ -109,8 +109,7 @@ def copy_parameters(model: nn.Module, communicator: Communicator) -> None:
     --------
     >>> copy_parameters(nn.Linear(2, 2), Communicator([0], 0))
     """
-    for parameter in model.parameters():
-        parameter.copy_(communicator.broadcast(parameter))
+    _replace([p.data for p in model.parameters()], communicator.broadcast)
 
 
 def sum_gradients(parameters: Iterable[Tensor], communicator: Communicator) -> None:
@@ -133,9 +132,13 @@ def sum_gradients(parameters: Iterable[Tensor], communicator: Communicator) -> N
     >>> weight.grad
     tensor([1., 1.])
     """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    for dtype in dict.fromkeys(g.dtype for g in gradients):
-        alike = [g for g in gradients if g.dtype == dtype]
-        total = communicator.all_reduce(torch.cat([g.flatten() for g in alike]))
-        for g, part in zip(alike, total.split([g.numel() for g in alike]), strict=True):
-            g.copy_(part.view_as(g))
+    _replace([p.grad for p in parameters if p.grad is not None], communicator.all_reduce)
+
+
+def _replace(tensors: list[Tensor], operation: Callable[[Tensor], Tensor]) -> None:
+    """Write into tensors what an operation makes of their numbers, in one message for each type."""
+    for dtype in dict.fromkeys(t.dtype for t in tensors):
+        alike = [t for t in tensors if t.dtype == dtype]
+        result = operation(torch.cat([t.flatten() for t in alike]))
+        for t, part in zip(alike, result.split([t.numel() for t in alike]), strict=True):
+            t.copy_(part.view_as(t))

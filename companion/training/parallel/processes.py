@@ -5,6 +5,7 @@ if one fails; and ``WorkerError``, which then says which one, and why. The same 
 on several machines; what starts them there (``torchrun``, Slurm) is no matter of this book.
 """
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -23,7 +24,7 @@ import torch
 import torch.distributed as dist
 
 from companion._arguments import _require_int, _require_number
-from companion.training.parallel.communicator import Communicator, _loss_of
+from companion.training.parallel.communicator import Communicator
 
 __all__ = ["run", "WorkerError"]
 
@@ -156,14 +157,14 @@ def _work(
         communicator = Communicator(range(size), rank)
         result = function(communicator, *args)
         communicator.wait()
-        with _loss_of("a process"):
-            dist.barrier()  # nobody leaves while another may still be receiving from it
         reply = pickle.dumps(("done", result))
-        dist.destroy_process_group()
     except BaseException as error:
         kind = "lost" if isinstance(error, ConnectionError) else "failed"
         reply = pickle.dumps((kind, traceback.format_exc()))
     answer.send_bytes(reply)
+    with contextlib.suppress(Exception):
+        dist.barrier()  # nobody leaves while another may still be receiving from it
+        dist.destroy_process_group()
 
 
 def _collect(
