@@ -44,7 +44,8 @@ def training_flops(
     n_parameters, n_tokens : float
         :math:`N` and :math:`D`. Of a mixture of experts count the active parameters.
     n_layers, d_model, length : int
-        :math:`L`, :math:`d` and :math:`T`, for the second term.
+        :math:`L`, :math:`d` and :math:`T`, for the second term; :math:`d` is the width of all
+        heads of a layer together.
 
     Returns
     -------
