@@ -32,6 +32,7 @@ from companion._tensors import (
 from companion.activations import log_softmax, sigmoid, softmax
 
 __all__ = [
+    "IGNORE",
     "mse",
     "mse_gradient",
     "log_sum_exp",
