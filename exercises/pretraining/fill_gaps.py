@@ -44,6 +44,7 @@ def fill_gaps(inputs, outputs, sentinels):
     return text
 """
 MISSING = {"empty": "[]", "kept": "[token]"}
+LACKING = {"empty": "Thank you me last week", "kept": "Thank you <X> me last week"}
 EXPLANATION = """
 The sentinels name the gaps, so their order does not matter, and one missing answer does not shift the others. `at` is the list that tokens are added to at the moment. When a sentinel comes a second time, it is a new list that nobody keeps. In `join_spans` of the package such outputs are errors, because there they come from `cut_spans` and must be whole.
 """
@@ -57,6 +58,8 @@ other_order = fill_gaps(inputs, [Y, "last", X, "for", "inviting"], [X, Y, Z])
 check("another order", " ".join(other_order), whole)
 twice = fill_gaps(inputs, ["so", X, "for", "inviting", Y, "last", X, "no"], [X, Y, Z])
 check("named twice", " ".join(twice), whole)
+lacking = fill_gaps(inputs, [Y, "last"], [X, Y, Z])
+check("a gap not named", " ".join(lacking), "LACKING")
 """
 
 
@@ -85,13 +88,14 @@ def exercise(missing: str = "empty", seed: int = 0) -> Exercise:
                 "[] if token in spans else spans.setdefault(token, [])",
                 "spans[token] = []",
             ).replace("at = spans[token] = []", "spans[token] = at = []"),
-            "fails where nothing is said of a gap": solution.replace(
-                f"spans.get(token, {MISSING[missing]})", "spans[token]"
+            "nothing after a gap that is not named": solution.replace(
+                f"text += spans.get(token, {MISSING[missing]})",
+                "if token not in spans:\n                break\n            text += spans[token]",
             ),
             "the other rule for gaps": SOLUTION.replace("MISSING", MISSING[other]),
         },
         public_solution=True,
-        trial=TRIAL,
+        trial=TRIAL.replace("LACKING", LACKING[missing]),
     )
 
 

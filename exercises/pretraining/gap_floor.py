@@ -52,7 +52,7 @@ def log_prob(row):
     return math.log(p) - 2000 if p else -math.inf
 
 
-found = gap_floor(log_prob, ["a", "dog"], ["a", "no", "cat", "dog"])
+found = gap_floor(log_prob, ["a", "dog"], ["no", "a", "cat", "dog"])
 first, second = [0.6, 0.4], [0.625, 0.375]
 expected = EXPECTED
 check("two positions", found, expected)
