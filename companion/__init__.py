@@ -27,6 +27,7 @@ __all__ = [
     "reference",
     "tinyworld",
     "tokenizers",
+    "training",
     "transformer",
 ]
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; when a program runs, `_
         reference,
         tinyworld,
         tokenizers,
+        training,
         transformer,
     )
 else:

@@ -36,6 +36,7 @@ BESIDES = {
     "tokenizers": {"regex"},
     "models": {"gguf", "huggingface_hub", "safetensors"},
     "data": {"pooch", "sklearn", "tqdm"},
+    "training": {"matplotlib", "tqdm"},
 }
 NOTEBOOK = {"numpy", "matplotlib", "matplotlib_inline", "cycler", "ipywidgets", "IPython", "PIL"}
 
