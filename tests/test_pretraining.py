@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.nn import functional as F
 
-from companion import losses, models, pretraining
+from companion import losses, models, pretraining, training
 from companion.reference import pretraining as twin
 from tests.plugins.shapes import unchecked
 from tests.support import seeds, shapes_vary
@@ -523,6 +523,22 @@ def test_padding_does_not_enter_a_texts_vector():
     assert before == after
     without = objective(encoder, {"ids": changed})["contrastive"]
     assert without != before
+
+
+def test_the_training_loop_takes_them():
+    """Sums over all targets: two micro-batches give the step of one batch of both."""
+    _, batch = a_batch()
+    halves = [{name: x[part] for name, x in batch.items()} for part in (slice(2), slice(2, 4))]
+    objective, ended = pretraining.MaskedLMAndNSP(), []
+    for batches, accumulate in ([batch], 1), (halves, 2):
+        model = tiny_bert()
+        config = training.TrainConfig(
+            steps=8, lr=0.01, accumulate=accumulate, precision="float32", device="cpu"
+        )
+        history = training.train(model, batches, config, objective=objective)
+        assert history.column("loss")[-1] < history.column("loss")[0]
+        ended.append(torch.cat([weight.flatten() for weight in model.parameters()]))
+    agree("MaskedLMAndNSP, trained", "one batch for two", ended[1], ended[0], 1e-6)
 
 
 # -- what is refused -----------------------------------------------------------------------------

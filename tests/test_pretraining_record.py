@@ -39,7 +39,7 @@ def test_what_is_said_at_the_end_is_recorded():
     assert len(record()["seeds"]) == 3
 
 
-def test_most_of_the_loss_comes_from_the_pairs_and_some_from_the_second_question():
+def test_most_of_the_difference_comes_from_the_pairs_and_some_from_the_second_question():
     whole, pairs, both = (runs()[name]["above"] for name in ("MLM", "MLM on pairs", "MLM + NSP"))
     assert both["mean"] - pairs["mean"] < pairs["mean"] - whole["mean"]
     for one, two in zip(pairs["values"], both["values"], strict=True):

@@ -34,6 +34,7 @@ class MaskedLM:
 
     Examples
     --------
+    >>> import torch
     >>> from companion.models import BERT, BertConfig
     >>> model = BERT(BertConfig(vocab_size=10, d_model=8, n_layers=1, n_heads=2, d_hidden=16))
     >>> ids = torch.tensor([[1, 3, 5, 2]])
@@ -92,6 +93,7 @@ class MaskedLMAndNSP(MaskedLM):
 
     Examples
     --------
+    >>> import torch
     >>> ids = torch.tensor([[1, 3, 2, 6, 2]])
     >>> targets = torch.tensor([[-100, 7, -100, -100, -100]])
     >>> MaskedLMAndNSP().count({"ids": ids, "targets": targets, "label": torch.tensor([0])})
@@ -155,6 +157,7 @@ class Contrastive:
 
     Examples
     --------
+    >>> import torch
     >>> from companion.models import BertConfig, BertEncoder
     >>> tiny = BertConfig(vocab_size=10, d_model=8, n_layers=1, n_heads=2, d_hidden=16, dropout=0.1)
     >>> encoder, batch = BertEncoder(tiny), {"ids": torch.tensor([[1, 2], [3, 4], [5, 6]])}
