@@ -33,11 +33,7 @@ setup: $(READY) ## Make the virtual environment in .venv, and no more
 book: $(READY) ## Build the site into _build/html
 	$(PY) -m tools.site build
 
-cobench: $(READY) ## Measure speed beside other libraries, and record it (on an idle machine)
-	$(PY) -m benchmarks.gpt_speed
-	$(PY) -m benchmarks.data_speed
-
-lab: $(READY) ## Build the notebooks for Colab alone, into the site
+colab: $(READY) ## Build the notebooks for Colab alone, into the site
 	$(PY) -m tools.site build colab
 
 slides: $(READY) ## Build the slides alone, into the site (S speaker view, T light or dark)
@@ -75,6 +71,10 @@ lighthouse: book ## Measure the pages as on a phone, and record it (needs Chromi
 
 verification: $(READY) ## Run the package's tests and record what agreed with what (JOBS=2)
 	JOBS=$(JOBS) $(PY) -m tools.verification
+
+bench: $(READY) ## Measure speed beside other libraries, and record it (on an idle machine)
+	$(PY) -m benchmarks.gpt_speed
+	$(PY) -m benchmarks.data_speed
 
 bench: $(READY) ## Measure speed beside other libraries, and record it (on an idle machine)
 	$(PY) -m benchmarks.gpt_speed

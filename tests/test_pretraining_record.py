@@ -6,7 +6,6 @@ from benchmarks import pretraining_objectives
 from tests import recorded
 from tests.recorded import spread
 
-pytestmark = pytest.mark.chapter("pretraining")
 
 
 def record():
