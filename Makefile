@@ -76,10 +76,6 @@ bench: $(READY) ## Measure speed beside other libraries, and record it (on an id
 	$(PY) -m benchmarks.gpt_speed
 	$(PY) -m benchmarks.data_speed
 
-bench: $(READY) ## Measure speed beside other libraries, and record it (on an idle machine)
-	$(PY) -m benchmarks.gpt_speed
-	$(PY) -m benchmarks.data_speed
-
 lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
 	@test -x $(VENV)/bin/jupyter-lab || $(PY) -m pip install --quiet \
 	  --disable-pip-version-check -r requirements.txt jupyterlab

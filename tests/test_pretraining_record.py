@@ -7,7 +7,6 @@ from tests import recorded
 from tests.recorded import spread
 
 
-
 def record():
     return recorded.record(pretraining_objectives)
 
