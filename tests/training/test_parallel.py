@@ -141,7 +141,7 @@ def trained_on_shares(communicator):
         before = communicator.sent
         optimizer.zero_grad()
         part = loss_sum(model(x), y)
-        loss = parallel.share_of_mean(part, int((y != PAD).sum()), communicator)
+        loss = parallel.share_of_loss(part, int((y != PAD).sum()), communicator)
         loss.backward()
         parallel.sum_gradients(model.parameters(), communicator)
         optimizer.step()
@@ -158,7 +158,7 @@ def distributed_data_parallel(communicator):
     mean_loss(model(x), y).backward()
     found.append(gradients(model.module))
     model = gpt()
-    parallel.share_of_mean(loss_sum(model(x), y), y.numel(), communicator).backward()
+    parallel.share_of_loss(loss_sum(model(x), y), y.numel(), communicator).backward()
     parallel.sum_gradients(model.parameters(), communicator)
     return [*found, gradients(model)]
 
@@ -253,7 +253,7 @@ def zero_model(communicator, stage, dtype=torch.float64):
 def zero_backward(model, communicator):
     x, y = (parallel.batch_share(each, communicator) for each in (ids(), targets()))
     n_targets = int((y != PAD).sum())
-    parallel.share_of_mean(loss_sum(model(x), y), n_targets, communicator).backward()
+    parallel.share_of_loss(loss_sum(model(x), y), n_targets, communicator).backward()
 
 
 def whole_parameters(model, communicator):
@@ -425,7 +425,7 @@ def test_shares_of_the_batch_train_as_the_whole_does(found, n):
     seen = trained_alone(model, 2, lambda logits: mean_loss(logits, targets()))
     for process in found[n]:
         losses_seen, parameters, _ = process["data"]
-        agree("share_of_mean", "one process", losses_seen, seen)
+        agree("share_of_loss", "one process", losses_seen, seen)
         for name, parameter in model.named_parameters():
             agree("sum_gradients", "one process", parameters[name], parameter)
             agree("copy_parameters", "one process", parameters[name], parameter)
@@ -468,7 +468,7 @@ def test_shares_cover_the_batch():
     ):
         parallel.batch_share(ids()[:2], Communicator(range(3), 0))
     with pytest.raises(ValueError, match="n_targets must be above 0"):
-        parallel.share_of_mean(torch.tensor(1.0), 0, ALONE)
+        parallel.share_of_loss(torch.tensor(1.0), 0, ALONE)
 
 
 # -- tensor parallelism --------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 r"""Training on several processes: who has which part of the model, of the batch, of the state.
 
 This folder adds: `run`, which starts processes and ends them (`WorkerError` says which one failed),
-and the `Communicator` through which they talk; data parallelism (`batch_share`, `share_of_mean`,
+and the `Communicator` through which they talk; data parallelism (`batch_share`, `share_of_loss`,
 `copy_parameters`, `sum_gradients`); tensor parallelism (`column_parallel`, `row_parallel`,
 `copy_to_all`, `sum_over_all`, `TensorParallel`, `tensor_parallel_block`; Shoeybi et al. 2019);
 pipeline parallelism (`gpipe`, `one_forward_one_backward`, `Action`, `micro_batches`,
@@ -30,7 +30,7 @@ from companion.training.parallel.costs import (
 from companion.training.parallel.data_parallel import (
     batch_share,
     copy_parameters,
-    share_of_mean,
+    share_of_loss,
     sum_gradients,
 )
 from companion.training.parallel.memory import activation_bytes, state_bytes
@@ -63,7 +63,7 @@ __all__ = [
     "run",
     "WorkerError",
     "batch_share",
-    "share_of_mean",
+    "share_of_loss",
     "copy_parameters",
     "sum_gradients",
     "copy_to_all",

@@ -17,7 +17,7 @@ from companion._arguments import _require_int
 from companion._tensors import _require_tensors
 from companion.training.parallel.communicator import Communicator
 
-__all__ = ["batch_share", "share_of_mean", "copy_parameters", "sum_gradients"]
+__all__ = ["batch_share", "share_of_loss", "copy_parameters", "sum_gradients"]
 
 
 def batch_share(
@@ -55,7 +55,7 @@ def batch_share(
     return batch.tensor_split(communicator.size)[communicator.rank]
 
 
-def share_of_mean(
+def share_of_loss(
     loss_sum: Float[Tensor, ""], n_targets: int, communicator: Communicator
 ) -> Float[Tensor, ""]:
     r"""Return what this process adds to the mean loss of the whole batch.
@@ -85,7 +85,7 @@ def share_of_mean(
 
     Examples
     --------
-    >>> share_of_mean(torch.tensor(6.0), 3, Communicator([0], 0))
+    >>> share_of_loss(torch.tensor(6.0), 3, Communicator([0], 0))
     tensor(2.)
     """
     _require_int("n_targets", n_targets, least=0)
