@@ -33,11 +33,7 @@ setup: $(READY) ## Make the virtual environment in .venv, and no more
 book: $(READY) ## Build the site into _build/html
 	$(PY) -m tools.site build
 
-cobench: $(READY) ## Measure speed beside other libraries, and record it (on an idle machine)
-	$(PY) -m benchmarks.gpt_speed
-	$(PY) -m benchmarks.data_speed
-
-lab: $(READY) ## Build the notebooks for Colab alone, into the site
+colab: $(READY) ## Build the notebooks for Colab alone, into the site
 	$(PY) -m tools.site build colab
 
 slides: $(READY) ## Build the slides alone, into the site (S speaker view, T light or dark)

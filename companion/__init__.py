@@ -23,9 +23,11 @@ __all__ = [
     "models",
     "notebook",
     "optim",
+    "pretraining",
     "reference",
     "tinyworld",
     "tokenizers",
+    "training",
     "transformer",
 ]
 
@@ -42,9 +44,11 @@ if TYPE_CHECKING:  # what editors and type checkers see; when a program runs, `_
         models,
         notebook,
         optim,
+        pretraining,
         reference,
         tinyworld,
         tokenizers,
+        training,
         transformer,
     )
 else:

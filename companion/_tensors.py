@@ -1,7 +1,8 @@
 """What functions ask of the tensors and sizes that they are given, and what they compute in.
 
 Modules share this file, and nobody else needs it. Functions that begin with ``_require_`` do
-nothing but refuse.
+nothing but refuse. Those that look at the numbers in a tensor do not look while ``torch.compile``
+traces the code: there are no numbers yet, and to wait for them would break the graph.
 """
 
 import torch
@@ -57,6 +58,8 @@ def _require_whole_numbers(**tensors: object) -> None:
 def _require_ids(name: str, ids: Tensor, n: int) -> None:
     """Refuse ids that are not from 0 to n − 1; a negative one would count from the end."""
     _require_whole_numbers(**{name: ids})
+    if torch.compiler.is_compiling():
+        return
     ids = ids.long()  # 300 has no place among numbers of 8 bits, and those of 16 do not compare
     outside = ids[(ids < 0) | (ids >= n)]
     if outside.numel():

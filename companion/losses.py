@@ -10,6 +10,9 @@ of classes C. All logarithms are natural; losses of class probabilities are in n
 Losses of 16-bit numbers are computed and returned in float32: squares and sums overflow in
 float16, and so would a loss that is scaled up for mixed precision. Gradients have the format of
 what they are gradients of.
+
+Under ``torch.compile`` shapes and formats are checked, but not the numbers in a tensor: as in
+PyTorch, a mean over nothing is then not a number.
 """
 
 import math
@@ -32,6 +35,7 @@ from companion._tensors import (
 from companion.activations import log_softmax, sigmoid, softmax
 
 __all__ = [
+    "IGNORE",
     "mse",
     "mse_gradient",
     "log_sum_exp",
@@ -517,11 +521,15 @@ def _require_same_shape(**tensors: Tensor) -> None:
 
 
 def _require_probabilities(targets: Tensor) -> None:
+    if torch.compiler.is_compiling():
+        return
     if not bool(((targets >= 0) & (targets <= 1)).all()):  # NaN is not either
         raise ValueError("targets must be probabilities from 0 to 1")
 
 
 def _require_logarithms(**rows: Tensor) -> None:
+    if torch.compiler.is_compiling():
+        return
     for name, row in rows.items():
         total = _wide(row).exp().sum(dim=-1)
         allowed = 1e-3 if row.dtype in (torch.float32, torch.float64) else 0.05
@@ -541,6 +549,8 @@ def _require_masked(logits: Tensor, tokens: Tensor, masked: Tensor) -> None:
         raise TypeError(f"masked must be boolean, got {masked.dtype}")
     if masked.shape != tokens.shape:
         raise ValueError(f"masked must have the shape of tokens, {_shapes(tokens, masked)}")
+    if torch.compiler.is_compiling():  # also because tokens[masked] has no shape yet
+        return
     _require_some(masked, "masked is False everywhere: there is nothing to predict")
     _require_ids("tokens", tokens[masked], logits.shape[-1])  # -100 would not count
 
@@ -557,6 +567,8 @@ def _require_options(
     _require_floats(weight=weight)
     if weight.shape != logits.shape[-1:]:
         raise ValueError(f"weight must have one number for each class, {_shapes(weight, logits)}")
+    if torch.compiler.is_compiling():
+        return
     if not bool((weight >= 0).all()):  # NaN is not either
         raise ValueError("weight must not be negative, nor NaN")
 
@@ -568,11 +580,12 @@ def _require_classes(logits: Tensor, targets: Tensor, counts: Tensor) -> None:
             f"targets must have the shape of logits without its last dimension, "
             f"{_shapes(logits, targets)}"
         )
-    _require_ids("targets", targets[counts], logits.shape[-1])
+    if not torch.compiler.is_compiling():  # targets[counts] has no shape yet
+        _require_ids("targets", targets[counts], logits.shape[-1])
 
 
 def _require_some(shares: Tensor, complaint: str) -> Tensor:
     total = _wide(shares).sum()  # 100,000 weights of 1 are infinite in float16
-    if not total:
+    if not torch.compiler.is_compiling() and not total:
         raise ValueError(f"there is nothing to average over: {complaint}")
     return total

@@ -220,3 +220,12 @@ def test_output_is_the_table_turned_around():
 def test_errors_name_the_argument(message, call):
     with shapes.unchecked(), pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+@pytest.mark.parametrize("positions", ["learned", "rotary", "alibi"])
+def test_compiled_in_one_graph_it_computes_the_same(positions):
+    model = tiny(positions=positions, n_layers=1)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    with shapes.unchecked():  # what checks shapes in the tests is no part of the graph
+        ours = compiled(ids(2, 7))
+    agree("GPT", "itself, not compiled", ours, model(ids(2, 7)))

@@ -684,3 +684,48 @@ def test_twins(rows, classes, seed):
     cosines = F.cosine_similarity(x[:, None], y[None], dim=-1)
     theirs = F.cross_entropy(cosines / 0.2, torch.arange(rows))
     agree("twin: info_nce", "torch", twin.info_nce(a, b, 0.2), theirs)
+
+
+# -- compiled ------------------------------------------------------------------------------------
+
+ROWS = normal(6, 4, scale=2.0)
+ANSWERS = torch.tensor([0, 1, -100, 3, 3, 2])
+RARITY = torch.tensor([1.0, 2.0, 0.5, 1.0], dtype=torch.float64)
+COMPILED = {
+    "mse": lambda z: losses.mse(z, ROWS),
+    "mse_gradient": lambda z: losses.mse_gradient(z, ROWS),
+    "log_sum_exp": losses.log_sum_exp,
+    "cross_entropy": lambda z: losses.cross_entropy(z, ANSWERS),
+    "cross_entropy, sum": lambda z: losses.cross_entropy(
+        z, ANSWERS, weight=RARITY, label_smoothing=0.1, reduction="sum"
+    ),
+    "cross_entropy_gradient": lambda z: losses.cross_entropy_gradient(z, ANSWERS.clamp(min=0)),
+    "binary_cross_entropy_with_logits": lambda z: losses.binary_cross_entropy_with_logits(
+        z, softmax(ROWS)
+    ),
+    "binary_cross_entropy_gradient": lambda z: losses.binary_cross_entropy_gradient(
+        z, softmax(ROWS)
+    ),
+    "kl_divergence": lambda z: losses.kl_divergence(log_softmax(z), log_softmax(ROWS)),
+    "mlm_loss": lambda z: losses.mlm_loss(z, ANSWERS.clamp(min=0), ANSWERS != 3),
+    "info_nce": lambda z: losses.info_nce(z, ROWS),
+}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_in_one_graph_a_loss_is_the_same(name):
+    """A look at the numbers in a tensor would break the graph, which ``fullgraph`` forbids."""
+    function, z = COMPILED[name], normal(6, 4, seed=1)
+    with unchecked():  # what checks shapes in the tests is no part of the graph
+        ours = torch.compile(function, backend="eager", fullgraph=True)(z)
+    agree(name, "itself, not compiled", ours, function(z))
+
+
+def test_compiled_the_gradient_is_the_same():
+    z, compiled = (
+        normal(6, 4, seed=1),
+        torch.compile(COMPILED["cross_entropy"], backend="aot_eager", fullgraph=True),
+    )
+    with unchecked():
+        ours = gradient(compiled, z)
+    agree("cross_entropy", "itself, not compiled", ours, gradient(COMPILED["cross_entropy"], z))

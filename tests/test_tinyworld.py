@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from companion.tinyworld import TinyWorld, grammar, tasks, world
-from companion.tokenizers import BPE
+from companion.tokenizers import BPE, Words
 from tests.verification import agree, same
 
 LANGUAGES = ("en", "zh")
@@ -229,6 +229,28 @@ def test_the_mean_length_of_what_is_drawn_is_the_expected_one(texts, language, u
     expected = source.expected_length(length)
     agree("TinyWorld, expected_length", "drawn stories", expected, mean, error / mean, limit="1/√n")
     agree("TinyWorld, entropy", "by hand", source.entropy(length), source.entropy() / expected)
+
+
+def test_the_end_of_a_story_counts_as_a_token_where_it_must_be_predicted(texts):
+    source = TinyWorld()
+    tokenizer = Words.train(source.sentences(), ["<|end|>"])
+    n_tokens = lambda text: len(tokenizer.encode(text))  # noqa: E731
+    perplexed = []  # nats of a story, and its tokens
+    for text in texts["en"][:40]:
+        ids = [*tokenizer.encode(text), *tokenizer.encode("<|end|>", allow_special=True)]
+        beginnings = (tokenizer.decode(ids[:n]) for n in range(len(ids)))
+        exact = (source.next_tokens(beginning, tokenizer) for beginning in beginnings)
+        nats = -sum(math.log(p[i]) for p, i in zip(exact, ids, strict=True))
+        assert math.isclose(nats, -source.log_prob(text))
+        perplexed.append((nats, len(ids)))
+    nats, tokens = np.array(perplexed).T
+    ratio = nats.sum() / tokens.sum()
+    _, error = mean_and_error((nats - ratio * tokens) / tokens.mean())
+    value = source.entropy(n_tokens, with_end=True)
+    agree("TinyWorld, entropy, with the end", "next tokens", value, ratio, error, limit="1/√n")
+    longer = source.expected_length(n_tokens, with_end=True)
+    shorter = source.expected_length(n_tokens)
+    agree("TinyWorld, expected_length, with the end", "by hand", longer, shorter + 1)
 
 
 # -- tasks ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from companion.reference import (
     losses,
     models,
     optim,
+    pretraining,
     tokenizers,
     transformer,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "losses",
     "models",
     "optim",
+    "pretraining",
     "tokenizers",
     "transformer",
 ]

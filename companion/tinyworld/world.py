@@ -15,7 +15,7 @@ from functools import cache
 from itertools import accumulate
 from typing import Any, TypeVar
 
-from companion._arguments import _require_int, _require_text
+from companion._arguments import _require_flag, _require_int, _require_text
 from companion.tinyworld import grammar, predicting, tasks
 from companion.tinyworld.grammar import (
     KINDS,
@@ -156,7 +156,7 @@ class TinyWorld:
         story = grammar.read(_require_text(text))
         return -math.inf if story is None else grammar.log_probability(story)
 
-    def entropy(self, length: Length | None = None) -> float:
+    def entropy(self, length: Length | None = None, *, with_end: bool = False) -> float:
         r"""Return the expectation of :math:`-\log p`, in closed form.
 
         No model of these stories can have a smaller expected loss, in nats.
@@ -165,15 +165,33 @@ class TinyWorld:
         ----------
         length : callable, optional
             How many tokens a text has, for instance ``lambda s: len(tokenizer.encode(s))``.
+        with_end : bool
+            Whether the token that ends a story counts as one, too, as it does in the loss of a
+            model that must predict it. The entropy of a whole story is the same either way: that
+            it ends, and does not go on, is part of its probability.
 
         Returns
         -------
         float
             Nats a story; with `length`, nats a token: entropy over `expected_length`.
-        """
-        return _entropy() if length is None else _entropy() / self.expected_length(length)
 
-    def expected_length(self, length: Length) -> float:
+        Raises
+        ------
+        TypeError
+            If ``length`` is no function, or ``with_end`` neither True nor False.
+
+        Examples
+        --------
+        >>> world, words = TinyWorld(), lambda text: len(text.split())
+        >>> round(world.entropy(words), 4), round(world.entropy(words, with_end=True), 4)
+        (0.9609, 0.926)
+        """
+        _require_flag("with_end", with_end)
+        if length is None:
+            return _entropy()
+        return _entropy() / self.expected_length(length, with_end=with_end)
+
+    def expected_length(self, length: Length, *, with_end: bool = False) -> float:
         r"""Return the expected length of a story, in closed form.
 
         Parameters
@@ -182,14 +200,22 @@ class TinyWorld:
             A length that adds up over the sentences of a story. Every sentence but the first is
             given with the blank before it, if the language has one. Byte-level BPE, characters
             and words are such lengths: they join nothing across the end of a sentence.
+        with_end : bool
+            Whether to count one token more, which marks the end of the story.
 
         Returns
         -------
         float
+
+        Raises
+        ------
+        TypeError
+            If ``length`` is no function, or ``with_end`` neither True nor False.
         """
         if not callable(length):
             raise TypeError(f"length must be a function of a text, got {length!r}")
-        return sum(p * length(text) for text, p in _expected_sentences(self.language).items())
+        tokens = sum(p * length(text) for text, p in _expected_sentences(self.language).items())
+        return tokens + _require_flag("with_end", with_end)
 
     def sentences(self) -> dict[str, float]:
         r"""Return every sentence that a story can have, and how often it is expected in one.

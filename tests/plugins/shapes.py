@@ -12,7 +12,7 @@ import jaxtyping
 
 PACKAGE = Path(__file__).resolve().parents[2] / "companion"
 # These declare no shapes, and some of their tests hand over what the annotations do not allow.
-APART = {"assign", "autograd", "notebook", "optim", "tinyworld"}
+APART = {"assign", "autograd", "notebook", "optim", "tinyworld", "training"}
 
 
 def modules() -> list[str]:

@@ -1,0 +1,26 @@
+"""Exercises of the chapter *Pretraining*."""
+
+from exercises import Master
+from exercises.pretraining import fill_gaps, gap_floor, how_many, trust_by_hand
+
+# What every answer may use without importing it.
+SETUP = """\
+import math
+
+import numpy as np
+import torch
+
+from companion import losses, models, pretraining
+from companion.tinyworld import TinyWorld
+"""
+
+MASTERS: list[Master] = [
+    Master(module.exercise, module.draw)
+    for module in (
+        how_many,
+        trust_by_hand,
+        fill_gaps,
+        gap_floor,
+    )
+]
+EXERCISES = [master.variant() for master in MASTERS]
