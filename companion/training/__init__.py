@@ -1,13 +1,13 @@
 r"""Training: one loop for all models of the book, which can be killed at any moment and goes on.
 
 This folder adds: `train`, and in the open the step that it repeats, `train_step`; `TrainConfig`,
-its settings; `Epochs` and `Windows`, batches by number; `Objective` and `TokenLoss`, what is
+its settings; `Epochs` and `WindowBatches`, batches by number; `Objective` and `TokenLoss`, what is
 minimised; `make_optimizers`, `parameter_groups`, `lr_share` and `MixedPrecision`; `evaluate`;
 `History`, what happened; checkpoints, which `latest` and `best` find and `read_checkpoint` reads;
 `OutOfMemory`, which says what to reduce.
 """
 
-from companion.training.batches import Epochs, Windows
+from companion.training.batches import Epochs, WindowBatches
 from companion.training.checkpoints import best, latest, read_checkpoint
 from companion.training.config import TrainConfig
 from companion.training.evaluation import evaluate
@@ -24,7 +24,7 @@ __all__ = [
     "train_step",
     "evaluate",
     "Epochs",
-    "Windows",
+    "WindowBatches",
     "Objective",
     "TokenLoss",
     "make_optimizers",

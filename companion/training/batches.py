@@ -1,8 +1,8 @@
 r"""Batches by number: what is asked for is the same whenever it is asked for.
 
 This file adds: ``Epochs``, all of a data set again and again, each time in a new order, and
-``Windows``, pieces drawn from one long text. Both are functions: ``batches(i)`` is batch number
-``i``, drawn from ``(seed, i)`` alone. A run that was interrupted goes on with the batch that comes
+``WindowBatches``, pieces drawn from one long text. Both are functions: ``batches(i)`` is batch
+number ``i``, drawn from ``(seed, i)`` alone. A run that was interrupted goes on with the batch that comes
 next, and need not go through those before. An iterable, such as a list or a ``DataLoader``, is
 made into such a function by `numbered`.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from companion._arguments import _require_int
 from companion.data import get_batch
 
-__all__ = ["Batch", "Batches", "Epochs", "Repeated", "Windows", "finite", "moved", "numbered"]
+__all__ = ["Batch", "Batches", "Epochs", "Repeated", "WindowBatches", "finite", "moved", "numbered"]
 
 Batch = Any  # a tensor, or a tuple, list or dict of tensors
 Batches = Callable[[int], Batch]
@@ -99,7 +99,7 @@ class Epochs:
         return (self.collate or torch.utils.data.default_collate)(items)
 
 
-class Windows:
+class WindowBatches:
     r"""Windows of one long row of token ids, each beginning anywhere.
 
     Parameters
@@ -120,7 +120,7 @@ class Windows:
 
     Examples
     --------
-    >>> windows = Windows(np.arange(100), batch_size=4, length=8, seed=0)
+    >>> windows = WindowBatches(np.arange(100), batch_size=4, length=8, seed=0)
     >>> inputs, targets = windows(7)  # the same whenever it is asked for
     >>> inputs.shape, torch.equal(targets, inputs + 1), torch.equal(windows(7)[0], inputs)
     (torch.Size([4, 8]), True, True)
@@ -214,7 +214,7 @@ def finite(batches: Any) -> Iterable[Batch]:
     Raises
     ------
     TypeError
-        If they never end, as `Windows` do not.
+        If they never end, as `WindowBatches` do not.
 
     Examples
     --------

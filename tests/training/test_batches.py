@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.training import Epochs, Windows, batches
+from companion.training import Epochs, WindowBatches, batches
 from tests.verification import same
 
 
@@ -53,7 +53,7 @@ def test_items_are_stacked_or_collated():
 
 def test_windows_are_pieces_of_the_text():
     text = torch.randint(1000, (200,), generator=torch.Generator().manual_seed(0))
-    windows = Windows(text.numpy(), batch_size=5, length=7, seed=2)
+    windows = WindowBatches(text.numpy(), batch_size=5, length=7, seed=2)
     pieces = {tuple(text[i : i + 8].tolist()) for i in range(193)}
     seen = set()
     for i in range(20):
@@ -61,18 +61,18 @@ def test_windows_are_pieces_of_the_text():
         assert x.shape == y.shape == (5, 7)
         rows = {tuple(row) for row in torch.cat([x, y[:, -1:]], dim=1).tolist()}
         assert rows <= pieces
-        same("batches.Windows", "shifted by one", x[:, 1:], y[:, :-1])
+        same("WindowBatches", "shifted by one", x[:, 1:], y[:, :-1])
         seen |= rows
     assert len(seen) > 60
-    same("batches.Windows", "itself", windows(3)[0], Windows(text, 5, 7, seed=2)(3)[0])
-    assert not torch.equal(windows(3)[0], Windows(text, 5, 7, seed=1)(3)[0])
+    same("WindowBatches", "itself", windows(3)[0], WindowBatches(text, 5, 7, seed=2)(3)[0])
+    assert not torch.equal(windows(3)[0], WindowBatches(text, 5, 7, seed=1)(3)[0])
     assert not torch.equal(windows(3)[0], windows(4)[0])
 
 
 def test_drawing_windows_leaves_the_generators_alone():
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    Windows(torch.arange(50), 2, 4)(3)
+    WindowBatches(torch.arange(50), 2, 4)(3)
     Epochs(torch.arange(50), 2)(3)
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -96,7 +96,7 @@ def test_batches_that_end():
     assert [len(batch) for batch in batches.finite(Epochs(torch.arange(5), 2))] == [2, 2, 1]
     assert batches.finite(["a"]) == ["a"]
     with pytest.raises(TypeError, match="must end, as those of a list"):
-        batches.finite(Windows(torch.arange(9), 1, 2))
+        batches.finite(WindowBatches(torch.arange(9), 1, 2))
 
 
 @pytest.mark.verifies("moved", "moves tensors wherever they are in a batch")
@@ -123,8 +123,12 @@ def test_tensors_are_moved_wherever_they_are():
         ),
         (ValueError, "seed must be at least 0", lambda: Epochs([1], 1, seed=-1)),
         (ValueError, "i must be at least 0", lambda: Epochs([1], 1)(-1)),
-        (ValueError, "ids", lambda: Windows(torch.arange(5), 2, 5)),
-        (TypeError, "seed must be a whole", lambda: Windows(torch.arange(9), 2, 5, seed=None)),
+        (ValueError, "ids", lambda: WindowBatches(torch.arange(5), 2, 5)),
+        (
+            TypeError,
+            "seed must be a whole",
+            lambda: WindowBatches(torch.arange(9), 2, 5, seed=None),
+        ),
         (TypeError, "batches must be a function", lambda: batches.numbered("abc")),
         (TypeError, "batches must be a function", lambda: batches.numbered(torch.ones(3))),
     ],
