@@ -299,6 +299,25 @@ def test_pairs_in_order_by_hand():
     same("sentence_pairs", "by hand", [tuple(pair) for pair in pairs], expected)
     never = pretraining.sentence_pairs([[[4], [5]], [[7]]], cls_id=1, sep_id=2, p_next=0.0)
     same("sentence_pairs", "by hand", [p.ids for p in never], [[1, 4, 2, 7, 2]])
+    one = pretraining.sentence_pair([4], [5, 6], 1, cls_id=1, sep_id=2)
+    same(
+        "SentencePair",
+        "by hand",
+        one._asdict(),
+        {"ids": [1, 4, 2, 5, 6, 2], "segments": [0] * 3 + [1] * 3, "label": 1},
+    )
+
+
+def test_the_twins_of_tokens_by_hand():
+    rows = np.array([[5, 6, 7, 0], [8, 9, 0, 0]])
+    expected = ([[5, 6, 7], [8, 9, 0]], [[6, 7, IGNORE], [9, IGNORE, IGNORE]])
+    for value, wanted in zip(twin.causal_lm(rows, pad_id=0), expected, strict=True):
+        same("twin: causal_lm", "by hand", value, wanted)
+    picked, masked = np.array([1, 1, 1, 0], bool), np.array([1, 0, 0, 1], bool)
+    replaced, drawn = np.array([1, 1, 0, 1], bool), np.array([20, 21, 22, 23])
+    made = twin.mask_tokens(np.array([5, 6, 7, 8]), MASK, picked, masked, replaced, drawn)
+    for value, wanted in zip(made, ([MASK, 21, 7, 8], [5, 6, 7, IGNORE]), strict=True):
+        same("twin: mask_tokens", "by hand", value, wanted)
 
 
 # -- spans ---------------------------------------------------------------------------------------
@@ -318,6 +337,11 @@ def test_the_figure_of_the_paper_of_t5():
     ]
     same("cut_spans", "Raffel et al. 2020, figure 2", told, figure_2)
     same("join_spans", "by hand", pretraining.join_spans(inputs, targets, [X, Y, Z]), ids)
+    hidden = np.isin(ids, [2, 3, 8])
+    rows = twin.cut_spans(ids.numpy(), hidden, [X, Y, Z])
+    theirs = [" ".join(names[i] for i in row.tolist()) for row in rows]
+    same("twin: cut_spans", "Raffel et al. 2020, figure 2", theirs, figure_2)
+    same("twin: join_spans", "by hand", twin.join_spans(*rows, [X, Y, Z]), ids)
 
 
 @shapes_vary
@@ -433,6 +457,8 @@ def test_the_sum_over_the_count_is_the_loss_of_masked_tokens():
     total, n = twin.masked_lm(log_p, batch["targets"].numpy())
     agree("MaskedLM", "NumPy twin", objective(model, batch)["mlm"], total)
     assert objective.count(batch) == {"mlm": n}
+    wanted = F.cross_entropy(logits.flatten(0, 1), batch["targets"].flatten(), reduction="sum")
+    agree("twin: pretraining.masked_lm", "torch", total, wanted)
 
 
 def test_both_losses_together_are_that_of_transformers(tmp_path):
@@ -494,6 +520,7 @@ def test_two_views_find_each_other():
     agree("Contrastive", "torch", ours, expected)
     a, b = (view.detach().numpy() for view in views)
     agree("Contrastive", "NumPy twin", ours, twin.contrastive(a, b, 0.1))
+    agree("twin: contrastive", "torch", twin.contrastive(a, b, 0.1), expected)
     torch.manual_seed(6)
     assert objective(encoder, batch)["contrastive"] != ours  # other dropout
     assert objective.count(batch) == {"contrastive": 4}

@@ -2,9 +2,9 @@ r"""Batches by number: what is asked for is the same whenever it is asked for.
 
 This file adds: ``Epochs``, all of a data set again and again, each time in a new order, and
 ``WindowBatches``, pieces drawn from one long text. Both are functions: ``batches(i)`` is batch
-number ``i``, drawn from ``(seed, i)`` alone. A run that was interrupted goes on with the batch that comes
-next, and need not go through those before. An iterable, such as a list or a ``DataLoader``, is
-made into such a function by `numbered`.
+number ``i``, drawn from ``(seed, i)`` alone. A run that was interrupted goes on with the batch that
+comes next, and need not go through those before. An iterable, such as a list or a ``DataLoader``,
+is made into such a function by `numbered`.
 """
 
 from collections.abc import Callable, Iterable, Iterator

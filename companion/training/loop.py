@@ -128,8 +128,8 @@ def train(
     model : nn.Module
         Trained in place, and moved to the device.
     batches : callable or iterable
-        ``batches(i)`` is micro-batch number i, from 0; see `Epochs` and `WindowBatches`. An iterable
-        is gone through in its order, again from the start when it ends.
+        ``batches(i)`` is micro-batch number i, from 0; see `Epochs` and `WindowBatches`.
+        An iterable is gone through in its order, again from the start when it ends.
     config : TrainConfig
     objective : Objective, optional
         By default `TokenLoss`, for batches of ``(inputs, targets)``.
