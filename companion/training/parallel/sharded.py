@@ -109,6 +109,11 @@ class ShardedLayer(nn.Module):
             parameter.data = parameter.new_empty(0)
         self._layer = [layer]  # in a list, so that its parameters do not count as ours
 
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        shapes = {name: tuple(shape) for name, shape in self.shapes.items()}
+        return f"of {type(self._layer[0]).__name__}, shapes={shapes}"
+
     def forward(self, x: Tensor) -> Tensor:
         """Compute what the whole layer would."""
         return _GatherAndCompute.apply(x, self, *self.shares)

@@ -181,6 +181,10 @@ class TensorParallel(nn.Module):
         self.part, self.communicator = part, communicator
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
 
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        return f"bias={self.bias is not None}"
+
     def forward(
         self, x: Float[Tensor, "*batch d_model"], **options: Any
     ) -> Float[Tensor, "*batch d_model"]:
