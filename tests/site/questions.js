@@ -11,16 +11,23 @@ window.questions = (() => {
   const frame = () => Promise.race([painted(), pause(2000)]);
 
   // Layout shifts count from the first moment, those after a key or a click left out. On a slow
-  // machine the page can be painted before its letters are there, with others in their place; what
-  // that moves is known apart, for it depends on the machine.
+  // machine a part of the page can be painted before its letters are there, with others in their
+  // place; what that moves is known apart, for it depends on the machine.
   const shifts = [];
   let opening = true; // until the page has been drawn for the first time
   let laidOut = false; // asked here, for the browser's own entry on the first paint comes late
-  let lettersCame = 0; // when, if the page had been laid out before
+  let firstLetters = 0; // when the last of those came that the page opens with
+  const laterLetters = []; // when each came that a part further down was the first to ask for
   frame().then(() => (laidOut = true));
   document.fonts.addEventListener("loadingdone", () => {
-    if (opening && laidOut) lettersCame = performance.now();
+    if (opening && laidOut) firstLetters = performance.now();
   });
+  document.fonts.addEventListener("loading", () => {
+    const came = () => laterLetters.push(performance.now());
+    for (const face of document.fonts) if (face.status === "loading") face.loaded.then(came, () => {});
+  });
+  const byLetters = ({ time }) =>
+    time < firstLetters + 100 || laterLetters.some((came) => Math.abs(time - came) < 250);
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
       if (!entry.hadRecentInput) {
@@ -112,7 +119,7 @@ window.questions = (() => {
 
   function atTheEnd() {
     return {
-      shifts: shifts.map((each) => ({ ...each, byLetters: each.time < lettersCame + 100 })),
+      shifts: shifts.map((each) => ({ ...each, byLetters: byLetters(each) })),
       widgets: widgetHeights(),
       loaded: bytes().map(([name]) => name),
       text: text(),
