@@ -72,9 +72,10 @@ lighthouse: book ## Measure the pages as on a phone, and record it (needs Chromi
 verification: $(READY) ## Run the package's tests and record what agreed with what (JOBS=2)
 	JOBS=$(JOBS) $(PY) -m tools.verification
 
-bench: $(READY) ## Measure speed beside other libraries, and record it (on an idle machine)
-	$(PY) -m benchmarks.gpt_speed
-	$(PY) -m benchmarks.data_speed
+bench: $(READY) ## Measure speed for the page Speed, when idle (NANOGPT=PATH MINBPE=PATH: those too)
+	$(PY) -m benchmarks.gpt_speed $(addprefix --nanogpt ,$(NANOGPT))
+	$(PY) -m benchmarks.data_speed $(addprefix --minbpe ,$(MINBPE))
+	$(PY) -m benchmarks.attention_speed
 
 lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
 	@test -x $(VENV)/bin/jupyter-lab || $(PY) -m pip install --quiet \

@@ -385,6 +385,8 @@ def _require_scale(scale: float | None) -> None:
 
 
 def _common_batch(q: Tensor, k: Tensor, v: Tensor) -> tuple[int, ...]:
+    if q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:  # which is nearly always so, and soon told
+        return tuple(q.shape[:-2])
     try:  # NumPy's function: that of PyTorch would first import 500 modules
         return np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     except ValueError as error:

@@ -1,0 +1,139 @@
+"""The page *Speed*: the directive ``speed-table``, made from what ``make bench`` has recorded.
+
+``speed-table`` with ``gpt``, ``text`` or ``attention`` has a line for each program at each task; the
+role ``speed`` gives ``machine``, ``date``, ``versions`` or ``stories`` for use in a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from tools.extensions import tables
+
+RESULTS = Path("benchmarks") / "results"
+RECORDS = {"gpt": "gpt_speed.json", "text": "data_speed.json", "attention": "attention_speed.json"}
+HEADER = ("Task", "Program", "Milliseconds", "Megabytes", "Times as fast")
+WORK = {
+    "train": "Learn {vocab_size:,} tokens from {bytes:,} bytes",
+    "encode": "Encode these {bytes:,} bytes",
+    "train, small": "Learn {small[vocab_size]:,} tokens from {small[characters]:,} characters",
+    "encode, small": "Encode these {small[characters]:,} characters",
+}
+
+
+def load(root: Path, name: str) -> dict[str, Any]:
+    """Return a record, by its short name."""
+    record: dict[str, Any] = json.loads((root / RESULTS / RECORDS[name]).read_text("utf-8"))
+    return record
+
+
+def task(name: str, record: dict[str, Any], run: dict[str, Any]) -> str:
+    """Return in words what was timed."""
+    if name == "gpt":
+        size, rows = record["sizes"][run["size"]], record["batch"][run["size"]]
+        layers, width, length = size["n_layer"], size["n_embd"], size["n_positions"]
+        return f"{layers} layers of width {width}, {rows} rows of {length} tokens"
+    if name == "attention":
+        return f"{run['size']:,} tokens"
+    return WORK[run["task"]].format(**record["sizes"])
+
+
+def shown(number: float) -> str:
+    """Return a number with three digits that count, or all digits before the point.
+
+    >>> shown(0.93), shown(17.4), shown(21466.91)
+    ('0.93', '17.4', '21,467')
+    """
+    digits = 2 if number < 10 else 1 if number < 100 else 0
+    return f"{number:,.{digits}f}"
+
+
+def ratio(measured: dict[str, Any] | None) -> str:
+    """Return how many times as fast ours is, and where the middle half of the pairs lies.
+
+    >>> ratio({"median": 1.203, "middle_half": [1.158, 1.253]})
+    '1.20 (1.16–1.25)'
+    """
+    if measured is None:
+        return ""
+    low, high = measured["middle_half"]
+    return f"{shown(measured['median'])} ({shown(low)}–{shown(high)})"
+
+
+def lines(name: str, record: dict[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield task, program, time, memory and ratio: a line for each program at each task."""
+    for run in record["runs"]:
+        for program, milliseconds in run["ms"].items():
+            megabytes = run.get("megabytes", {}).get(program)
+            yield (
+                task(name, record, run),
+                program,
+                shown(milliseconds),
+                "" if megabytes is None else shown(megabytes),
+                ratio(run["times_as_fast"].get(program)),
+            )
+
+
+class SpeedTable(SphinxDirective):
+    """Who took how long, and how much memory, at one kind of task."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        (name,) = self.arguments
+        root = Path(self.env.srcdir)
+        self.env.note_dependency(str(root / RESULTS / RECORDS[name]))
+        measured = list(lines(name, load(root, name)))
+        kept = [i for i in range(len(HEADER)) if any(line[i] for line in measured)]
+        header = [tables.text_of(self, HEADER[i]) for i in kept]
+        rows = [tables.row(*(self.cell(i, line[i]) for i in kept)) for line in measured]
+        widths = [(36, 18, 14, 14, 24)[i] for i in kept]
+        return [tables.table(header, rows, widths, "speed")]
+
+    def cell(self, column: int, text: str) -> nodes.paragraph:
+        """Return a cell: tasks are in the language of the page, the rest is names and numbers."""
+        return tables.text_of(self, text) if column == 0 else tables.fixed(text or "–")
+
+
+class Speed(SphinxRole):
+    """What a sentence may say of the records."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return it as text."""
+        root = Path(self.env.srcdir)
+        all_records = [load(root, name) for name in RECORDS]
+        for name in RECORDS.values():
+            self.env.note_dependency(str(root / RESULTS / name))
+        said = about(all_records)
+        if self.text not in said:
+            message = f"speed: {self.text!r} is none of {', '.join(said)}"
+            return [], [self.inliner.reporter.warning(message, line=self.lineno)]
+        return [nodes.Text(said[self.text])], []
+
+
+def about(all_records: list[dict[str, Any]]) -> dict[str, str]:
+    """Return where and when the records were made, with what, and how fast stories are drawn."""
+    versions: dict[str, str] = {}
+    for record in all_records:
+        versions |= record["versions"] | record.get("beside", {})
+    return {
+        "machine": ", ".join(sorted({record["machine"] for record in all_records})),
+        "date": ", ".join(sorted({record["date"] for record in all_records})),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "stories": "".join(f"{r['stories_a_second']:,}" for r in all_records if "stories" in r),
+    }
+
+
+def setup(app) -> dict:
+    """Register the directive and the role with Sphinx."""
+    app.setup_extension("tools.extensions.tables")
+    app.add_directive("speed-table", SpeedTable)
+    app.add_role("speed", Speed())
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
