@@ -60,7 +60,8 @@ def contenders(size: str, nanogpt: Path | None = None) -> dict[str, nn.Module]:
 def _nanogpt(folder: Path, size: str, theirs: nn.Module) -> nn.Module:
     """Return nanoGPT's model with the same weights; it stores matrices the other way round."""
     spec = importlib.util.spec_from_file_location("nanogpt_model", folder / "model.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = sys.modules["nanogpt_model"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     known = {name: n for name, n in SIZES[size].items() if name != "n_positions"}

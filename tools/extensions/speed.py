@@ -1,7 +1,7 @@
 """The page *Speed*: the directive ``speed-table``, made from what ``make bench`` has recorded.
 
-``speed-table`` with ``gpt``, ``text`` or ``attention`` has a line for each program at each task; the
-role ``speed`` gives ``machine``, ``date``, ``versions`` or ``stories`` for use in a sentence.
+``speed-table`` with ``gpt``, ``text`` or ``attention`` has a line for each program at each task.
+The role ``speed`` gives ``machine``, ``date``, ``versions`` or ``stories`` for use in a sentence.
 """
 
 from __future__ import annotations
