@@ -7,6 +7,7 @@ The role ``speed`` gives ``machine``, ``date``, ``versions`` or ``stories`` for 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,10 @@ def about(all_records: list[dict[str, Any]]) -> dict[str, str]:
     versions: dict[str, str] = {}
     for record in all_records:
         versions |= record["versions"] | record.get("beside", {})
+    # All use one core; how many the machine had is of no matter.
+    machines = {re.sub(r", \d+ threads", "", record["machine"]) for record in all_records}
     return {
-        "machine": ", ".join(sorted({record["machine"] for record in all_records})),
+        "machine": ", ".join(sorted(machines)),
         "date": ", ".join(sorted({record["date"] for record in all_records})),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "stories": "".join(f"{r['stories_a_second']:,}" for r in all_records if "stories" in r),
