@@ -20,7 +20,8 @@ PORT ?= 8000
 unexport PYTHONDONTWRITEBYTECODE
 # Tests that run side by side share the cores; threads of their own would only be in the way.
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-  $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 5
+  $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 5 \
+  --max-worker-restart 1
 
 .PHONY: help setup book colab slides pdf epub serve test release lighthouse verification
 .PHONY: lab execute translations lint format clean check chapter bench

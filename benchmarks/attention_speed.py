@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed._tools.mem_tracker import MemTracker
 
 from benchmarks import pairs, records
 from companion.attention import scaled_dot_product_attention
@@ -54,14 +53,6 @@ def turn(attend: Callable[..., Tensor], x: tuple[Tensor, ...]) -> Tensor:
     return out.detach()
 
 
-def megabytes(attend: Callable[..., Tensor], length: int) -> float:
-    """Return the most that tensors hold at once in a turn, in MB of a million bytes."""
-    tracker = MemTracker()
-    with tracker:
-        turn(attend, inputs(length))
-    return tracker.get_tracker_snapshot("peak")[torch.device("cpu")]["Total"] / 1e6
-
-
 def measured(length: int) -> dict[str, Any]:
     """Let both take turns, and return their times, ratio and memory."""
     x, both = inputs(length), {"fused": fused, "plain": plain}
@@ -69,7 +60,10 @@ def measured(length: int) -> dict[str, Any]:
     assert difference < 1e-5, difference
     turns = {name: lambda a=attend: turn(a, x) for name, attend in both.items()}
     result = pairs.compared(pairs.alternating(turns, PAIRS[length], clock=time.process_time))
-    memory = {name: round(megabytes(attend, length), 1) for name, attend in both.items()}
+    memory = {
+        name: pairs.megabytes(lambda a=attend: turn(a, inputs(length)))
+        for name, attend in both.items()
+    }
     return {"size": length, **result, "megabytes": memory}
 
 

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from benchmarks import pairs, records
-from benchmarks.gpt_speed import commit_of
 from companion import data
 from companion.tinyworld import TinyWorld
 from companion.tokenizers import BPE
+from companion.tokenizers.bpe import _visible_bytes
 
 RESULT = records.RESULTS / "data_speed.json"
 VOCAB_SIZE = 8000
@@ -45,42 +45,34 @@ def corpus() -> tuple[str, str]:
         return "Tiny World", "\n".join(world.story() for _ in range(9000))
 
 
-def trained_by_tokenizers(text: str, vocab_size: int) -> Tokenizer:
+def trained_by_tokenizers(text: str) -> Tokenizer:
     """Train with the library."""
     tokenizer = _empty(models.BPE())
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
+        vocab_size=VOCAB_SIZE,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator([text], trainer)
-    assert tokenizer.get_vocab_size() == vocab_size
+    assert tokenizer.get_vocab_size() == VOCAB_SIZE
     return tokenizer
 
 
 def _empty(model: models.BPE) -> Tokenizer:
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
 
 def same_for_tokenizers(ours: BPE) -> Tokenizer:
     """Return the library's tokenizer with our merges, whose words are written in other letters."""
-    letters = _letters()
+    visible = _visible_bytes()
 
     def written(token: bytes) -> str:
-        return "".join(letters[byte] for byte in token)
+        return "".join(visible[byte] for byte in token)
 
     vocab = {written(token): i for token, i in ours.ids.items()}
     return _empty(models.BPE(vocab, [(written(a), written(b)) for a, b in ours.merges]))
-
-
-def _letters() -> list[str]:
-    """Return the letter that stands for each byte: itself where it can be seen, else the next."""
-    seen = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = iter(range(256, 512))
-    return [chr(byte) if byte in seen else chr(next(others)) for byte in range(256)]
 
 
 def minbpe_from(folder: Path) -> Any:
@@ -97,22 +89,15 @@ def same_for_minbpe(ours: BPE, new: Callable[[], Any]) -> Any:
     return theirs
 
 
-def encoding(text: str, ours: BPE, theirs: Callable[[str], list[int]]) -> dict[str, Any]:
-    """Return the two sides of encoding, after a look at whether they give the same."""
-    assert ours.encode(text) == theirs(text)
-    fresh = BPE(ours.merges, pattern=ours.pattern)
-
-    def companion() -> None:
-        fresh._ids_of_word.cache_clear()  # it remembers words: without this it would look them up
-        fresh.encode(text)
-
-    return {"companion": companion, "other": lambda: theirs(text)}
+def encoded(ours: BPE, text: str) -> list[int]:
+    """Encode a text of which no word is remembered."""
+    ours._ids_of_word.cache_clear()
+    return ours.encode(text)
 
 
-def duel(task: str, other: str, sides: dict[str, Callable[[], object]]) -> dict[str, Any]:
+def duel(task: str, sides: dict[str, Callable[[], object]]) -> dict[str, Any]:
     """Let both sides take turns at a task."""
-    named = {"companion": sides["companion"], other: sides["other"]}
-    times = pairs.alternating(named, PAIRS[task], warm_up=1, clock=time.process_time)
+    times = pairs.alternating(sides, PAIRS[task], warm_up=1, clock=time.process_time)
     run = {"task": task, **pairs.compared(times)}
     print(json.dumps(run), flush=True)
     return run
@@ -122,24 +107,34 @@ def beside_tokenizers(text: str) -> list[dict[str, Any]]:
     """Train and encode beside Hugging Face's library."""
     ours = BPE.train(text, VOCAB_SIZE)
     theirs = same_for_tokenizers(ours)
-    training = {
+    assert ours.vocab_size == VOCAB_SIZE
+    assert ours.encode(text) == theirs.encode(text).ids
+    training: dict[str, Callable[[], object]] = {
         "companion": lambda: BPE.train(text, VOCAB_SIZE),
-        "other": lambda: trained_by_tokenizers(text, VOCAB_SIZE),
+        "tokenizers": lambda: trained_by_tokenizers(text),
     }
-    encode = encoding(text, ours, lambda text: theirs.encode(text).ids)
-    return [duel("train", "tokenizers", training), duel("encode", "tokenizers", encode)]
+    encoding: dict[str, Callable[[], object]] = {
+        "companion": lambda: encoded(ours, text),
+        "tokenizers": lambda: theirs.encode(text),
+    }
+    return [duel("train", training), duel("encode", encoding)]
 
 
 def beside_minbpe(text: str, folder: Path) -> list[dict[str, Any]]:
     """Train and encode beside minbpe."""
     text, size, new = text[: SMALL["characters"]], SMALL["vocab_size"], minbpe_from(folder)
     ours = BPE.train(text, size)
-    training = {
+    theirs = same_for_minbpe(ours, new)
+    assert ours.encode(text) == theirs.encode_ordinary(text)
+    training: dict[str, Callable[[], object]] = {
         "companion": lambda: BPE.train(text, size),
-        "other": lambda: new().train(text, size),
+        "minbpe": lambda: new().train(text, size),
     }
-    encode = encoding(text, ours, same_for_minbpe(ours, new).encode_ordinary)
-    return [duel("train, small", "minbpe", training), duel("encode, small", "minbpe", encode)]
+    encoding: dict[str, Callable[[], object]] = {
+        "companion": lambda: encoded(ours, text),
+        "minbpe": lambda: theirs.encode_ordinary(text),
+    }
+    return [duel("train, small", training), duel("encode, small", encoding)]
 
 
 def stories_a_second() -> int:
@@ -161,7 +156,7 @@ def main() -> None:
     runs, beside = beside_tokenizers(text), {"tokenizers": tokenizers.__version__}
     if chosen.minbpe is not None:
         runs += beside_minbpe(text, chosen.minbpe)
-        beside["minbpe"] = commit_of(chosen.minbpe)
+        beside["minbpe"] = pairs.commit_of(chosen.minbpe)
     sizes = {"bytes": len(text.encode()), "vocab_size": VOCAB_SIZE, "small": SMALL}
     drawn = {"stories": STORIES, "stories_a_second": stories_a_second()}
     about = {"text": name, "sizes": sizes, "pairs": PAIRS, "beside": beside}

@@ -12,7 +12,6 @@ repository's root, and if you have a checkout of nanoGPT, beside that too:
 import argparse
 import importlib.util
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +21,6 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
-from torch.distributed._tools.mem_tracker import MemTracker
 from torch.nn import functional as F
 
 from benchmarks import pairs, records
@@ -78,13 +76,6 @@ def _nanogpt(folder: Path, size: str, theirs: nn.Module) -> nn.Module:
     return model
 
 
-def commit_of(folder: Path) -> str:
-    """Return which version of a checkout is compared; without git's folder it is not known."""
-    command = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
-
-
 def batch(size: str) -> tuple[Tensor, Tensor]:
     """Return ids and targets, (B, T) each."""
     generator = torch.Generator().manual_seed(1)
@@ -107,13 +98,9 @@ def turn(model: nn.Module, ids: Tensor, targets: Tensor) -> float:
 
 
 def megabytes(model: nn.Module, ids: Tensor, targets: Tensor) -> float:
-    """Return the most that tensors hold at once in a turn, in MB of a million bytes."""
+    """Return the most that tensors hold at once in a turn, weights and gradients included."""
     model.zero_grad()
-    tracker = MemTracker()
-    tracker.track_external(model)
-    with tracker:
-        turn(model, ids, targets)
-    return tracker.get_tracker_snapshot("peak")[torch.device("cpu")]["Total"] / 1e6
+    return pairs.megabytes(lambda: turn(model, ids, targets), model)
 
 
 def measured(size: str, nanogpt: Path | None) -> dict[str, Any]:
@@ -123,7 +110,7 @@ def measured(size: str, nanogpt: Path | None) -> dict[str, Any]:
     assert max(losses) - min(losses) < 1e-4, losses
     turns = {name: lambda m=model: turn(m, ids, targets) for name, model in models.items()}
     result = pairs.compared(pairs.alternating(turns, PAIRS[size], clock=time.process_time))
-    memory = {name: round(megabytes(model, ids, targets), 1) for name, model in models.items()}
+    memory = {name: megabytes(model, ids, targets) for name, model in models.items()}
     return {"size": size, **result, "megabytes": memory}
 
 
@@ -143,7 +130,7 @@ def main() -> None:
         print(json.dumps(runs[-1]), flush=True)
     beside = {"transformers": transformers.__version__}
     if chosen.nanogpt is not None:
-        beside["nanoGPT"] = commit_of(chosen.nanogpt)
+        beside["nanoGPT"] = pairs.commit_of(chosen.nanogpt)
     sizes = {"sizes": SIZES, "batch": BATCH, "pairs": PAIRS}
     records.write(chosen.out, range(1), **sizes, beside=beside, runs=runs)
 

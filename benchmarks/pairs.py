@@ -2,13 +2,18 @@
 
 The seconds of one turn say little: they depend on the machine and on what else it does. The ratio
 of two turns that follow each other says more, and the median over many such pairs is what a record
-holds, with the half of the ratios that lies in the middle.
+holds, with the half of the ratios that lies in the middle. Memory can be measured beside it.
 """
 
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+import torch
+from torch.distributed._tools.mem_tracker import MemTracker
 
 Times = dict[str, list[float]]
 
@@ -67,6 +72,29 @@ def compared(times: Times) -> dict[str, Any]:
         "ms": {name: round(1000 * statistics.median(times[name]), 2) for name in times},
         "times_as_fast": {name: _ratio(times[ours], times[name]) for name in others},
     }
+
+
+def megabytes(work: Callable[[], object], *there: Any) -> float:
+    """Return the most that tensors on the CPU hold at once in a turn, in MB of a million bytes.
+
+    Parameters
+    ----------
+    work : callable
+    *there : nn.Module
+        What is in memory before, and counts as well.
+    """
+    tracker = MemTracker()
+    tracker.track_external(*there)
+    with tracker:
+        work()
+    return round(tracker.get_tracker_snapshot("peak")[torch.device("cpu")]["Total"] / 1e6, 1)
+
+
+def commit_of(folder: Path) -> str:
+    """Return which version of a checkout is compared; without git's folder it is not known."""
+    command = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
 
 
 def _ratio(ours: list[float], theirs: list[float]) -> dict[str, Any]:

@@ -13,13 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxDirective
 
 from tools.extensions import tables
+from tools.extensions.quoted import Quoted
 
 RESULTS = Path("benchmarks") / "results"
-RECORDS = {"gpt": "gpt_speed.json", "text": "data_speed.json", "attention": "attention_speed.json"}
-HEADER = ("Task", "Program", "Milliseconds", "Megabytes", "Times as fast")
+RECORDS = {
+    "gpt": RESULTS / "gpt_speed.json",
+    "text": RESULTS / "data_speed.json",
+    "attention": RESULTS / "attention_speed.json",
+}
+# Names of columns, and how wide each is.
+COLUMNS = {"Task": 36, "Program": 18, "Milliseconds": 14, "Megabytes": 14, "Times as fast": 24}
 WORK = {
     "train": "Learn {vocab_size:,} tokens from {bytes:,} bytes",
     "encode": "Encode these {bytes:,} bytes",
@@ -30,7 +36,7 @@ WORK = {
 
 def load(root: Path, name: str) -> dict[str, Any]:
     """Return a record, by its short name."""
-    record: dict[str, Any] = json.loads((root / RESULTS / RECORDS[name]).read_text("utf-8"))
+    record: dict[str, Any] = json.loads((root / RECORDS[name]).read_text("utf-8"))
     return record
 
 
@@ -90,33 +96,26 @@ class SpeedTable(SphinxDirective):
         """Return the table."""
         (name,) = self.arguments
         root = Path(self.env.srcdir)
-        self.env.note_dependency(str(root / RESULTS / RECORDS[name]))
-        measured = list(lines(name, load(root, name)))
-        kept = [i for i in range(len(HEADER)) if any(line[i] for line in measured)]
-        header = [tables.text_of(self, HEADER[i]) for i in kept]
-        rows = [tables.row(*(self.cell(i, line[i]) for i in kept)) for line in measured]
-        widths = [(36, 18, 14, 14, 24)[i] for i in kept]
-        return [tables.table(header, rows, widths, "speed")]
+        self.env.note_dependency(str(root / RECORDS[name]))
+        measured = [dict(zip(COLUMNS, line, strict=True)) for line in lines(name, load(root, name))]
+        kept = [column for column in COLUMNS if any(line[column] for line in measured)]
+        header = [tables.text_of(self, column) for column in kept]
+        rows = [tables.row(*(self.cell(c, line[c]) for c in kept)) for line in measured]
+        return [tables.table(header, rows, [COLUMNS[c] for c in kept], "speed")]
 
-    def cell(self, column: int, text: str) -> nodes.paragraph:
+    def cell(self, column: str, text: str) -> nodes.paragraph:
         """Return a cell: tasks are in the language of the page, the rest is names and numbers."""
-        return tables.text_of(self, text) if column == 0 else tables.fixed(text or "–")
+        return tables.text_of(self, text) if column == "Task" else tables.fixed(text or "–")
 
 
-class Speed(SphinxRole):
+class Speed(Quoted):
     """What a sentence may say of the records."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Return it as text."""
-        root = Path(self.env.srcdir)
-        all_records = [load(root, name) for name in RECORDS]
-        for name in RECORDS.values():
-            self.env.note_dependency(str(root / RESULTS / name))
-        said = about(all_records)
-        if self.text not in said:
-            message = f"speed: {self.text!r} is none of {', '.join(said)}"
-            return [], [self.inliner.reporter.warning(message, line=self.lineno)]
-        return [nodes.Text(said[self.text])], []
+    RECORDS = tuple(RECORDS.values())
+
+    def numbers(self, root: Path) -> dict[str, str]:
+        """Return what is known about all records."""
+        return about([load(root, name) for name in RECORDS])
 
 
 def about(all_records: list[dict[str, Any]]) -> dict[str, str]:
