@@ -4,15 +4,18 @@ The processes of each number are started once and do everything; the tests look 
 returned.
 """
 
-import contextlib
 import importlib
+import multiprocessing
+import os
 import shutil
 import signal
 import sys
+import time
 import warnings
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -220,19 +223,18 @@ def in_16_bits(kind):
         return timeless(training.train(model, overflowing, config))
 
 
-def poisoned(kind, rank):
-    """Train until the loss is no number, in the rows of the last process."""
+def poisoned(kind):
+    """Train until the loss is no number, in the rows of the last process; and until just before."""
 
     def batches(i):
         x, labels = points(i)
         return torch.cat([x[:-1], x[-1:] * float("nan" if i == 2 else 1)]), labels
 
-    model, seen = noisy(), noisy()
+    model, before = noisy(), noisy()
     with pytest.raises(FloatingPointError) as caught:
-        training.train(model, batches, settings(parallel=kind))
-    with contextlib.suppress(Killed):
-        training.train(seen, until(points, 2), settings(parallel=kind))
-    return str(caught.value), weights(model), weights(seen)
+        training.train(model, batches, settings(parallel=kind, schedule="constant"))
+    training.train(before, points, settings(parallel=kind, schedule="constant", steps=2))
+    return str(caught.value), weights(model), weights(before)
 
 
 def wished(kind, rank):
@@ -379,11 +381,12 @@ def two(communicator, folder):
             content = interrupted(folder / f"{kind} dropout {place}", kind, place)
             found[kind, "dropout", place] = content
         found[kind, "16 bits"] = in_16_bits(kind)
-        found[kind, "no number"] = poisoned(kind, rank)
+        found[kind, "no number"] = poisoned(kind)
         found[kind, "wish"] = wished(kind, rank)
         found[kind, "patience"] = impatient(kind)
         found[kind, "exchanges"] = exchanges(kind)
     found["two heads"] = two_heads("ddp")
+    found["killed"] = gone_on(folder / "killed 2", "ddp")
     found["refused"] = refusals(rank, folder)
     with pytest.MonkeyPatch.context() as monkey:
         found["shown"] = shown(monkey)
@@ -406,6 +409,7 @@ def three(communicator, folder):
     for before in ("ddp", "fsdp"):
         after = "fsdp" if before == "ddp" else "ddp"
         found["gone on", before] = gone_on(folder / f"{before} 3", after)
+    found["killed"] = gone_on(folder / "killed 3", "ddp")
     found["warned"] = warned(folder / "ddp 3")
     return found
 
@@ -417,10 +421,53 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def of_two(folder):
-    """Return what each of two processes has found."""
+def killed(folder):
+    """Return what the survivor of two processes says, and when, by how the model is spread."""
     for name in ("fsdp", "tensor"):  # now, so that no process has to
         importlib.import_module(f"torch.distributed.{name}")
+    return {kind: survived(folder / f"killed {kind}", kind) for kind in KINDS}
+
+
+def survived(folder, kind):
+    context, folder_of_both = multiprocessing.get_context("fork"), folder / "both"
+    folder_of_both.mkdir(parents=True)
+    ours, theirs = context.Pipe(duplex=False)
+    both = [context.Process(target=work, args=(r, folder_of_both, kind, theirs)) for r in (0, 1)]
+    for process in both:
+        process.start()
+    both[1].join(60)
+    began = time.monotonic()
+    try:
+        assert ours.poll(60), "the survivor hangs"
+        return (*ours.recv(), time.monotonic() - began, both[1].exitcode)
+    finally:
+        for process in both:
+            process.kill()
+            process.join()
+
+
+def work(rank, folder, kind, answer):
+    """Be one of two processes; the second is killed while it makes the batch of its third step."""
+
+    def batches(i):
+        if i == 2 and rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return texts(i)
+
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    store = f"file://{folder.parent / 'store'}"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    try:
+        gone_on(folder, kind, batches)
+    except Exception as error:
+        answer.send((type(error).__name__, str(error)))
+
+
+@pytest.fixture(scope="module")
+def of_two(folder, killed):
+    """Return what each of two processes has found."""
+    for n in (1, 2, 3):
+        shutil.copytree(folder / "killed ddp" / "both", folder / f"killed {n}")
     return parallel.run(two, 2, folder, start="fork", timeout=120)
 
 
@@ -514,6 +561,24 @@ def test_with_other_numbers_of_processes_a_run_goes_on_as_one(of_three, folder, 
     require_equal(f"from {kind} of two to one", gone_on(folder / kind, "auto"), expected)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_process_that_is_killed_keeps_nobody_waiting(killed, kind):
+    name, message, seconds, code = killed[kind]
+    assert code == -signal.SIGKILL
+    assert "Error" in name, message
+    assert seconds < 30
+
+
+def test_the_checkpoint_of_a_killed_process_goes_on_with_any_number(of_two, of_three, folder):
+    model = gpt64()
+    history = training.train(model, texts, settings(steps=4), held_out=[texts(91)])
+    expected = timeless(history), weights(model)
+    assert training.latest(folder / "killed 1").name == "step-000002.pt"
+    for process in [*of_two, *of_three]:
+        require_equal("after a kill", process["killed"], expected)
+    require_equal("after a kill", gone_on(folder / "killed 1", "auto"), expected)
+
+
 def test_only_the_first_process_warns(of_three):
     first, *others = (process["warned"] for process in of_three)
     assert len(first) == 1
@@ -545,8 +610,7 @@ def test_a_loss_that_is_no_number_in_one_process_stops_all(of_two, kind):
         message, trained, expected = process[kind, "no number"]
         assert "step 3" in message
         assert "the loss is nan" in message
-        assert trained.isfinite().all()
-    assert torch.equal(of_two[0][kind, "no number"][1], of_two[1][kind, "no number"][1])
+        assert torch.equal(trained, expected)
 
 
 @pytest.mark.verifies("any_process", "a signal that one process hears stops all")
