@@ -14,7 +14,15 @@ from companion._arguments import _hint, _require_int, _require_number, _require_
 from companion.models import GPT, GPTConfig, Llama, LlamaConfig
 from companion.training.config import TrainConfig, _require_one_of
 
-__all__ = ["DataSettings", "ModelSettings", "Recipe", "TokenizerSettings", "known_sizes"]
+__all__ = [
+    "MODELS",
+    "SECTIONS",
+    "DataSettings",
+    "ModelSettings",
+    "Recipe",
+    "TokenizerSettings",
+    "known_sizes",
+]
 
 SOURCES = ("tinyworld", "tinyshakespeare", "file")
 LANGUAGES = ("en", "zh")

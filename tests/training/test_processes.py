@@ -237,6 +237,21 @@ def poisoned(kind):
     return str(caught.value), weights(model), weights(before)
 
 
+def compiled(kind):
+    """Train a model as it is and compiled, without the compiler that would take minutes."""
+    found, plain = [], torch.compile
+    torch._dynamo.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "compile", lambda m: plain(m, backend="eager", fullgraph=True))
+        for compiles in (False, True):
+            model = noisy()
+            history = training.train(
+                model, points, settings(steps=2, parallel=kind, compile=compiles)
+            )
+            found.append((timeless(history), weights(model)))
+    return found
+
+
 def wished(kind, rank):
     """Train until the last process alone hears a signal, while it makes its third batch."""
 
@@ -382,6 +397,7 @@ def two(communicator, folder):
             found[kind, "dropout", place] = content
         found[kind, "16 bits"] = in_16_bits(kind)
         found[kind, "no number"] = poisoned(kind)
+        found[kind, "compiled"] = compiled(kind)
         found[kind, "wish"] = wished(kind, rank)
         found[kind, "patience"] = impatient(kind)
         found[kind, "exchanges"] = exchanges(kind)
@@ -516,6 +532,13 @@ def test_two_processes_do_what_one_does(of_two, alone, name, kind):
 def test_so_do_three(of_three, alone, kind):
     for process in of_three:
         require_equal(kind, process[kind, "ignored"], alone["ignored"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_model_is_trained_alike(of_two, kind):
+    for process in of_two:
+        as_it_is, compiled_model = process[kind, "compiled"]
+        require_equal(f"{kind}, compiled", compiled_model, as_it_is, 1e-5)
 
 
 def test_a_head_that_a_step_does_not_need_keeps_nobody_waiting(of_two):
