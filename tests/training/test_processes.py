@@ -237,21 +237,6 @@ def poisoned(kind):
     return str(caught.value), weights(model), weights(before)
 
 
-def compiled(kind):
-    """Train a model as it is and compiled, without the compiler that would take minutes."""
-    found, plain = [], torch.compile
-    torch._dynamo.reset()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "compile", lambda m: plain(m, backend="eager", fullgraph=True))
-        for compiles in (False, True):
-            model = noisy()
-            history = training.train(
-                model, points, settings(steps=2, parallel=kind, compile=compiles)
-            )
-            found.append((timeless(history), weights(model)))
-    return found
-
-
 def wished(kind, rank):
     """Train until the last process alone hears a signal, while it makes its third batch."""
 
@@ -397,7 +382,6 @@ def two(communicator, folder):
             found[kind, "dropout", place] = content
         found[kind, "16 bits"] = in_16_bits(kind)
         found[kind, "no number"] = poisoned(kind)
-        found[kind, "compiled"] = compiled(kind)
         found[kind, "wish"] = wished(kind, rank)
         found[kind, "patience"] = impatient(kind)
         found[kind, "exchanges"] = exchanges(kind)
@@ -484,7 +468,7 @@ def of_two(folder, killed):
     """Return what each of two processes has found."""
     for n in (1, 2, 3):
         shutil.copytree(folder / "killed ddp" / "both", folder / f"killed {n}")
-    return parallel.run(two, 2, folder, start="fork", timeout=120)
+    return parallel.run(two, 2, folder, start="fork", timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -492,7 +476,7 @@ def of_three(folder, of_two):
     """Return what each of three processes has found, going on from what two have left."""
     for kind in KINDS:
         shutil.copytree(folder / kind, folder / f"{kind} 3")
-    return parallel.run(three, 3, folder, start="fork", timeout=120)
+    return parallel.run(three, 3, folder, start="fork", timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -534,13 +518,6 @@ def test_so_do_three(of_three, alone, kind):
         require_equal(kind, process[kind, "ignored"], alone["ignored"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_compiled_model_is_trained_alike(of_two, kind):
-    for process in of_two:
-        as_it_is, compiled_model = process[kind, "compiled"]
-        require_equal(f"{kind}, compiled", compiled_model, as_it_is, 1e-5)
-
-
 def test_a_head_that_a_step_does_not_need_keeps_nobody_waiting(of_two):
     expected = two_heads("auto")
     for process in of_two:
@@ -558,6 +535,30 @@ def test_held_out_batches_are_shared_even_where_one_has_a_single_row(of_two):
     expected = training.evaluate(gpt64(), [texts(0), _first_row(texts(1))])
     for process in of_two:
         agree("evaluate", "one process", process["evaluated"]["loss"], expected["loss"], 1e-10)
+
+
+def compiled(communicator, kind):
+    """Train a model as it is and compiled, without the compiler that would take minutes."""
+    found, plain = [], torch.compile
+    torch._dynamo.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "compile", lambda m: plain(m, backend="eager", fullgraph=True))
+        for compiles in (False, True):
+            model = noisy()
+            history = training.train(
+                model, points, settings(steps=2, parallel=kind, compile=compiles)
+            )
+            found.append((timeless(history), weights(model)))
+    return found
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_model_is_trained_alike(kind):
+    for name in ("distributed.fsdp", "distributed.tensor", "_dynamo"):
+        importlib.import_module(f"torch.{name}")
+    for as_it_is, compiled_model in parallel.run(compiled, 2, kind, start="fork", timeout=600):
+        require_equal(f"{kind}, compiled", compiled_model, as_it_is, 1e-5)
 
 
 # -- going on ------------------------------------------------------------------------------------
