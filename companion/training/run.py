@@ -195,15 +195,14 @@ def begin(
         _require_parts(model, config, objective, held_out, floor)
         batches, device = numbered(batches), device_of(config.device)
         mixed, kind = MixedPrecision(device, config.precision), kind_of(config.parallel)
-        optimizers = _optimizers(model, config, optimizer, kind)
+        _optimizers(model, config, optimizer, kind)
     _require_one_run(model, config)
-    content = from_first(lambda: _found(model, config))
+    content = _found(model, config)
     if kind != "fsdp":
         model.to(device)
     compiles = config.compile is True or (config.compile == "auto" and device.type == "cuda")
     trained, forward, objective = wrapped(model, objective, kind, device, compiles)
-    if trained is not model:
-        optimizers = make_optimizers(trained, config)
+    optimizers = _optimizers(trained, config, optimizer, kind)
     run = Run(trained, config, batches, objective, optimizers, held_out, mixed, forward, model)
     seed_everything((config.seed + world().rank) % 2**32)
     set_learning_rates(optimizers, 1.0)  # what they are now is the highest
@@ -235,15 +234,16 @@ def _require_one_run(model: nn.Module, config: TrainConfig) -> None:
 
 def _found(model: nn.Module, config: TrainConfig) -> dict[str, Any] | None:
     """Return the newest checkpoint of the folder, if it is this run's."""
-    if config.folder is None:
+    folder = config.folder
+    if folder is None:
         return None
-    _require_writable(config.folder)
-    path = latest(config.folder)
+    path = from_first(lambda: latest(_writable(folder)))
     if path is None:
         return None
-    content = read_checkpoint(path)
-    require_same_model(content["model"], model)
-    require_same_config(TrainConfig.from_json(content["config"]), config)
+    with together():
+        content = read_checkpoint(path)
+        require_same_model(content["model"], model)
+        require_same_config(TrainConfig.from_json(content["config"]), config)
     return content
 
 
@@ -257,7 +257,7 @@ def _go_on(run: Run, content: dict[str, Any]) -> None:
     run.saved = done
 
 
-def _require_writable(folder: str) -> None:
+def _writable(folder: str) -> str:
     """Refuse a folder in which nothing can be written, before hours of training."""
     probe = Path(folder) / f"step-{os.getpid()}.part"  # of a name that is cleared away
     try:
@@ -267,6 +267,7 @@ def _require_writable(folder: str) -> None:
     except OSError as error:
         why = f"folder {folder} cannot be written to: {error.strerror}"
         raise type(error)(error.errno, why, folder) from error
+    return folder
 
 
 def _require_parts(

@@ -54,7 +54,7 @@ def process_group(device: str | None = None) -> Iterator[World]:
     ...     print(f"process {world.rank} of {world.size}")
     process 0 of 1
     """
-    if dist.is_initialized() or not _is_started():
+    if not _is_started() or dist.is_initialized():
         yield world()
         return
     backend = _backend(device)
