@@ -193,8 +193,8 @@ def _sharded(model: nn.Module, device: torch.device, compiles: bool) -> nn.Modul
         _copy_from_first(tensor, device)
     mesh = init_device_mesh(device.type, (world().size,))
     for block in _blocks(model):
-        if compiles:
-            block.compile()
+        if compiles:  # all but the hooks that put its parameters together
+            block.forward = torch.compile(block.forward)
         fully_shard(block, mesh=mesh, reshard_after_forward=True)
     # Else the rest would stay whole after an evaluation, which no backward pass follows.
     whole = Whole(model)

@@ -537,18 +537,37 @@ def test_held_out_batches_are_shared_even_where_one_has_a_single_row(of_two):
         agree("evaluate", "one process", process["evaluated"]["loss"], expected["loss"], 1e-10)
 
 
+class Layer(nn.Module):
+    """A block of code of our own, which alone is compiled."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return torch.tanh(self.linear(x))
+
+
 def compiled(communicator, kind):
     """Train a model as it is and compiled, without the compiler that would take minutes."""
-    found, plain = [], torch.compile
-    torch._dynamo.reset()
+    found, graphs, plain = [], [], torch.compile
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    # PyTorch's compiler looks at it, and does not print what it is told then.
+    warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "compile", lambda m: plain(m, backend="eager", fullgraph=True))
+        patch.setattr(torch, "compile", lambda m: plain(m, backend=backend, fullgraph=True))
         for compiles in (False, True):
             model = noisy()
+            model.blocks = nn.ModuleList([Layer(), Layer()])
             history = training.train(
                 model, points, settings(steps=2, parallel=kind, compile=compiles)
             )
             found.append((timeless(history), weights(model)))
+            assert bool(graphs) == compiles
     return found
 
 
