@@ -74,7 +74,8 @@ def train_step(
         If loss or gradient is not finite. The weights have not been changed then. (In float16 the
         step is skipped instead, and the loss scaled less.)
     ValueError
-        If there is no target in any batch.
+        If there is no target in any batch, or several processes would each train a model of its
+        own.
 
     Examples
     --------

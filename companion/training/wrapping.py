@@ -252,6 +252,11 @@ def exchanging_last(model: Callable[..., Any], batches: Sequence[Batch]) -> Iter
     ------
     Batch
 
+    Raises
+    ------
+    ValueError
+        If there are several processes, and the model exchanges nothing.
+
     Examples
     --------
     >>> list(exchanging_last(nn.Linear(1, 1), ["a", "b"]))
@@ -265,14 +270,20 @@ def exchanging_last(model: Callable[..., Any], batches: Sequence[Batch]) -> Iter
 
 @contextlib.contextmanager
 def _keeping_gradients(model: Callable[..., Any]) -> Iterator[None]:
-    if isinstance(model, DistributedDataParallel):
-        with model.no_sync():
+    inner = getattr(model, "_orig_mod", model)  # of one that is compiled
+    if isinstance(inner, DistributedDataParallel):
+        with inner.no_sync():
             yield
-    elif hasattr(model, "set_requires_gradient_sync"):  # a model of `fully_shard`
-        model.set_requires_gradient_sync(False)
+    elif hasattr(inner, "set_requires_gradient_sync"):  # a model of `fully_shard`
+        inner.set_requires_gradient_sync(False)
         try:
             yield
         finally:
-            model.set_requires_gradient_sync(True)
+            inner.set_requires_gradient_sync(True)
+    elif world().size > 1:
+        raise ValueError(
+            "model must be in DistributedDataParallel, or of fully_shard, where there are several "
+            "processes: else each would train a model of its own. train does that by itself"
+        )
     else:
         yield

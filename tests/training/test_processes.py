@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from companion import optim, training
 from companion.models import BERT, BertConfig
 from companion.pretraining import MaskedLM, MaskedLMAndNSP
-from companion.training import parallel, processes, rows, stopping, wrapping
+from companion.training import parallel, processes, rows, sharding, stopping, wrapping
 from tests.training.support import (
     IGNORE,
     Noisy,
@@ -299,8 +299,11 @@ class Counting(TorchDispatchMode):
 
 
 def exchanges(kind):
-    """Return how often gradients are exchanged in steps of one and of three micro-batches."""
-    counts = []
+    """Return how often gradients are exchanged in steps of one and of three micro-batches.
+
+    And what momentum has made of the weights in two such steps.
+    """
+    counts, after = [], []
     for n in (1, 3):
         trained, forward, objective = wrapping.wrapped(
             noisy(), training.TokenLoss(), kind, torch.device("cpu"), False
@@ -308,12 +311,16 @@ def exchanges(kind):
         calls = []
         if kind == "ddp":
             forward.register_comm_hook(calls, _as_they_are)
-        optimizer = optim.SGD(list(trained.parameters()), lr=0.1)
+        trained.eval()  # without dropout
+        optimizer = optim.SGD(list(trained.parameters()), lr=0.1, momentum=0.9, nesterov=True)
         micro_batches = [rows.shard(points(i)) for i in range(n)]
         with Counting() as mode:
             training.train_step(forward, micro_batches, objective, [optimizer])
         counts.append(len(calls) or mode.n)
-    return counts
+        if kind == "fsdp":
+            training.train_step(forward, micro_batches, objective, [optimizer], clip=0.1)
+            after.append(sharding.put_together(trained.state_dict()))
+    return counts, after
 
 
 def _as_they_are(calls, bucket):
@@ -527,8 +534,19 @@ def test_a_head_that_a_step_does_not_need_keeps_nobody_waiting(of_two):
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_exchanged_once_a_step(of_two, kind):
     for process in of_two:
-        one, three_micro_batches = process[kind, "exchanges"]
+        one, three_micro_batches = process[kind, "exchanges"][0]
         assert one == three_micro_batches > 0
+
+
+def test_momentum_and_clipping_work_on_parts_of_tensors(of_two):
+    for n, found in zip((1, 3), of_two[0]["fsdp", "exchanges"][1], strict=True):
+        model = noisy().eval()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+        for clip in (None, 0.1):
+            micro_batches, objective = list(map(points, range(n))), training.TokenLoss()
+            training.train_step(model, micro_batches, objective, [optimizer], clip=clip)
+        for name, expected in model.state_dict().items():
+            agree("put_together", "torch.optim.SGD in one process", found[name], expected, 1e-6)
 
 
 def test_held_out_batches_are_shared_even_where_one_has_a_single_row(of_two):

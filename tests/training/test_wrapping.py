@@ -3,10 +3,12 @@
 import importlib
 
 import pytest
+import torch
 from torch import nn
 
+from companion import optim, training
 from companion.training import processes, wrapping
-from tests.training.support import as_process, noisy
+from tests.training.support import as_process, noisy, points, weights
 
 
 @pytest.mark.verifies("kind_of", "one process has all of the model")
@@ -27,6 +29,16 @@ def test_one_process_exchanges_nothing():
     assert processes.gathered(3) == [3]
     assert not processes.any_process(False)
     assert processes.any_process(True)
+
+
+def test_a_model_that_exchanges_nothing_is_refused_where_there_are_several(monkeypatch):
+    as_process(monkeypatch, wrapping, 0, 2)
+    model = noisy()
+    before = weights(model).clone()
+    optimizer = optim.SGD(list(model.parameters()), lr=0.1)
+    with pytest.raises(ValueError, match="model must be in DistributedDataParallel, or of fully"):
+        training.train_step(model, [points(0)], training.TokenLoss(), [optimizer])
+    assert torch.equal(weights(model), before)
 
 
 def test_blocks_that_share_a_parameter_stay_together():
