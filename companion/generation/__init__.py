@@ -3,13 +3,40 @@ r"""Generation: what a model says, and how to make it say it.
 This folder adds: `generate`, which lets any model of this package write, `stream`, which hands over
 the text while it is being written, and `Generated`, what comes of it. A `Sampler` changes the
 logits before a token is chosen: `Temperature`, `TopK`, `TopP`, `MinP`, `RepetitionPenalty`,
-`FrequencyPenalty`, `NoRepeatNGram`, `BadWords`; `inverse_cdf` draws.
-`Detokenizer` turns tokens that come one by one into text.
+`FrequencyPenalty`, `NoRepeatNGram`, `BadWords`; `inverse_cdf` draws. `AllowOnly` and `Constraint`
+allow nothing else than a function or a `Pattern` says. Patterns are made by `literal`, `one_of`,
+`then`, `either` and `repeat`, and by `json_pattern` from a form: `Object`, `String`, `Integer`,
+`Boolean`, `Choice`, `ListOf`; `derivative`, `is_complete`, `first_bytes` and `longest` look into
+them. `Detokenizer` turns tokens that come one by one into text.
 
 Shape letters: ``B`` rows, ``T`` tokens, ``V`` vocabulary.
 """
 
+from companion.generation.constraints import AllowOnly, Constraint
 from companion.generation.draws import inverse_cdf
+from companion.generation.json_forms import (
+    Boolean,
+    Choice,
+    Integer,
+    ListOf,
+    Object,
+    String,
+    json_pattern,
+)
+from companion.generation.patterns import (
+    END,
+    NOTHING,
+    Pattern,
+    derivative,
+    either,
+    first_bytes,
+    is_complete,
+    literal,
+    longest,
+    one_of,
+    repeat,
+    then,
+)
 from companion.generation.penalties import (
     BadWords,
     FrequencyPenalty,
@@ -35,4 +62,25 @@ __all__ = [
     "generate",
     "stream",
     "Detokenizer",
+    "AllowOnly",
+    "Pattern",
+    "NOTHING",
+    "END",
+    "literal",
+    "one_of",
+    "then",
+    "either",
+    "repeat",
+    "derivative",
+    "is_complete",
+    "first_bytes",
+    "longest",
+    "String",
+    "Integer",
+    "Boolean",
+    "Choice",
+    "ListOf",
+    "Object",
+    "json_pattern",
+    "Constraint",
 ]

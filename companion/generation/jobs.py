@@ -60,7 +60,8 @@ class _Job:
         self.rows = _beginnings(self.model, self.given, start_id, vocab_size)
         self.limits = _limits(self.model, self.rows, max_new_tokens)
         by_chance = generator is not None or draw is not None
-        self.samplers = _require_samplers(samplers, vocab_size, by_chance, max_new_tokens)
+        room = min(limit for limit, _ in self.limits)
+        self.samplers = _require_samplers(samplers, vocab_size, by_chance, room)
         self.ends = _Ends(stop, tokenizer, self.samplers, vocab_size)
         self.cache, self.window = cache, _require_window(self.model, cache, window)
         self.choose = _chooser(generator, draw, len(self.rows), max_new_tokens)

@@ -52,8 +52,8 @@ def _linear(layer: Linear) -> Layer:
 
 
 def _layer_norm(layer: LayerNorm) -> Layer:
-    options = {"weight": layer.weight, "bias": layer.bias, "eps": layer.eps}
-    return partial(F.layer_norm, normalized_shape=layer.weight.shape, **options)
+    shape, weight, bias, eps = layer.weight.shape, layer.weight, layer.bias, layer.eps
+    return lambda x: F.layer_norm(x, shape, weight, bias, eps)
 
 
 def _rms_norm(layer: RMSNorm) -> Layer:

@@ -220,7 +220,7 @@ def _require_logits(logits: Tensor) -> None:
 
 
 def _require_samplers(
-    samplers: Iterable[Sampler], vocab_size: int | None, by_chance: bool, max_new_tokens: int
+    samplers: Iterable[Sampler], vocab_size: int | None, by_chance: bool, room: int
 ) -> list[Sampler]:
     """Return the samplers in a list, having asked each one whether it can work."""
     samplers = list(_require_ordered(samplers, "samplers"))
@@ -237,7 +237,7 @@ def _require_samplers(
         if vocab_size is not None and hasattr(sampler, "check"):
             sampler.check(vocab_size)
         if hasattr(sampler, "check_length"):
-            sampler.check_length(max_new_tokens)
+            sampler.check_length(room)
     return samplers
 
 
