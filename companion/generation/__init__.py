@@ -7,11 +7,15 @@ logits before a token is chosen: `Temperature`, `TopK`, `TopP`, `MinP`, `Repetit
 allow nothing else than a function or a `Pattern` says. Patterns are made by `literal`, `one_of`,
 `then`, `either` and `repeat`, and by `json_pattern` from a form: `Object`, `String`, `Integer`,
 `Boolean`, `Choice`, `ListOf`; `derivative`, `is_complete`, `first_bytes` and `longest` look into
-them. `Detokenizer` turns tokens that come one by one into text.
+them. `beam_search` finds the most probable texts, each a `Beam`. `speculate` lets a small model
+guess what a large one would write, and says how that went in a `Speculated`: `accept` and
+`residual` see to it that nothing else is written, `acceptance` and `expected_tokens` predict how
+fast it is. `Detokenizer` turns tokens that come one by one into text.
 
 Shape letters: ``B`` rows, ``T`` tokens, ``V`` vocabulary.
 """
 
+from companion.generation.beams import Beam, beam_search
 from companion.generation.constraints import AllowOnly, Constraint
 from companion.generation.draws import inverse_cdf
 from companion.generation.json_forms import (
@@ -45,6 +49,14 @@ from companion.generation.penalties import (
 )
 from companion.generation.pieces import Detokenizer
 from companion.generation.samplers import MinP, Sampler, Temperature, TopK, TopP
+from companion.generation.speculation import (
+    Speculated,
+    accept,
+    acceptance,
+    expected_tokens,
+    residual,
+    speculate,
+)
 from companion.generation.writing import Generated, generate, stream
 
 __all__ = [
@@ -61,6 +73,14 @@ __all__ = [
     "Generated",
     "generate",
     "stream",
+    "Beam",
+    "beam_search",
+    "Speculated",
+    "speculate",
+    "accept",
+    "residual",
+    "acceptance",
+    "expected_tokens",
     "Detokenizer",
     "AllowOnly",
     "Pattern",

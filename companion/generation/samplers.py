@@ -231,8 +231,8 @@ def _require_samplers(
             )
         if not by_chance and getattr(sampler, "by_chance", False):
             raise ValueError(
-                f"samplers hold {sampler}, which changes nothing as long as the likeliest token "
-                "is taken; give a generator to draw with"
+                f"samplers hold {sampler}, which is for drawing, and nothing is drawn here; "
+                "generate draws if it is given a generator"
             )
         if vocab_size is not None and hasattr(sampler, "check"):
             sampler.check(vocab_size)

@@ -22,12 +22,11 @@ class _Ends:
     def __init__(
         self, stop: Stops, tokenizer: Tokenizer | None, samplers: Iterable[Any], vocab: int | None
     ) -> None:
-        stops = [stop] if isinstance(stop, (int, str)) or callable(stop) else stop
         self.ids: set[int] = set()
         self.strings: list[str] = []
         self.conditions: list[Callable[[list[int]], bool]] = []
         self.complete = [s.complete for s in samplers if hasattr(s, "complete")]
-        for each in _require_ordered(stops, "stop"):
+        for each in _listed(stop):
             self._add(each, vocab)
         if tokenizer is not None:
             _require_tokenizer(tokenizer)
@@ -65,6 +64,17 @@ class _Ends:
         if any(complete(written) for complete in self.complete):
             return "complete"
         return None
+
+
+def _listed(stop: Stops) -> list[Stop]:
+    single = isinstance(stop, (int, str)) or callable(stop)
+    return [stop] if single else list(_require_ordered(stop, "stop"))  # type: ignore[list-item]
+
+
+def _require_no_text(stop: Stops) -> None:
+    """Refuse a text where only ids are read."""
+    if texts := [each for each in _listed(stop) if isinstance(each, str)]:
+        raise TypeError(f"stop must hold tokens and functions of ids here, got {texts[0]!r}")
 
 
 class _Text:
