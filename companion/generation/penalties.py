@@ -111,7 +111,7 @@ class FrequencyPenalty:
         for i, row in enumerate(written):
             if counts := Counter(row):
                 ids, times = torch.tensor([*counts.items()], device=logits.device).T
-                logits[i, ids] -= self.frequency * times + self.presence
+                logits[i, ids] -= self.frequency * times.to(logits) + self.presence
         return logits
 
 

@@ -10,7 +10,7 @@ features, ``H`` heads, ``V`` vocabulary.
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from companion.models import GPT, T5, Llama, Seq2Seq
 Model = Callable[..., Tensor]
 
 
+@runtime_checkable
 class _Reader(Protocol):
     """What writing needs of a model."""
 

@@ -11,7 +11,7 @@ Shape letters: ``B`` rows (texts that are written at the same time), ``V`` vocab
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,7 @@ __all__ = ["Sampler", "Temperature", "TopK", "TopP", "MinP"]
 Rows = Sequence[Sequence[int]]
 
 
+@runtime_checkable
 class Sampler(Protocol):
     r"""What changes logits before a token is chosen.
 
