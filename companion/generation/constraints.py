@@ -38,6 +38,7 @@ __all__ = ["AllowOnly", "Constraint"]
 
 Next = dict[Pattern, list[int]]
 HERE = -1  # no byte
+NEVER = 2**60  # more tokens than any text has
 
 
 @dataclass(frozen=True)
@@ -128,17 +129,17 @@ class Constraint:
         self.spellings = _spellings(tokenizer)
         self.vocab_size, self.tree = tokenizer.vocab_size, _tree(self.spellings)
         self._nexts: dict[Pattern, Next] = {}
-        self._distances: dict[Pattern, float] = {}
+        self._distances: dict[Pattern, int] = {}
         self._masks: dict[tuple[Any, ...], Tensor] = {}
         # Every text of bytes that have tokens of their own can go on, wherever it is cut.
         self.has_bytes = isinstance(tokenizer, BPE)
         single = frozenset(text[0] for text in self.spellings.values() if len(text) == 1)
         self.pattern = _restricted(pattern, single) if self.has_bytes else pattern
-        fewest = math.inf if self.pattern is NOTHING else self._fewest(self.pattern)
-        if fewest == math.inf:
+        fewest = NEVER if self.pattern is NOTHING else self._fewest(self.pattern)
+        if fewest >= NEVER:
             raise ValueError("pattern must have a text that the tokenizer can write, and has none")
         default = longest(self.pattern) + (end_id is not None)
-        self.most = _require_int("most", default if most is None else most, least=int(fewest))
+        self.most = _require_int("most", default if most is None else most, least=fewest)
 
     def __repr__(self) -> str:
         return f"Constraint(most={self.most})"
@@ -211,7 +212,7 @@ class Constraint:
             self._nexts[state] = found
         return found
 
-    def _fewest(self, state: Pattern) -> float:
+    def _fewest(self, state: Pattern) -> int:
         """Return how many tokens lead to an end at least, or as many as will do."""
         if self.has_bytes:
             return _shortest(state)
@@ -225,10 +226,10 @@ class Constraint:
             stack += unknown
         return self._distances[state]
 
-    def _distance(self, state: Pattern) -> float:
+    def _distance(self, state: Pattern) -> int:
         if is_complete(state):
             return 0
-        return 1 + min((self._distances[after] for after in self._next(state)), default=math.inf)
+        return 1 + min((self._distances[after] for after in self._next(state)), default=NEVER)
 
 
 def _tree(spellings: Mapping[int, bytes]) -> dict[int, Any]:

@@ -202,7 +202,7 @@ def expected_tokens(alpha: float, n_guesses: int) -> float:
 def speculate(
     target: Model,
     draft: Model,
-    prompt: Sequence[int],
+    prompt: Sequence[int] | Tensor,
     samplers: Iterable[Sampler] = (),
     *,
     n_guesses: int = 4,

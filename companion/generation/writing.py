@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from companion.generation.draws import Draw, Generators
 from companion.generation.jobs import Prompts, _evaluating, _Job
@@ -153,7 +154,7 @@ def _result(job: _Job) -> Generated:
 
 def stream(
     model: Model,
-    prompt: Sequence[int],
+    prompt: Sequence[int] | Tensor,
     samplers: Iterable[Sampler] = (),
     *,
     tokenizer: Tokenizer,

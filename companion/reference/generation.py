@@ -112,7 +112,7 @@ def inverse_cdf(p: np.ndarray, u: float) -> int:
 
 
 def greedy(model: Callable, prompt: list[int], n: int, end: int | None = None) -> list[int]:
-    r"""Take the likeliest token n times, or until the end; ``model`` maps ids to log-probabilities."""
+    r"""Take the likeliest token n times, or until the end; a model maps ids to logits."""
     written: list[int] = []
     while len(written) < n and (not written or written[-1] != end):
         written.append(int(np.argmax(model([*prompt, *written]))))
