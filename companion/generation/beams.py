@@ -124,7 +124,8 @@ def _search(job: _Job, searches: list["_Search"], k: int) -> None:
         log_p = _wide(logits).log_softmax(dim=-1)
         beams = [ids for search in searches for ids in search.running]
         log_p = _sampled(job.samplers, log_p, prompts, beams)
-        before = torch.tensor([search.log_probs for search in searches]).to(log_p)  # (B, k)
+        sums = [search.log_probs for search in searches]
+        before = torch.tensor(sums, dtype=log_p.dtype, device=log_p.device)  # (B, k)
         totals = (before.flatten()[:, None] + log_p).view(len(searches), -1)  # (B, k·V)
         _require_numbers(totals)
         best = totals.topk(min(searches[0].n_candidates, totals.shape[1]), dim=-1)
