@@ -15,7 +15,7 @@ from torch import Tensor
 from companion._arguments import _require_generator
 from companion._tensors import _require_floats
 
-__all__ = ["inverse_cdf"]
+__all__ = ["Draw", "Generators", "inverse_cdf"]
 
 #: What draws a token for each row from its probabilities: (B, V) to (B,).
 Draw = Callable[[Tensor], Tensor]

@@ -33,6 +33,8 @@ from companion.models import Pretrained
 from companion.tokenizers import Tokenizer
 from companion.training.evaluation import modes, set_modes
 
+__all__ = ["Prompts"]
+
 #: The ids of each text, in lists or tensors, or all of them in one tensor.
 Prompts = Iterable[Sequence[int] | Tensor] | Tensor
 

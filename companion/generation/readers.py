@@ -21,6 +21,9 @@ from companion.generation.lean import _lean_block, _lean_decoder_block, _turns
 from companion.layers import alibi_bias, sinusoidal_positions
 from companion.models import GPT, T5, Llama, Seq2Seq
 
+__all__ = ["Model"]
+
+#: A model that writes, or any function of ids to logits.
 Model = Callable[..., Tensor]
 
 

@@ -20,8 +20,9 @@ from torch import Tensor
 from companion._arguments import _require_int, _require_number, _require_ordered
 from companion._tensors import _require_floats, _wide
 
-__all__ = ["Sampler", "Temperature", "TopK", "TopP", "MinP"]
+__all__ = ["Rows", "Sampler", "Temperature", "TopK", "TopP", "MinP"]
 
+#: What each row was given, or has written: ids, without padding.
 Rows = Sequence[Sequence[int]]
 
 

@@ -11,6 +11,8 @@ from companion._arguments import _require_int, _require_ordered
 from companion.generation.pieces import Detokenizer, _first_of, _require_tokenizer
 from companion.tokenizers import Tokenizer
 
+__all__ = ["Stop", "Stops"]
+
 #: A token, a string, or a function of the ids that a row has written; or several of them.
 Stop = int | str | Callable[[list[int]], bool]
 Stops = Stop | Iterable[Stop]
