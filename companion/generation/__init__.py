@@ -17,7 +17,9 @@ Shape letters: ``B`` rows, ``T`` tokens, ``V`` vocabulary.
 
 from companion.generation.beams import Beam, beam_search
 from companion.generation.constraints import AllowOnly, Constraint
+from companion.generation.derivatives import derivative, first_bytes, is_complete, longest
 from companion.generation.draws import inverse_cdf
+from companion.generation.guesses import accept, acceptance, expected_tokens, residual
 from companion.generation.json_forms import (
     Boolean,
     Choice,
@@ -31,12 +33,8 @@ from companion.generation.patterns import (
     END,
     NOTHING,
     Pattern,
-    derivative,
     either,
-    first_bytes,
-    is_complete,
     literal,
-    longest,
     one_of,
     repeat,
     then,
@@ -49,14 +47,7 @@ from companion.generation.penalties import (
 )
 from companion.generation.pieces import Detokenizer
 from companion.generation.samplers import MinP, Sampler, Temperature, TopK, TopP
-from companion.generation.speculation import (
-    Speculated,
-    accept,
-    acceptance,
-    expected_tokens,
-    residual,
-    speculate,
-)
+from companion.generation.speculation import Speculated, speculate
 from companion.generation.writing import Generated, generate, stream
 
 __all__ = [

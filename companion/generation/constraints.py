@@ -18,18 +18,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from companion._arguments import _require_int
-from companion.generation.patterns import (
-    END,
-    NOTHING,
-    Pattern,
+from companion.generation.derivatives import (
     _derivative,
-    _require_patterns,
     _restricted,
     _shortest,
     derivative,
     is_complete,
     longest,
 )
+from companion.generation.patterns import END, NOTHING, Pattern, _require_patterns
 from companion.generation.pieces import _require_tokenizer, _spellings
 from companion.generation.samplers import Rows, _mask_of, _require_logits, _require_rows
 from companion.tokenizers import BPE, Tokenizer

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from companion import generation as gen
-from companion.generation.patterns import _restricted, _shortest
+from companion.generation.derivatives import _restricted, _shortest
 from companion.tokenizers import BPE, Characters, WordPiece, Words
 from tests.generation.support import PROMPTS, generator, noise
 from tests.plugins import shapes
