@@ -74,6 +74,7 @@ verification: $(READY) ## Run the package's tests and record what agreed with wh
 
 bench: $(READY) ## Measure speed beside other libraries, and record it (on an idle machine)
 	$(PY) -m benchmarks.gpt_speed
+	$(PY) -m benchmarks.generation_speed
 	$(PY) -m benchmarks.data_speed
 
 lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
