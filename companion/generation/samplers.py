@@ -91,7 +91,7 @@ class Temperature:
 
 @dataclass(frozen=True)
 class TopK:
-    r"""Keep the k largest logits (Fan et al. 2018, section 5.4).
+    r"""Keep the k largest logits (Fan et al. 2018).
 
     Where several are as large as the last one kept, all of them stay.
 
