@@ -30,7 +30,10 @@ Rows = Sequence[Sequence[int]]
 class Sampler(Protocol):
     r"""What changes logits before a token is chosen.
 
-    Any function of these three arguments will do.
+    Any function of these three arguments will do. One that is more than a function may say that it
+    only matters where tokens are drawn (``by_chance = True``), refuse before anything runs
+    (``check(vocab_size)``, ``check_length(room)`` for new tokens), and end rows
+    (``complete(written)``).
 
     Examples
     --------
@@ -77,8 +80,8 @@ class Temperature:
     def __post_init__(self) -> None:
         if not 0 < _require_number("tau", self.tau) < math.inf:
             raise ValueError(
-                f"tau must be above 0 and finite, got {self.tau}; to take the likeliest token "
-                "each time, give no generator"
+                f"tau must be above 0 and finite, got {self.tau}; greedy decoding, which always "
+                "takes the likeliest token, is what you get without a generator"
             )
 
     def __call__(

@@ -250,7 +250,7 @@ def test_no_number_stands_for_a_token_without_probability():
 
 LOGITS = torch.zeros(2, 3)
 REFUSED = {
-    "tau must be above 0 and finite, got 0; to take the likeliest token each time, give no gener": (
+    "tau must be above 0 and finite, got 0; greedy decoding, which always takes the likeliest": (
         lambda: gen.Temperature(0)
     ),
     "tau must be above 0 and finite, got -1": lambda: gen.Temperature(-1.0),
