@@ -170,7 +170,10 @@ class Constraint:
         _require_rows(written, logits, "written")
         self.check(logits.shape[-1])
         masks = [self._mask(self._state(row), self.most - len(row), logits[0]) for row in written]
-        return logits.masked_fill(~torch.stack(masks), -math.inf)
+        allowed = torch.stack(masks)
+        # A row for which everything allowed was impossible before gets all of it, equally likely.
+        hopeless = (logits == -math.inf).logical_or(~allowed).all(dim=-1, keepdim=True)
+        return logits.masked_fill(hopeless, 0.0).masked_fill(~allowed, -math.inf)
 
     def _state(self, written: Sequence[int]) -> Pattern:
         """Return what may follow; after a token that is none of the pattern's, nothing."""

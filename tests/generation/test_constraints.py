@@ -332,6 +332,20 @@ def test_tokens_that_end_a_text_where_it_may_end():
     assert (done.ids, done.reasons) == ([[ord("1"), 256]], ["complete"])
 
 
+def test_what_the_model_finds_impossible_is_written_where_nothing_else_is_allowed():
+    only = gen.Constraint(gen.literal("abc"), Characters("abc"))
+
+    def never_b(ids):
+        return torch.tensor([0.0, -torch.inf, 0.0]).expand(1, ids.shape[1], 3)
+
+    for draws in (None, generator()):
+        done = gen.generate(never_b, [[0]], [only], max_new_tokens=3, generator=draws)
+        assert done.ids == [[0, 1, 2]]
+        assert done.log_probs[0][1] == -torch.inf
+    logits = only(torch.tensor([[1.0, 2.0, 3.0]] * 2), [[0]] * 2, [[], [0]])
+    assert logits.tolist() == [[1.0, -torch.inf, -torch.inf], [-torch.inf, 2.0, -torch.inf]]
+
+
 def test_rows_follow_the_pattern_each_at_its_own_place():
     only = gen.Constraint(gen.literal("abcde"), Characters("abcde"))
     logits = only(torch.zeros(3, 5), PROMPTS, [[], [0, 1], [0, 1, 2, 3]])
