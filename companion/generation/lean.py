@@ -34,7 +34,15 @@ def _is_plain(block: nn.Module, kind: type[nn.Module], *parts: str) -> bool:
     weight = next(block.parameters())
     wide = weight.dtype in (torch.float32, torch.float64)
     hooked = any(part._forward_hooks or part._forward_pre_hooks for part in block.modules())
-    return wide and not hooked and not torch.is_autocast_enabled(weight.device.type)
+    return wide and not hooked and not _autocasts(weight.device.type)
+
+
+def _autocasts(device_type: str) -> bool:
+    try:
+        return torch.is_autocast_enabled(device_type)
+    except TypeError:  # before PyTorch 2.4 each kind of device had a function of its own
+        cpu = device_type == "cpu"
+        return torch.is_autocast_cpu_enabled() if cpu else torch.is_autocast_enabled()
 
 
 def _is_known(around: nn.Module) -> bool:
@@ -149,6 +157,7 @@ def _self_attention(layer: MultiHeadAttention, turns: dict[Any, _Turns]) -> Laye
         k, v = cache.append(k, v)
         if cache.window is not None:  # it returns one position more than the newest may see
             k, v = k[..., -cache.window :, :], v[..., -cache.window :, :]
+            mask = None if mask is None else mask[..., -cache.window :]
         return w_o(_attend(q, k, v, mask, layer.scale))
 
     return attend

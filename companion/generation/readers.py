@@ -148,9 +148,7 @@ class _Causal(_Cached):
 
     def _mask_of_one(self) -> Tensor | None:
         """Return what one token needs: (B, 1, 1, K), or with ALiBi (B, H, 1, K)."""
-        assert self.caches is not None
         n_keys = self._n_keys(1)
-        n_keys = min(n_keys, self.caches[0].window or n_keys)
         sees = self._sees(n_keys)
         if self.bias is None:
             return None if sees is None else sees[:, None]

@@ -153,6 +153,17 @@ def test_16_bits_are_left_to_the_model(name, dtype):
     assert off(found, exact) < 100 * torch.finfo(dtype).eps * exact.abs().max()
 
 
+@pytest.mark.parametrize("name", ["GPT", "GPT, alibi", "Llama"])
+def test_a_window_is_left_to_the_model_too(name):
+    """With padding in the window, and after it has left it."""
+    ours = fill(MAKERS[name](), scale=0.4).eval()
+    lean = step_by_step(ours, PROMPTS, window=3)
+    ours.blocks[0].register_forward_hook(lambda module, args, out: out)
+    ours.blocks[1].register_forward_hook(lambda module, args, out: out)
+    assert off(step_by_step(ours, PROMPTS, window=3), lean) < 1e-10
+    assert off(step_by_step(ours, PROMPTS), lean) > 1e-3
+
+
 def test_autocast_is_left_to_the_model():
     ours = model("GPT", dtype=torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
