@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from companion import attention, autograd, data, layers, losses, models, notebook, tinyworld
+from companion import (
+    attention,
+    autograd,
+    data,
+    generation,
+    layers,
+    losses,
+    models,
+    notebook,
+    tinyworld,
+)
 from companion.tinyworld import grammar
 from companion.tokenizers import merges
 from tests.plugins import shapes
@@ -23,6 +33,13 @@ PIXELS, KERNEL = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2)
 LOGITS, LABELS = torch.zeros(2, 3), torch.tensor([0, 1])
 RNG = np.random.default_rng(0)
 NAN = torch.tensor([1.0, math.nan, 1.0])
+BEAMS = {"n_beams": 2, "max_new_tokens": 1}
+
+
+def ask(ids):
+    """Stand for a model: any token may follow."""
+    return torch.zeros(*ids.shape, 3)
+
 
 FLAGS = [
     ("causal", lambda no: attention.sliding_window_mask(5, 2, causal=no)),
@@ -35,6 +52,8 @@ FLAGS = [
     ("bias", lambda no: layers.LayerNorm(3, bias=no)),
     ("drop_last", lambda no: data.batches(10, 3, drop_last=no)),
     ("overall", lambda no: data.Standardizer(overall=no)),
+    ("negative", lambda no: generation.Integer(negative=no)),
+    ("cache", lambda no: generation.generate(ask, [[1]], max_new_tokens=1, cache=no)),
 ]
 
 
@@ -73,6 +92,13 @@ NUMBERS = [
     ("similarity", data.collision_probability),
     ("threshold", lambda x: data.near_duplicates(["a", "b"], x)),
     ("low", lambda x: data.scale(np.arange(3.0), x, 1)),
+    ("tau", generation.Temperature),
+    ("p", generation.TopP),
+    ("p", generation.MinP),
+    ("theta", generation.RepetitionPenalty),
+    ("frequency", generation.FrequencyPenalty),
+    ("alpha", lambda x: generation.expected_tokens(x, 3)),
+    ("length_penalty", lambda x: generation.beam_search(ask, [[1]], length_penalty=x, **BEAMS)),
 ]
 
 
