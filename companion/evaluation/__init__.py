@@ -9,6 +9,7 @@ and chrF, which follow sacrebleu. `perplexity` and `bits_per_byte` are those of
 
 from companion.data.agreement import cohens_kappa
 from companion.data.folds import group_folds, k_folds, stratified_folds
+from companion.evaluation.accountant import dp_epsilon, rdp_subsampled_gaussian
 from companion.evaluation.answers import answer_tokens, exact_match, normalize_answer, token_f1
 from companion.evaluation.attempts import pass_at_k
 from companion.evaluation.attribution import Attribution, integrated_gradients
@@ -19,10 +20,7 @@ from companion.evaluation.classification import (
     accuracy,
     balanced_accuracy,
     confusion_matrix,
-    f1,
     matthews_corrcoef,
-    precision,
-    recall,
 )
 from companion.evaluation.correlation import pearson, ranks, spearman
 from companion.evaluation.curves import (
@@ -32,10 +30,16 @@ from companion.evaluation.curves import (
     roc_auc,
     roc_curve,
 )
+from companion.evaluation.f_scores import f1, precision, recall
 from companion.evaluation.intervals import Interval, bootstrap_difference, bootstrap_interval
 from companion.evaluation.judged import bradley_terry, elo_ratings, elo_scale
 from companion.evaluation.multiple import benjamini_hochberg, bonferroni, holm
 from companion.evaluation.nested import NestedFold, nested_folds
+from companion.evaluation.permutations import (
+    mean_difference,
+    paired_permutation_test,
+    permutation_test,
+)
 from companion.evaluation.power import (
     power_paired,
     power_unpaired,
@@ -44,11 +48,9 @@ from companion.evaluation.power import (
 )
 from companion.evaluation.privacy import (
     clip_and_add_noise,
-    dp_epsilon,
     membership_auc,
     per_example_gradients,
     poisson_sample,
-    rdp_subsampled_gaussian,
 )
 from companion.evaluation.probabilities import (
     ReliabilityTable,
@@ -61,14 +63,7 @@ from companion.evaluation.probabilities import (
 from companion.evaluation.retrieval import mean_reciprocal_rank, ndcg, recall_at_k
 from companion.evaluation.robustness import fgsm
 from companion.evaluation.rouge import RougeScore, rouge_l, rouge_lsum, rouge_n, rouge_tokens
-from companion.evaluation.significance import (
-    Significance,
-    mcnemar,
-    mean_difference,
-    paired_permutation_test,
-    permutation_test,
-    sign_test,
-)
+from companion.evaluation.significance import Significance, mcnemar, sign_test
 from companion.evaluation.spans import Span, SpanScores, bio_spans, span_scores
 from companion.losses import bits_per_byte, perplexity
 

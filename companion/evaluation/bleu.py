@@ -109,7 +109,7 @@ def corpus_bleu(
     max_order = _require_int("max_order", max_order, least=1)
     _require_flag("effective_order", effective_order)
     matches, totals, c, r = np.zeros(max_order), np.zeros(max_order), 0, 0
-    for hypothesis, texts in _rows(hypotheses, references, lowercase):
+    for hypothesis, texts in _texts(hypotheses, references, lowercase):
         tokens = bleu_tokens(hypothesis, tokenize)
         others = [bleu_tokens(text, tokenize) for text in texts]
         found, of_all = _count(tokens, others, max_order)
@@ -246,7 +246,7 @@ def _log(p: float) -> float:
 # -- what is asked of texts ----------------------------------------------------------------------
 
 
-def _rows(
+def _texts(
     hypotheses: Sequence[str], references: Sequence[str | Sequence[str]], lowercase: bool
 ) -> list[tuple[str, list[str]]]:
     """Return each hypothesis with its references."""

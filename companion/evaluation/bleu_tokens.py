@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from companion.evaluation._checks import _require_choice
 
-__all__ = ["TOKENIZERS", "bleu_tokens"]
+__all__ = ["bleu_tokens"]
 
 # What 13a sets apart: ASCII's punctuation, but for the apostrophe, and for comma, full stop and
 # hyphen, which depend on the digits beside them.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from companion._arguments import _require_int, _require_number, _require_text
-from companion.evaluation.bleu import _rows, ngrams
+from companion.evaluation.bleu import _texts, ngrams
 
 __all__ = ["corpus_chrf", "sentence_chrf"]
 
@@ -74,7 +74,7 @@ def corpus_chrf(
         raise ValueError(f"beta must be above 0, got {beta}")
     counts = [
         _best(_grams(hypothesis, *orders), [_grams(text, *orders) for text in texts], beta)
-        for hypothesis, texts in _rows(hypotheses, references, lowercase)
+        for hypothesis, texts in _texts(hypotheses, references, lowercase)
     ]
     return _f_score(np.sum(counts, axis=0), beta)
 

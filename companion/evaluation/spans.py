@@ -13,7 +13,7 @@ import numpy as np
 
 from companion._arguments import _require_ordered_texts
 from companion.evaluation._checks import _require_choice, _require_same_length
-from companion.evaluation.classification import _averaged
+from companion.evaluation.f_scores import _averaged
 
 __all__ = ["Span", "SpanScores", "bio_spans", "span_scores"]
 
