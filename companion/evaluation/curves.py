@@ -187,7 +187,7 @@ def precision_recall_curve(
     fp, tp, thresholds = _counts(y_true, y_score, pos_label)
     precision = tp / (tp + fp)
     recall = tp / tp[-1] if tp[-1] else np.ones(len(tp))
-    return np.append(precision[::-1], 1.0), np.append(recall[::-1], 0.0), thresholds[::-1]
+    return np.append(precision[::-1], 1.0), np.append(recall[::-1], 0.0), thresholds[::-1].copy()
 
 
 def average_precision(y_true: Labels, y_score: Numbers, *, pos_label: Any = 1) -> float:

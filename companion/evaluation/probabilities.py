@@ -262,8 +262,7 @@ def fit_temperature(y_true: Labels, logits: Numbers, *, labels: Labels | None = 
     low, high = 0.0, 1.0 / np.abs(z).max()
     while _slope(z, high) < 0:
         low, high = high, 2 * high
-    for _ in range(200):  # halves the interval until it is two neighbouring numbers
-        middle = (low + high) / 2
+    while low < (middle := (low + high) / 2) < high:  # until they are neighbouring numbers
         low, high = (middle, high) if _slope(z, middle) < 0 else (low, middle)
     return float(1 / high)
 
