@@ -14,6 +14,7 @@ from companion.data.keys import Labels, keys
 
 #: A list of numbers, a list of such lists, or an array or a tensor.
 Numbers = Iterable[Any]
+Number = int | float
 
 
 def _require_same_length(**things: Any) -> int:

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from companion._arguments import _require_int, _require_number
-from companion.evaluation._checks import _require_share
+from companion.evaluation._checks import Number, _require_share
 
 __all__ = ["dp_epsilon", "rdp_subsampled_gaussian"]
 
 ORDERS = (*range(2, 65), 80, 96, 128, 192, 256, 384, 512)
 
 
-def rdp_subsampled_gaussian(q: float, noise_multiplier: float, order: int) -> float:
+def rdp_subsampled_gaussian(q: Number, noise_multiplier: Number, order: int) -> float:
     r"""Rényi divergence of one step, with and without a row (Mironov, Talwar and Zhang 2019).
 
     .. math:: \frac{1}{\alpha - 1} \ln \sum_{k=0}^{\alpha} \binom{\alpha}{k} (1 - q)^{\alpha - k}
@@ -69,8 +69,8 @@ def _log_choose(n: int, k: int) -> float:
 
 
 def dp_epsilon(
-    q: float,
-    noise_multiplier: float,
+    q: Number,
+    noise_multiplier: Number,
     n_steps: int,
     delta: float,
     *,
@@ -126,13 +126,13 @@ def dp_epsilon(
     return max(0.0, min(bounds)) if n_steps else 0.0
 
 
-def _require_rate(q: float) -> float:
+def _require_rate(q: Number) -> float:
     if not 0 < _require_number("q", q) <= 1:
         raise ValueError(f"q must be above 0 and at most 1, got {q}")
     return float(q)
 
 
-def _require_positive(**numbers: float) -> None:
+def _require_positive(**numbers: Number) -> None:
     for name, number in numbers.items():
         if not 0 < _require_number(name, number) < math.inf:
             raise ValueError(f"{name} must be above 0 and finite, got {number}")

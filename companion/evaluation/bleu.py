@@ -20,7 +20,7 @@ from companion._arguments import (
     _require_ordered_texts,
     _require_text,
 )
-from companion.evaluation._checks import _require_choice, _require_same_length
+from companion.evaluation._checks import Number, _require_choice, _require_same_length
 from companion.evaluation.bleu_tokens import bleu_tokens
 
 __all__ = ["BleuScore", "corpus_bleu", "ngrams", "sentence_bleu"]
@@ -52,7 +52,7 @@ def corpus_bleu(
     tokenize: str = "13a",
     max_order: int = 4,
     smooth: str = "exp",
-    smooth_value: float | None = None,
+    smooth_value: Number | None = None,
     effective_order: bool = False,
     lowercase: bool = False,
 ) -> BleuScore:
@@ -133,7 +133,7 @@ def sentence_bleu(
     tokenize: str = "13a",
     max_order: int = 4,
     smooth: str = "exp",
-    smooth_value: float | None = None,
+    smooth_value: Number | None = None,
     effective_order: bool = True,
     lowercase: bool = False,
 ) -> BleuScore:
@@ -269,7 +269,7 @@ def _group(some: str | Sequence[str]) -> list[str]:
     return group
 
 
-def _require_smoothing(smooth: str, value: float | None) -> float:
+def _require_smoothing(smooth: str, value: Number | None) -> float:
     default = SMOOTHING[_require_choice("smooth", smooth, list(SMOOTHING))]
     if value is None:
         return default

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from companion._arguments import _require_int, _require_number, _require_text
+from companion.evaluation._checks import Number
 from companion.evaluation.bleu import _texts, ngrams
 
 __all__ = ["corpus_chrf", "sentence_chrf"]
@@ -23,7 +24,7 @@ def corpus_chrf(
     *,
     char_order: int = 6,
     word_order: int = 0,
-    beta: float = 2.0,
+    beta: Number = 2.0,
     lowercase: bool = False,
 ) -> float:
     r"""Character n-gram F-score of a corpus (Popović 2015).
@@ -85,7 +86,7 @@ def sentence_chrf(
     *,
     char_order: int = 6,
     word_order: int = 0,
-    beta: float = 2.0,
+    beta: Number = 2.0,
     lowercase: bool = False,
 ) -> float:
     r"""Character n-gram F-score of one sentence.
@@ -151,7 +152,7 @@ def _words(text: str) -> list[str]:
 def _best(
     mine: list[Counter[tuple[Any, ...]]],
     references: list[list[Counter[tuple[Any, ...]]]],
-    beta: float,
+    beta: Number,
 ) -> np.ndarray:
     """Return the counts with the reference that gives the best score, of each order."""
     candidates = [
@@ -165,7 +166,7 @@ def _counts(mine: Counter[tuple[Any, ...]], other: Counter[tuple[Any, ...]]) -> 
     return (mine.total() if other else 0), other.total(), (mine & other).total()
 
 
-def _f_score(counts: np.ndarray, beta: float) -> float:
+def _f_score(counts: np.ndarray, beta: Number) -> float:
     """Return the F-score of the mean precision and the mean recall; counts (orders, 3)."""
     mine, other, common = counts[(counts[:, :2] > 0).all(axis=1)].T
     if not common.any():

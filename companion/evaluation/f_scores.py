@@ -13,7 +13,7 @@ import numpy as np
 
 from companion._arguments import _require_number
 from companion.data.keys import Labels
-from companion.evaluation._checks import _label_set, _pairs, _require_choice
+from companion.evaluation._checks import Number, _label_set, _pairs, _require_choice
 from companion.evaluation.classification import _count
 
 __all__ = ["f1", "precision", "recall"]
@@ -28,7 +28,7 @@ def precision(
     labels: Labels | None = None,
     pos_label: Any = 1,
     average: str | None = "binary",
-    zero_division: float | None = None,
+    zero_division: Number | None = None,
 ) -> float | np.ndarray:
     r"""Of the rows that were called positive, the share that is: :math:`tp / (tp + fp)`.
 
@@ -73,7 +73,7 @@ def recall(
     labels: Labels | None = None,
     pos_label: Any = 1,
     average: str | None = "binary",
-    zero_division: float | None = None,
+    zero_division: Number | None = None,
 ) -> float | np.ndarray:
     r"""Of the positive rows, the share that was called so: :math:`tp / (tp + fn)`.
 
@@ -116,7 +116,7 @@ def f1(
     labels: Labels | None = None,
     pos_label: Any = 1,
     average: str | None = "binary",
-    zero_division: float | None = None,
+    zero_division: Number | None = None,
 ) -> float | np.ndarray:
     r"""Harmonic mean of precision P and recall R, :math:`\frac{2PR}{P + R}`.
 
@@ -190,7 +190,7 @@ def _averaged(
     whole: np.ndarray,
     true: np.ndarray,
     average: str | None,
-    zero_division: float | None,
+    zero_division: Number | None,
 ) -> float | np.ndarray:
     """Divide for each class, and take the mean that was asked for."""
     if average is not None and not whole.size:
@@ -206,7 +206,7 @@ def _averaged(
     return float(weights[counts] @ shares[counts] / total)
 
 
-def _zero_division(name: str, whole: np.ndarray, value: float | None) -> float:
+def _zero_division(name: str, whole: np.ndarray, value: Number | None) -> float:
     """Return what 0/0 counts as; refuse to guess it."""
     if value is not None:
         value = float(_require_number("zero_division", value))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from companion._arguments import _require_number
-from companion.evaluation._checks import Numbers, _numbers
+from companion.evaluation._checks import Number, Numbers, _numbers
 
 __all__ = ["bradley_terry", "elo_ratings", "elo_scale"]
 
@@ -77,7 +77,7 @@ def _require_wins(wins: Numbers) -> np.ndarray:
     return w
 
 
-def elo_scale(strengths: Numbers, mean: float = 1000.0) -> np.ndarray:
+def elo_scale(strengths: Numbers, mean: Number = 1000.0) -> np.ndarray:
     r"""Strengths in Elo's points, :math:`\frac{400}{\ln 10} \theta + \text{mean}`.
 
     Parameters
@@ -105,7 +105,7 @@ def elo_scale(strengths: Numbers, mean: float = 1000.0) -> np.ndarray:
 
 
 def elo_ratings(
-    games: Iterable[tuple[Hashable, Hashable, float]], *, k: float = 32.0, start: float = 1000.0
+    games: Iterable[tuple[Hashable, Hashable, Any]], *, k: Number = 32.0, start: Number = 1000.0
 ) -> dict[Any, float]:
     r"""Elo's ratings after some games (Elo 1978).
 

@@ -11,14 +11,14 @@ import math
 from statistics import NormalDist
 
 from companion._arguments import _require_int, _require_number
-from companion.evaluation._checks import _require_share
+from companion.evaluation._checks import Number, _require_share
 
 __all__ = ["power_paired", "power_unpaired", "sample_size_paired", "sample_size_unpaired"]
 
 NORMAL = NormalDist()
 
 
-def power_unpaired(p1: float, p2: float, n: int, *, alpha: float = 0.05) -> float:
+def power_unpaired(p1: Number, p2: Number, n: int, *, alpha: float = 0.05) -> float:
     r"""Probability that the difference of two shares, each of n items, is found significant.
 
     .. math:: \Phi \left( \frac{\sqrt n \, |p_1 - p_2| - z \sqrt{2 \bar p (1 - \bar p)}}
@@ -53,7 +53,7 @@ def power_unpaired(p1: float, p2: float, n: int, *, alpha: float = 0.05) -> floa
     return _power(abs(p1 - p2), under_null, truly, n, alpha)
 
 
-def sample_size_unpaired(p1: float, p2: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
+def sample_size_unpaired(p1: Number, p2: Number, *, power: float = 0.8, alpha: float = 0.05) -> int:
     r"""Items that each model needs, so that `power_unpaired` is at least ``power``.
 
     .. math:: n = \left( \frac{z \sqrt{2 \bar p (1 - \bar p)} +
@@ -83,7 +83,7 @@ def sample_size_unpaired(p1: float, p2: float, *, power: float = 0.8, alpha: flo
     return _sample_size(abs(p1 - p2), *_spreads_unpaired(p1, p2), power, alpha)
 
 
-def power_paired(only_a: float, only_b: float, n: int, *, alpha: float = 0.05) -> float:
+def power_paired(only_a: Number, only_b: Number, n: int, *, alpha: float = 0.05) -> float:
     r"""Probability that McNemar's test finds the difference of two models on the same n items.
 
     .. math:: \Phi \left( \frac{\sqrt n \, |\delta| - z \sqrt \psi}{\sqrt{\psi - \delta^2}} \right)
@@ -119,7 +119,7 @@ def power_paired(only_a: float, only_b: float, n: int, *, alpha: float = 0.05) -
 
 
 def sample_size_paired(
-    only_a: float, only_b: float, *, power: float = 0.8, alpha: float = 0.05
+    only_a: Number, only_b: Number, *, power: float = 0.8, alpha: float = 0.05
 ) -> int:
     r"""Items that both models need, so that `power_paired` is at least ``power``.
 
@@ -169,7 +169,7 @@ def _sample_size(
     return max(1, math.ceil(round((max(reach, 0.0) / difference) ** 2, 9)))
 
 
-def _spreads_unpaired(p1: float, p2: float) -> tuple[float, float]:
+def _spreads_unpaired(p1: Number, p2: Number) -> tuple[float, float]:
     """Return the standard deviation of a difference of two items, if alike and as they are."""
     p1, p2 = _require_share("p1", p1), _require_share("p2", p2)
     if p1 == p2:
@@ -178,7 +178,7 @@ def _spreads_unpaired(p1: float, p2: float) -> tuple[float, float]:
     return math.sqrt(2 * mean * (1 - mean)), math.sqrt(p1 * (1 - p1) + p2 * (1 - p2))
 
 
-def _spreads_paired(only_a: float, only_b: float) -> tuple[float, float]:
+def _spreads_paired(only_a: Number, only_b: Number) -> tuple[float, float]:
     """Return the standard deviation of the difference on one item, if alike and as it is."""
     for name, share in (("only_a", only_a), ("only_b", only_b)):
         if not 0 <= _require_number(name, share) <= 1:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from companion._arguments import _require_generator, _require_int, _require_number
 from companion._tensors import _require_tensors
 from companion.evaluation._checks import (
+    Number,
     Numbers,
     _numbers,
     _require_function,
@@ -69,7 +70,7 @@ def membership_auc(member_losses: Numbers, other_losses: Numbers) -> float:
 # -- DP-SGD --------------------------------------------------------------------------------------
 
 
-def poisson_sample(n: int, q: float, generator: torch.Generator | None = None) -> Tensor:
+def poisson_sample(n: int, q: Number, generator: torch.Generator | None = None) -> Tensor:
     r"""Draw a batch: each of n rows is in it with probability q, whatever the others do.
 
     The size varies, and may be 0. What `dp_epsilon` promises holds for batches drawn so, not for
@@ -150,10 +151,10 @@ def per_example_gradients(
 
 def clip_and_add_noise(
     gradients: Gradients,
-    max_norm: float,
-    noise_multiplier: float,
+    max_norm: Number,
+    noise_multiplier: Number,
     *,
-    expected_batch_size: float,
+    expected_batch_size: Number,
     generator: torch.Generator | None = None,
 ) -> Gradients:
     r"""Gradient of DP-SGD: clip each row's, add them up, add noise, divide (Abadi et al. 2016).

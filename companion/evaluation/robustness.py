@@ -11,7 +11,7 @@ from torch import Tensor
 
 from companion._arguments import _require_number
 from companion._tensors import _require_floats
-from companion.evaluation._checks import _require_function
+from companion.evaluation._checks import Number, _require_function
 from companion.losses import cross_entropy
 
 __all__ = ["fgsm"]
@@ -21,10 +21,10 @@ def fgsm(
     model: Callable[[Tensor], Tensor],
     inputs: Float[Tensor, "*shape"],
     targets: Tensor,
-    epsilon: float,
+    epsilon: Number,
     *,
     loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
-    bounds: tuple[float, float] | None = (0.0, 1.0),
+    bounds: tuple[Number, Number] | None = (0.0, 1.0),
 ) -> Float[Tensor, "*shape"]:
     r"""Change each number of the inputs by epsilon, upwards in the loss (Goodfellow et al. 2015).
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from companion._arguments import _require_ordered_texts
-from companion.evaluation._checks import _require_choice, _require_same_length
+from companion.evaluation._checks import Number, _require_choice, _require_same_length
 from companion.evaluation.f_scores import _averaged
 
 __all__ = ["Span", "SpanScores", "bio_spans", "span_scores"]
@@ -87,7 +87,7 @@ def span_scores(
     y_pred: Sequence[Sequence[str]],
     *,
     average: str | None = "micro",
-    zero_division: float | None = None,
+    zero_division: Number | None = None,
 ) -> SpanScores:
     r"""Precision, recall and F1 of the spans in texts that are tagged.
 

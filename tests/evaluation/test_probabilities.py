@@ -134,9 +134,7 @@ def test_the_temperature_has_the_smallest_loss(seed, scale):
 def test_the_temperature_is_found_that_was_used():
     true, _, logits = rows(0, 4000, 4, 3.0)  # drawn from the logits divided by 3
     temperature = evaluation.fit_temperature(true, logits)
-    agree(
-        "fit_temperature", "what the labels were drawn with", temperature, 3.0, 0.1, limit="1/√n"
-    )
+    agree("fit_temperature", "what the labels were drawn with", temperature, 3.0, 0.1, limit="1/√n")
     before, after = (
         evaluation.expected_calibration_error(true, special.softmax(logits / t, axis=1))
         for t in (1.0, temperature)
