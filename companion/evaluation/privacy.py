@@ -109,6 +109,9 @@ def per_example_gradients(
 ) -> Gradients:
     r"""Return the gradient of each row's loss by itself.
 
+    All rows are computed together (``torch.func.vmap``) where model and loss allow it, as the
+    losses of ``torch.nn.functional`` do; else one after the other, which takes longer.
+
     Parameters
     ----------
     model : nn.Module
@@ -116,6 +119,7 @@ def per_example_gradients(
     loss : callable
         From outputs and targets of a batch (here, of one row) to one number.
     inputs, targets : Tensor, shape (B, ...)
+        B may be 0, as in a batch of `poisson_sample`.
 
     Returns
     -------
@@ -125,7 +129,9 @@ def per_example_gradients(
     Raises
     ------
     ValueError
-        If ``inputs`` and ``targets`` have different lengths, or are empty.
+        If ``inputs`` and ``targets`` have different lengths.
+    TypeError
+        If they are no tensors, or ``loss`` is no function.
 
     Examples
     --------
@@ -136,17 +142,22 @@ def per_example_gradients(
     """
     _require_tensors(inputs=inputs, targets=targets)
     _require_function("loss", loss)
-    _require_same_length(inputs=inputs, targets=targets)
     trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    if not len(inputs) and not len(targets):
+        return {name: p.new_zeros(0, *p.shape) for name, p in trained.items()}
+    _require_same_length(inputs=inputs, targets=targets)
 
     def loss_of_row(weights: Gradients, x: Tensor, y: Tensor) -> Tensor:
         return loss(torch.func.functional_call(model, weights, (x[None],)), y[None])
 
-    by_row = torch.func.vmap(
-        torch.func.grad(loss_of_row), in_dims=(None, 0, 0), randomness="different"
-    )
-    gradients: Gradients = by_row(trained, inputs, targets)
-    return gradients
+    of_row = torch.func.grad(loss_of_row)
+    try:
+        return dict(
+            torch.func.vmap(of_row, (None, 0, 0), randomness="different")(trained, inputs, targets)
+        )
+    except RuntimeError:  # it looks at single numbers, as checks do
+        rows = [of_row(trained, x, y) for x, y in zip(inputs, targets, strict=True)]
+        return {name: torch.stack([row[name] for row in rows]) for name in trained}
 
 
 def clip_and_add_noise(

@@ -160,7 +160,7 @@ def _binomial(n: int, k: int, p: float) -> float:
 
 
 def rdp_subsampled_gaussian(
-    q: float, sigma: float, order: float, reach: float = 60.0, n: int = 200_001
+    q: float, sigma: float, order: int, reach: float = 60.0, n: int = 200_001
 ) -> float:
     r"""Return the divergence of :math:`(1-q) N(0, \sigma^2) + q N(1, \sigma^2)` by its integral."""
     x = np.linspace(-reach * sigma, reach * sigma, n)

@@ -183,10 +183,10 @@ def test_some_exchanges_estimate_what_all_would_give():
     a = a + 0.8
     exact = evaluation.paired_permutation_test(a, b).p_value
     some = evaluation.paired_permutation_test(a, b, n_resamples=1000).p_value
-    agree("paired_permutation_test, at random", "all exchanges", some, exact, 0.03, limit="1/√n")
+    agree("paired_permutation_test, at random", "all exchanges", some, exact, 0.07, limit="1/√n")
     exact = evaluation.permutation_test(a[:6], b[:6]).p_value
     some = evaluation.permutation_test(a[:6], b[:6], n_resamples=900).p_value
-    agree("permutation_test, at random", "all deals", some, exact, 0.05, limit="1/√n")
+    agree("permutation_test, at random", "all deals", some, exact, 0.07, limit="1/√n")
     p = evaluation.paired_permutation_test([1.0] * 30, [0.0] * 30, n_resamples=99).p_value
     assert p == 2 / 100  # never 0: the data are one of the exchanges, on one of two sides
 
