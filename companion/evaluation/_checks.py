@@ -79,7 +79,7 @@ def _numbers(name: str, values: Numbers, *, ndim: int = 1) -> np.ndarray:
 def _array(name: str, values: Any) -> np.ndarray:
     """Return real numbers as an array in float64, of tensors too, wherever they are."""
     if hasattr(values, "detach"):
-        values = values.detach().double().cpu()
+        values = values.detach().cpu().double()  # in this order: not every device has float64
     try:
         array = np.asarray(values)
     except ValueError:

@@ -92,7 +92,7 @@ def dp_epsilon(
     noise_multiplier : float
         :math:`\sigma`, above 0.
     n_steps : int
-        T.
+        How many steps there are, T.
     delta : float
         Between 0 and 1, well below 1 / n.
     orders : sequence of int

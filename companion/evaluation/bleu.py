@@ -74,7 +74,7 @@ def corpus_bleu(
     tokenize : {"13a", "zh", "char", "none"}
         As for `bleu_tokens`; ``"zh"`` for Chinese.
     max_order : int
-        N.
+        The largest order, N.
     smooth : {"exp", "floor", "add-k", "none"}
         What an order without a match counts as (Chen and Cherry 2014): the first such order half
         a match, the next a quarter, and so on; ``smooth_value`` matches; or, with ``"add-k"``,

@@ -71,7 +71,7 @@ def bootstrap_interval(
         :math:`1 - 2\alpha`.
     method : {"bca", "percentile"}
     n_resamples : int
-        B.
+        How many resamples there are, B.
     seed : int
 
     Returns

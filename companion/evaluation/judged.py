@@ -66,7 +66,7 @@ def _require_wins(wins: Numbers) -> np.ndarray:
     if (w < 0).any() or np.diag(w).any():
         raise ValueError("wins must be at least 0, and 0 on the diagonal")
     reached = np.eye(len(w), dtype=bool) | (w > 0)
-    for _ in range(len(w)):  # who has beaten someone who has beaten … someone
+    for _ in range(len(w).bit_length()):  # who beat whoever beat …, twice as far each time
         reached = (reached.astype(np.int64) @ reached.astype(np.int64)) > 0
     if not reached.all():
         i, j = np.argwhere(~reached)[0].tolist()

@@ -63,7 +63,7 @@ def paired_permutation_test(
     statistic : callable
         From the rows of both to a number that is 0 where they are equally good.
     n_resamples : int
-        B.
+        How many exchanges are made at random, B.
     seed : int
 
     Returns

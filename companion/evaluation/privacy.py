@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from companion._arguments import _require_generator, _require_int, _require_number
-from companion._tensors import _require_tensors
+from companion._tensors import _require_tensors, _wide
 from companion.evaluation._checks import (
     Number,
     Numbers,
@@ -211,9 +211,9 @@ def clip_and_add_noise(
         _require_generator("generator", generator, torch.Generator)
     if not gradients or len({len(g) for g in gradients.values()}) > 1:
         raise ValueError("gradients must hold at least one tensor, and as many rows in each")
-    squares = [g.flatten(1).double().square().sum(dim=1) for g in gradients.values()]
+    squares = [_wide(g).flatten(1).square().sum(dim=1) for g in gradients.values()]
     norms = torch.stack(squares).sum(dim=0).sqrt()  # (B,)
-    shares = (max_norm / norms.clamp(min=1e-300)).clamp(max=1.0)
+    shares = (max_norm / norms).clamp(max=1.0)  # of a gradient of 0, all
     spread = noise_multiplier * max_norm
     return {
         name: (_weighted_sum(g, shares) + spread * _noise(g, generator)) / expected_batch_size
