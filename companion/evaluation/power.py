@@ -48,9 +48,7 @@ def power_unpaired(p1: Number, p2: Number, n: int, *, alpha: float = 0.05) -> fl
     >>> round(power_unpaired(0.50, 0.75, 50), 3)
     0.74
     """
-    under_null, truly = _spreads_unpaired(p1, p2)
-    n = _require_int("n", n, least=1)
-    return _power(abs(p1 - p2), under_null, truly, n, alpha)
+    return _power(*_unpaired(p1, p2), n, alpha)
 
 
 def sample_size_unpaired(p1: Number, p2: Number, *, power: float = 0.8, alpha: float = 0.05) -> int:
@@ -80,7 +78,7 @@ def sample_size_unpaired(p1: Number, p2: Number, *, power: float = 0.8, alpha: f
     >>> sample_size_unpaired(0.50, 0.75, power=0.9)
     77
     """
-    return _sample_size(abs(p1 - p2), *_spreads_unpaired(p1, p2), power, alpha)
+    return _sample_size(*_unpaired(p1, p2), power, alpha)
 
 
 def power_paired(only_a: Number, only_b: Number, n: int, *, alpha: float = 0.05) -> float:
@@ -113,9 +111,7 @@ def power_paired(only_a: Number, only_b: Number, n: int, *, alpha: float = 0.05)
     >>> round(power_paired(0.06, 0.03, 500), 3)
     0.609
     """
-    under_null, truly = _spreads_paired(only_a, only_b)
-    n = _require_int("n", n, least=1)
-    return _power(abs(only_a - only_b), under_null, truly, n, alpha)
+    return _power(*_paired(only_a, only_b), n, alpha)
 
 
 def sample_size_paired(
@@ -150,10 +146,11 @@ def sample_size_paired(
     >>> sample_size_paired(0.06, 0.03), sample_size_unpaired(0.80, 0.83)
     (783, 2629)
     """
-    return _sample_size(abs(only_a - only_b), *_spreads_paired(only_a, only_b), power, alpha)
+    return _sample_size(*_paired(only_a, only_b), power, alpha)
 
 
 def _power(difference: float, under_null: float, truly: float, n: int, alpha: float) -> float:
+    n = _require_int("n", n, least=1)
     z = NORMAL.inv_cdf(1 - _require_share("alpha", alpha) / 2)
     distance = math.sqrt(n) * difference - z * under_null
     if not truly:  # every item says the same
@@ -169,17 +166,18 @@ def _sample_size(
     return max(1, math.ceil(round((max(reach, 0.0) / difference) ** 2, 9)))
 
 
-def _spreads_unpaired(p1: Number, p2: Number) -> tuple[float, float]:
-    """Return the standard deviation of a difference of two items, if alike and as they are."""
+def _unpaired(p1: Number, p2: Number) -> tuple[float, float, float]:
+    """Return the difference, and its standard deviation for two items, if alike and as it is."""
     p1, p2 = _require_share("p1", p1), _require_share("p2", p2)
     if p1 == p2:
         raise ValueError(f"p1 and p2 must differ, got {p1} for both")
     mean = (p1 + p2) / 2
-    return math.sqrt(2 * mean * (1 - mean)), math.sqrt(p1 * (1 - p1) + p2 * (1 - p2))
+    truly = math.sqrt(p1 * (1 - p1) + p2 * (1 - p2))
+    return abs(p1 - p2), math.sqrt(2 * mean * (1 - mean)), truly
 
 
-def _spreads_paired(only_a: Number, only_b: Number) -> tuple[float, float]:
-    """Return the standard deviation of the difference on one item, if alike and as it is."""
+def _paired(only_a: Number, only_b: Number) -> tuple[float, float, float]:
+    """Return the difference, and its standard deviation for one item, if alike and as it is."""
     for name, share in (("only_a", only_a), ("only_b", only_b)):
         if not 0 <= _require_number(name, share) <= 1:
             raise ValueError(f"{name} must be from 0 to 1, got {share}")
@@ -187,5 +185,5 @@ def _spreads_paired(only_a: Number, only_b: Number) -> tuple[float, float]:
         raise ValueError(
             f"only_a and only_b must differ and be at most 1 together, got {only_a} and {only_b}"
         )
-    psi, delta = only_a + only_b, only_a - only_b
-    return math.sqrt(psi), math.sqrt(max(psi - delta**2, 0.0))
+    psi, delta = float(only_a + only_b), float(abs(only_a - only_b))
+    return delta, math.sqrt(psi), math.sqrt(max(psi - delta**2, 0.0))
