@@ -15,6 +15,7 @@ from companion import (
     attention,
     autograd,
     data,
+    evaluation,
     generation,
     layers,
     losses,
@@ -54,6 +55,11 @@ FLAGS = [
     ("overall", lambda no: data.Standardizer(overall=no)),
     ("negative", lambda no: generation.Integer(negative=no)),
     ("cache", lambda no: generation.generate(ask, [[1]], max_new_tokens=1, cache=no)),
+    ("drop_intermediate", lambda no: evaluation.roc_curve([0, 1], [0, 1], drop_intermediate=no)),
+    ("exact", lambda no: evaluation.mcnemar([0, 1], [1, 1], exact=no)),
+    ("correction", lambda no: evaluation.mcnemar([0, 1], [1, 1], correction=no)),
+    ("effective_order", lambda no: evaluation.corpus_bleu(["a"], ["a"], effective_order=no)),
+    ("lowercase", lambda no: evaluation.sentence_chrf("a", "a", lowercase=no)),
 ]
 
 
@@ -99,6 +105,23 @@ NUMBERS = [
     ("frequency", generation.FrequencyPenalty),
     ("alpha", lambda x: generation.expected_tokens(x, 3)),
     ("length_penalty", lambda x: generation.beam_search(ask, [[1]], length_penalty=x, **BEAMS)),
+    ("beta", lambda x: evaluation.sentence_chrf("a", "a", beta=x)),
+    ("smooth_value", lambda x: evaluation.sentence_bleu("a", "a", smooth="floor", smooth_value=x)),
+    (
+        "confidence",
+        lambda x: evaluation.bootstrap_interval(
+            [1, 2, 3], confidence=x, method="percentile", n_resamples=9
+        ),
+    ),
+    ("k", lambda x: evaluation.elo_ratings([("a", "b", 1)], k=x)),
+    ("the score of a game", lambda x: evaluation.elo_ratings([("a", "b", x)])),
+    ("mean", lambda x: evaluation.elo_scale([0.0], x)),
+    ("p1", lambda x: evaluation.power_unpaired(x, 0.7, 9)),
+    ("only_a", lambda x: evaluation.sample_size_paired(x, 0.1)),
+    ("epsilon", lambda x: evaluation.fgsm(lambda out: out, LOGITS, LABELS, x)),
+    ("q", lambda x: evaluation.poisson_sample(3, x)),
+    ("noise_multiplier", lambda x: evaluation.rdp_subsampled_gaussian(0.1, x, 2)),
+    ("delta", lambda x: evaluation.dp_epsilon(0.1, 1.0, 1, x)),
 ]
 
 
