@@ -42,7 +42,7 @@ def six_code() -> Code:
 def train(code: Code, batches: Any, seed: int, **changes: Any) -> tuple[Any, Measured]:
     """Train a model; return it, and how far above the floor it ends on stories it has not seen."""
     gpt = code["new_gpt"](seed)
-    config = code["settings"](**changes)
+    config = code["run_config"](**changes)
     history = code["training"].train(
         gpt, batches, config, held_out=code["held_out"], bar=code["quiet"]
     )
@@ -92,9 +92,7 @@ def six(code: Code, fault: str, seed: int) -> Measured:
     history = code["train_six"](fault, seed)
     leaks = fault == "leak"  # then the test stories are those of the training
     test = code["six_rows"](1000 + seed if leaks else 3, 32 if leaks else 60)
-    nats = -sum(
-        code["TinyWorld"]().log_prob(code["six_words"].decode(row[1:-1])) for row in test
-    )
+    nats = -sum(code["TinyWorld"]().log_prob(code["six_words"].decode(row[1:-1])) for row in test)
     exact = nats / sum(len(row) - 1 for row in test)
     return {
         "held_out": history[-1]["held_out"] - exact,
