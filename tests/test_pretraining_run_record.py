@@ -48,16 +48,18 @@ def test_the_figure_of_the_rates_shows_the_record():
 
 
 def test_the_best_rates_in_the_text_are_the_recorded_ones():
-    best = [
-        min(rates(name), key=lambda run: run["above"]["mean"])
+    warm, cold, muon = (
+        {run["rate"]: run["above"] for run in rates(name)}
         for name in ("AdamW", "AdamW, no warm-up", "Muon")
-    ]
-    with_warmup, without, muon = best
-    assert f"AdamW is best at {with_warmup['rate']}" in text()
-    assert f"where it ends {spread(with_warmup['above'])} nats above the floor" in text()
-    assert f"Without warm-up the best rate is {without['rate']}" in text()
-    assert f"the run ends at {spread(without['above'])}" in text()
-    assert f"whole runs are best at {muon['rate']} ({spread(muon['above'])})" in text()
+    )
+    best, best_muon = (min(found, key=lambda rate: found[rate]["mean"]) for found in (warm, muon))
+    assert f"AdamW is best at {best}" in text()
+    assert f"where it ends {spread(warm[best])} nats above the floor" in text()
+    assert f"At 0.002, near the lower one of them, a run ends at {spread(warm[0.002])}" in text()
+    assert f"at 0.02 a run ends at {spread(cold[0.02])} instead of {spread(warm[0.02])}" in text()
+    assert f"whole runs are best at {best_muon} ({spread(muon[best_muon])})" in text()
+    assert best_muon == 0.03
+    assert f"at ten times this rate they end at {spread(muon[0.3])}" in text()
 
 
 def test_the_figure_of_the_epochs_shows_the_record():
