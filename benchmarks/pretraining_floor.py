@@ -15,7 +15,7 @@ from companion import device
 
 CHAPTER = records.chapter("pretraining/floor")
 RESULT = records.RESULTS / "pretraining_floor.json"
-EVERY = 50
+EVERY = 100
 AFTER = (100, 1000)
 
 
