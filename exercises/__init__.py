@@ -2,7 +2,7 @@
 
 A master is the only place where an exercise is written. The page gets its question, its hint
 and, where it is public, its solution (``tools/exercises.py``); assignments are drawn from it
-(``python -m companion.assign``); the tests see to it that the solution passes every check and
+(``python -m assign``); the tests see to it that the solution passes every check and
 that each wrong answer fails one.
 
 A master has two functions. ``exercise(**arguments)`` returns the exercise with these numbers and
@@ -19,7 +19,7 @@ from functools import cached_property
 from textwrap import dedent
 from typing import Any
 
-from companion.assign import runner, texts
+from assign import runner, texts
 
 KINDS = ("by hand", "predict", "code", "measure", "open")
 CODE = ("starter", "solution", "trial")

@@ -11,7 +11,7 @@ import re
 import zipfile
 import zlib
 
-from companion.assign import runner, sources
+from assign import runner, sources
 
 ENCODED = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
@@ -44,7 +44,7 @@ def secrets(question):
 
 def messages(question):
     """Return what the hidden checks say to a wrong answer."""
-    from companion.assign import localise
+    from assign import localise
 
     for check in question.exercise.hidden:
         yield from localise.messages(inspect.getsource(check.function))

@@ -11,14 +11,14 @@ import pytest
 
 import companion
 import exercises
-from companion.assign import assignment, book, cli, making, rubric
-from companion.assign.book import AssignError
+from assign import assignment, book, cli, making, rubric
+from assign.book import AssignError
 from tools import contents
 
 
 @pytest.fixture(scope="module")
 def repository():
-    return book.find()
+    return book.Book()
 
 
 def draw(repository, *selection, seed=2027, title="Homework 2", **more):
@@ -205,21 +205,10 @@ def test_a_file_is_not_a_folder(drawn, tmp_path):
 # -- the book ------------------------------------------------------------------------------------
 
 
-def test_the_book_is_found_from_any_folder_in_it(monkeypatch, tmp_path):
-    assert book.find(contents.ROOT / "chapters" / "appendix").root == contents.ROOT
-    monkeypatch.chdir(tmp_path)
-    assert book.find().root == contents.ROOT, "the package is installed from the repository"
-
-
-def test_a_package_without_the_repository_says_what_to_do(tmp_path):
-    with pytest.raises(AssignError, match=r"no book with exercises in .*hold solutions.*--book"):
-        book.find(tmp_path)
-
-
 def test_the_masters_are_no_part_of_the_package():
     """Every student installs it."""
     settings = (contents.ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert 'include = ["companion", "companion.*"]' in settings
+    assert 'include = ["companion", "companion.*"]' in settings  # and not assign
 
 
 # -- the command line ----------------------------------------------------------------------------
@@ -284,7 +273,7 @@ def test_what_is_missing_is_named(monkeypatch, capsys):
 
 
 def test_it_runs_as_a_module():
-    command = [sys.executable, "-m", "companion.assign", "make", "losing", "--seed", "1"]
+    command = [sys.executable, "-m", "assign", "make", "losing", "--seed", "1"]
     done = subprocess.run(
         [*command, "--out", "dist"], cwd=contents.ROOT, capture_output=True, text=True
     )

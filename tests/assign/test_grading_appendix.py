@@ -7,13 +7,13 @@ import shutil
 
 import pytest
 
-from companion.assign import book, cli, grading
+from assign import book, cli, grading
 from tests.assign.grading_support import rows
 from tools import contents
 
 PAGE = contents.ROOT / "chapters" / "appendix" / "for-instructors.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-OURS = ["python", "-m", "companion.assign"]
+OURS = ["python", "-m", "assign"]
 
 
 def commands():
@@ -128,7 +128,7 @@ def test_what_is_for_paper_is_done_by_hand(chapters):
 
 
 def test_every_status_is_explained():
-    from companion.assign.grading_results import STATUS
+    from assign.grading_results import STATUS
 
     table = TEXT[TEXT.index("| status |") : TEXT.index("A status is not a verdict")]
     explained = {

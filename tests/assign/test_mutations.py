@@ -5,7 +5,7 @@ import functools
 import pytest
 from otter.test_files import create_test_file
 
-from companion.assign import assignment, autograder, book
+from assign import assignment, autograder, book
 from exercises import run
 from tests.exercises.quick import quick  # noqa: F401
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 @functools.cache
 def questions(seed):
-    repository = book.find()
+    repository = book.Book()
     return assignment.draw(repository, repository.chapters, seed, "Mutations").questions
 
 
@@ -105,7 +105,7 @@ def test_hidden_and_visible_cases_are_marked(grade):
 
 
 def test_a_check_in_chinese_says_so(grade):
-    drawn = assignment.draw(book.find(), ["attention:2"], 1, "作业", "zh")
+    drawn = assignment.draw(book.Book(), ["attention:2"], 1, "作业", "zh")
     (reason, *_) = told(grade(drawn.questions[0], "bytes_per_token = tokens = kv_heads = 0.5"))
     assert any("\u4e00" <= character <= "\u9fff" for character in reason)
     assert "bytes_per_token" in reason

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from companion.assign import assignment, autograder, book, notebooks
+from assign import assignment, autograder, book, notebooks
 from tools import contents
 
 DIRECTIVE = re.compile(r":::|^\s*```\{|\{[\w:+-]+\}`|\{\{|\(eq-[\w-]+\)\s*$", re.MULTILINE)
@@ -19,7 +19,7 @@ SOLVED = "attention:1,2,3,4,5,6"  # those that run in no time
 
 @functools.cache
 def draw(selection=SOLVED, seed=5, language="en"):
-    return assignment.draw(book.find(), [selection], seed, "Homework", language)
+    return assignment.draw(book.Book(), [selection], seed, "Homework", language)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import textwrap
 import nbformat
 import pytest
 
-from companion.assign import localise, sources, texts
+from assign import localise, sources, texts
 from companion.notebook import CheckFailed
 from exercises import KINDS, TEXTS, Check, run
 from tests.exercises.quick import MASTERS, MODULES, quick  # noqa: F401

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from companion import optim
-from companion.assign import texts
+from assign import texts
 from exercises import optimisation as master
 from exercises import run
 from exercises.optimisation import (

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from companion.assign import texts
+from assign import texts
 from exercises import run
 from exercises.attention import (
     cache_by_hand,
