@@ -1,9 +1,9 @@
 """Assignments: drawn from the exercises' masters, handed out, and graded.
 
-``python -m assign list`` shows what there is, ``make`` draws an assignment, ``grade``
-grades what comes back. The masters hold the solutions and the hidden tests, so they are no part
-of the installed package, which every student installs: they are found in the book's repository,
-which is where these commands are run (or named with ``--book``).
+``python -m assign list`` shows what there is, ``make`` draws an assignment, ``grade`` grades what
+comes back. The masters hold the solutions and the hidden tests, so neither they nor this package
+are part of ``companion``, which every student installs: the commands are run in a clone of the
+book's repository.
 
 What ``make`` writes
 --------------------
@@ -81,6 +81,5 @@ The sum of ``checks[].points`` and ``points_by_hand`` is ``points``, for each qu
 
 Grading
 -------
-``grade`` lives in `assign.grading`, which gives the command line two functions:
-``add_arguments(parser)`` and ``run(options) -> int``, the exit status.
+``grade`` (`assign.grading`) runs each submission in a container of its own (`assign.sandbox`).
 """

@@ -261,17 +261,6 @@ def test_make_says_what_to_hand_out(tmp_path, capsys):
     assert "is not empty" in capsys.readouterr().err
 
 
-def test_what_is_missing_is_named(monkeypatch, capsys):
-    find = cli.importlib.util.find_spec
-    monkeypatch.setattr(
-        cli.importlib.util, "find_spec", lambda name: None if name == "otter" else find(name)
-    )
-    assert cli.main(["make", "attention", "--seed", "1", "--out", "dist"]) == 2
-    told = capsys.readouterr().err
-    assert "otter-grader is missing: pip install 'large-models-companion[assign]'" in told
-    assert cli.main(["list"]) == 0
-
-
 def test_it_runs_as_a_module():
     command = [sys.executable, "-m", "assign", "make", "losing", "--seed", "1"]
     done = subprocess.run(
