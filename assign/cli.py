@@ -12,6 +12,7 @@ from assign.book import LANGUAGES, AssignError, Book
 
 __all__ = ["main"]
 
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 

@@ -81,7 +81,7 @@ def _introduction(assignment: Assignment) -> NotebookNode:
         minutes=assignment.minutes,
     )
     due = assignment.say(said["due"], due=assignment.due) if assignment.due else ""
-    rest = [assignment.say(said[part]) for part in ("intro", "checks")]
+    rest = [assignment.say(said[part]) for part in ("intro", "rule", "checks")]
     parts = [f"# {assignment.title}", total, due, *rest]
     return _text("introduction", "\n\n".join(filter(None, parts)))
 

@@ -26,6 +26,7 @@ SOLUTION = "Solution"
 
 STUDENT = {
     "intro": "Write your answers into the code cell below each question, in place of every `...`. You may add cells of your own. Run the cells from the top; the first one installs what is missing, on Colab for instance.",
+    "rule": "Numbers may be exact or rounded to three decimals, and a list, an array and a tensor are the same.",
     "checks": "Below your answer stands a cell with checks. Run it as often as you like: it says what is not right yet. When your work is graded, further checks are run.",
     "due": "To be handed in by {{due}}.",
     "total": "{{questions}} questions, {{points}} points, about {{minutes}} minutes.",

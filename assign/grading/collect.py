@@ -273,9 +273,7 @@ def _chosen(student: str, files: list[_File], assignment: str) -> Submission:
     )
 
 
-def _rank(
-    file: _File, assignment: str, stems: set[str]
-) -> tuple[bool, bool, str, int, float, str]:
+def _rank(file: _File, assignment: str, stems: set[str]) -> tuple[bool, bool, str, int, float, str]:
     ours = bool(assignment) and f'"{assignment}"'.encode() in file.raw
     at = max((_match(part).get("at") or "" for part in file.parts), default="")
     # Canvas adds -1, -2 to the name of what is handed in again.

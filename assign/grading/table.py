@@ -15,13 +15,25 @@ from typing import Any
 
 from assign.grading.collect import Submission
 
-__all__ = ["Record", "Row", "write", "record", "record_path", "append", "read", "row", "number", "table"]
+__all__ = [
+    "Record",
+    "Row",
+    "write",
+    "record",
+    "record_path",
+    "append",
+    "read",
+    "row",
+    "number",
+    "table",
+]
 
 BEFORE = ["student", "file", "total", "max"]
 AFTER = ["by_hand", "late", "status", "what_happened", "seconds"]
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what a spreadsheet computes, wide ones too
 Record = dict[str, Any]
 Row = dict[str, str]
+
 
 def write(path: Path, text: str) -> None:
     """Write a file beside its place, then rename it: it is whole, or not there."""

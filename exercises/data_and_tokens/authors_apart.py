@@ -81,6 +81,19 @@ WRONG_ANSWERS = {
             test = [i for i, name in enumerate(authors) if name in chosen]
             return [i for i in range(len(authors)) if i not in test], test
         """,
+    "the order of a set": """
+        def split_authors(authors, seed):
+            names = list(set(authors))
+            random.Random(seed).shuffle(names)
+            chosen, rows = set(), 0
+            for name in names:
+                if rows >= SHARE * len(authors):
+                    break
+                chosen.add(name)
+                rows += authors.count(name)
+            test = [i for i, name in enumerate(authors) if name in chosen]
+            return [i for i in range(len(authors)) if i not in test], test
+        """,
     "rows of authors on both sides dropped": """
         def split_authors(authors, seed):
             rows = list(range(len(authors)))
@@ -114,6 +127,7 @@ def exercise(percent: int = 25, seed: int = 0) -> Exercise:
         hidden=(
             Check(size_is_as_asked, given),
             Check(authors_are_drawn_by_seed, {"seed": seed + 1}),
+            Check(another_run_splits_alike, {"seed": seed + 2}),
         ),
         wrong_answers={
             mistake: code.replace("SHARE", share) for mistake, code in WRONG_ANSWERS.items()
@@ -183,4 +197,22 @@ def authors_are_drawn_by_seed(split_authors, *, seed):
     assert len(drawn) > 0.8 * len(set(authors)), (
         f"With 60 seeds only {len(drawn)} of {len(set(authors))} authors ever come into the test "
         "part; which authors are taken should depend on the seed"
+    )
+
+
+def another_run_splits_alike(split_authors, *, seed):
+    """Check that the split does not change with the order of a set, which each run draws anew."""
+    authors = unequal_authors(seed)
+
+    def in_a_run(salt):
+        class Name(str):  # Python hashes text differently in each run; so does this
+            def __hash__(self):
+                return hash((salt, str(self)))
+
+        return split_of(split_authors, [Name(name) for name in authors], 7)
+
+    splits = [sorted(in_a_run(salt)[1]) for salt in range(6)]
+    assert all(split == splits[0] for split in splits), (
+        "the same seed should give the same split in each run of Python, but the order of a set "
+        "differs from run to run: sort the names"
     )

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = r"""
 A lighthouse reports *clear, haze, fog* and *storm* with the probabilities ${{sent}}$. Its code was made for ${{believed}}$. In bits a report: how short could it be, how long is it, how much is wasted? And how much with truth and belief exchanged?
@@ -123,7 +124,7 @@ def _lopsided() -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 def bits_make_sense(shortest, as_sent, wasted, wasted_exchanged):
     """Check that nothing is shorter than the shortest, and that the waste is what is left."""
     assert 0 < shortest <= as_sent, "shortest should be above 0 and at most as_sent"
-    assert abs(float(as_sent) - float(shortest) - float(wasted)) < 1e-3, (
+    assert abs(float(as_sent) - float(shortest) - float(wasted)) < 2e-3, (
         "wasted should be as_sent minus shortest"
     )
     assert wasted_exchanged >= 0, "wasted_exchanged should be 0 or more, as every waste is"
@@ -138,7 +139,7 @@ def bits_are_right(shortest, as_sent, wasted, wasted_exchanged, *, right):
         "wasted_exchanged": wasted_exchanged,
     }
     for name, value in given.items():
-        assert abs(float(value) - right[name]) < 2e-3, (
+        assert close(value, right[name], name), (
             f"{name} is not right: lengths come from the belief, and how often they are paid from "
             "the truth; in bits"
         )

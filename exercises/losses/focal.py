@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = r"""
 Thousands of easy samples can drown the few that matter. {cite:t}`lin2017focal` turn the easy ones down: with $\hat p_t$ for the probability of what *is* the case, a sample costs $-(1 - \hat p_t)^\gamma \ln \hat p_t$. Write the mean of that, from one logit a sample, for $\gamma = {{gamma}}$. Loss and gradient must be right for logits of any size. How many times less does a sample with $\hat p_t = {{easy}}$ cost than under cross-entropy?
@@ -137,7 +138,7 @@ def a_half_is_as_by_hand(focal_loss, *, gamma):
     """Try a logit of 0, where both probabilities are a half."""
     got = float(focal_loss(torch.zeros(2).double(), torch.tensor([0.0, 1.0]).double()))
     right = 0.5**gamma * 0.6931471805599453
-    assert abs(got - right) < 1e-9, (
+    assert close(got, right, "focal_loss"), (
         f"With probabilities of a half the mean loss should be {right:.6f}, got {got:.6f}"
     )
 
@@ -153,12 +154,12 @@ def focal_as_the_formula(focal_loss, *, seed, gamma):
     right = (-((1 - p) ** gamma) * p.log()).mean()
     right.backward()
     got = focal_loss(mine, targets)
-    assert abs(got.item() - right.item()) < 1e-9, (
+    assert close(got, right, "focal_loss"), (
         f"On random logits the loss should be {right.item():.6f}, got {got.item():.6f}: which "
         "probability is that of what is the case?"
     )
     got.backward()
-    assert torch.allclose(mine.grad, plain.grad, atol=1e-9), "The gradient is not that of the loss"
+    assert torch.allclose(mine.grad, plain.grad, atol=1e-5), "The gradient is not that of the loss"
 
 
 def any_logit_is_safe(focal_loss, *, gamma):

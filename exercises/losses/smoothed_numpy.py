@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = """
 Write cross-entropy with label smoothing in NumPy, from logits. Samples with the label ${{ignored}}$ do not count. No warning may appear, also when logits are in the thousands.
@@ -146,7 +147,7 @@ def plain_loss_agrees(smoothed_loss, *, seed, ignored):
     labels[::3] = 0
     got = float(smoothed_loss(logits, labels, 0.0))
     right = library_loss(logits, labels, 0.0, ignored)
-    assert abs(got - right) < 1e-9, (
+    assert close(got, right, "The loss"), (
         f"Without smoothing, and with all samples counted, the loss should be {right:.6f}, "
         f"got {got:.6f}"
     )
@@ -158,7 +159,7 @@ def everything_agrees(smoothed_loss, *, seed, ignored):
     for smoothing in (0.0, 0.1, 0.5):
         got = float(smoothed_loss(logits, labels, smoothing))
         right = library_loss(logits, labels, smoothing, ignored)
-        assert abs(got - right) < 1e-9, (
+        assert close(got, right, "The loss"), (
             f"At smoothing {smoothing} the loss should be {right:.6f}, got {got:.6f}: which "
             "samples count, and how is the smoothing shared out?"
         )
@@ -177,6 +178,6 @@ def thousands_are_safe(smoothed_loss, *, seed, ignored):
             "logarithm of one"
         ) from error
     right = library_loss(logits, labels, 0.1, ignored)
-    assert abs(got - right) < 1e-6 * right, (
+    assert close(got, right, "The loss"), (
         f"With large logits the loss should be {right:.1f}, got {got:.1f}: subtract the largest"
     )

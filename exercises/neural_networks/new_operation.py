@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from exercises import Check, Exercise
+from exercises.answers import array
 
 QUESTION = r"""
 An operation of `companion.autograd` keeps for each of its inputs a function, here called *pull*, from the gradient with respect to the output to the gradient with respect to that input. Write the operation ${{formula}}$ for NumPy arrays of any shapes that broadcast, and its two pulls in one function. Each gradient must have the shape of its own input.
@@ -161,13 +162,15 @@ def compare_pulls(operation_pull, operation, a, b, seed):
     out = torch_operation(operation, ta, tb)
     g = np.asarray(np.random.default_rng(seed).standard_normal(tuple(out.shape)))
     out.backward(torch.tensor(g))
-    for name, got, right in zip("ab", operation_pull(a, b, g), (ta.grad, tb.grad), strict=True):
+    for name, got, right in zip(
+        "ab", map(array, operation_pull(a, b, g)), (ta.grad, tb.grad), strict=True
+    ):
         assert np.shape(got) == tuple(right.shape), (
             f"For shapes {a.shape} and {b.shape} the gradient for {name} should have the shape "
             f"{tuple(right.shape)}, got {np.shape(got)}"
         )
         error = float(np.abs(got - right.numpy()).max())
-        assert error < 1e-9, (
+        assert error < 6e-4, (
             f"For shapes {a.shape} and {b.shape} the gradient for {name} is off by {error:.2g}"
         )
 
@@ -176,8 +179,8 @@ def forward_is_the_formula(operation_forward, *, operation, seed):
     """Compare the way forward with PyTorch's."""
     a, b = operands(seed, (2, 3), (2, 3))
     right = torch_operation(operation, torch.tensor(a), torch.tensor(b)).numpy()
-    got = operation_forward(a, b)
-    assert np.allclose(got, right, atol=1e-9), (
+    got = array(operation_forward(a, b))
+    assert np.allclose(got, right, atol=6e-4), (
         f"operation_forward is off by {np.abs(got - right).max():.2g} on random numbers"
     )
 

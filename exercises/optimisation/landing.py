@@ -10,6 +10,7 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = r"""
 The companion's warm-up begins with a rate of 0, a wasted step. Write a schedule for the steps $0, \dots, \text{total} - 1$ that wastes none. The rate rises by equal amounts over `warmup` steps, the last of which has the rate `peak`. Then it falls along half a cosine, and the very last step has `peak` divided by {{part}}.
@@ -85,7 +86,8 @@ WRONG_ANSWERS = {
             return peak - (peak - peak / PART) * (step + 1 - warmup) / (total - warmup)
         """,
 }
-SHAPES = ((0.5, 3, 11), (0.02, 4, 8), (1.0, 10, 40), (0.3, 2, 9))
+# Peaks of 1 and more, so that a rate that is rounded to three decimals is still one.
+SHAPES = ((5.0, 3, 11), (2.0, 4, 8), (1.0, 10, 40), (3.0, 2, 9))
 
 
 def exercise(part: int = 10, shape: int = 0) -> Exercise:
@@ -138,7 +140,7 @@ def ends_are_right(landing_rate, *, part, shapes):
         places = {0: peak / warmup, warmup - 1: peak, total - 1: peak / part}
         for step, right in places.items():
             got = float(landing_rate(step, peak, warmup, total))
-            assert abs(got - right) < 1e-9, (
+            assert close(got, right, "landing_rate"), (
                 f"The rate of step {step} should not be {got:.6g} with a peak of {peak}, {warmup} "
                 f"steps of warm-up and {total} in all: which steps are the first, the last of the "
                 "warm-up, and the last of all?"
@@ -152,9 +154,9 @@ def landing_is_a_cosine(landing_rate, *, part, shapes):
         for step in range(total):
             got = float(landing_rate(step, peak, warmup, total))
             turned = max(0.0, math.pi * (step + 1 - warmup) / (total - warmup))
-            lost = height * math.sin(turned / 2) ** 2 if turned else peak - got
-            rising = abs(got - peak * (step + 1) / warmup) < 1e-9
-            assert rising if step < warmup else abs(peak - got - lost) < 1e-9, (
+            lost = height * math.sin(turned / 2) ** 2
+            right = peak * (step + 1) / warmup if step < warmup else peak - lost
+            assert close(got, right, "landing_rate"), (
                 f"The rate of step {step} should not be {got:.6g} with a peak of {peak}, {warmup} "
                 f"steps of warm-up and {total} in all: it should rise in equal steps and fall "
                 "along half a cosine"

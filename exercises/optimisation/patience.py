@@ -108,6 +108,16 @@ WRONG_ANSWERS = {
                     return best, epoch
             return best, len(validation_losses) - 1
         """,
+    "at least for more than": """
+        def stop_early(validation_losses, patience):
+            best = 0
+            for epoch, loss in enumerate(validation_losses):
+                if epoch and loss <= validation_losses[best] - LEAST:
+                    best = epoch
+                elif epoch - best == patience:
+                    return best, epoch
+            return best, len(validation_losses) - 1
+        """,
     "a look at the future": """
         def stop_early(validation_losses, patience):
             best = int(np.nanargmin(validation_losses))
@@ -137,6 +147,7 @@ def exercise(seed: int = 0, least: float = 0.01) -> Exercise:
             Check(runs_stop_in_time, given),
             Check(small_gains_do_not_count, {"least": least}),
             Check(nan_is_no_gain),
+            Check(as_much_is_not_more, {"least": least}),
         ),
         wrong_answers={
             mistake: code.replace("LEAST", str(least)) for mistake, code in WRONG_ANSWERS.items()
@@ -221,3 +232,12 @@ def nan_is_no_gain(stop_early):
     got = tuple(int(epoch) for epoch in stop_early([2.0, 1.0, nan, nan, nan, 0.5], 3))
     assert got[0] != 5, "After three epochs of nan and a patience of 3 nothing more is trained"
     assert got == (1, 4), f"A loss of nan is one that is not better, but the answer was {got}"
+
+
+def as_much_is_not_more(stop_early, *, least):
+    """Try a loss that is lower by just the least amount, in numbers without rounding."""
+    got = tuple(int(epoch) for epoch in stop_early([least, 0.0, 0.0, -3.0], 2))
+    assert got == (0, 2), (
+        f"Where a loss of {least} is followed by 0.0, that is lower by {least} and not by more, so "
+        f"with a patience of 2 the answer should not be {got}"
+    )

@@ -10,6 +10,7 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = """
 Write `gap_floor(log_prob, row, words)` for any language of which the log-probability of each text is known. `row` is a text, a list of words; `log_prob(row)` returns $\\ln p$ of a whole text, or $-\\infty$ if it is impossible; `words` are all words of the language. Hide each position of `row` in turn, one at a time, and compute the exact distribution over the words there, given all the others. Return RESULT, a list with one number for each position, in nats. Leave `row` as it was. The log-probabilities may be below $-1000$, so that their exponentials are 0 in a computer.
@@ -156,7 +157,7 @@ def floors_are_exact(gap_floor, *, result, seed):
         log_prob, row = a_language(each)
         found = gap_floor(log_prob, list(row), list(WORDS))
         for value, right in zip(found, right_floors(log_prob, row, result), strict=True):
-            assert math.isclose(value, right, abs_tol=1e-6), (
+            assert close(value, right, "gap_floor"), (
                 "A position is not right: is each distribution divided by its own sum, and are "
                 "all other words those of the text?"
             )
@@ -171,7 +172,7 @@ def tiny_probabilities(gap_floor, *, result, seed):
     except (ZeroDivisionError, ValueError, OverflowError) as error:
         raise AssertionError(f"Log-probabilities below -1000 fail: {error}") from None
     for value, right in zip(found, right_floors(log_prob, row, result), strict=True):
-        assert math.isclose(value, right, abs_tol=1e-6), (
+        assert close(value, right, "gap_floor"), (
             "With log-probabilities below -1000 the result is another one: subtract the largest "
             "before you take exponentials"
         )

@@ -9,6 +9,7 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import array
 
 QUESTION = """
 Write `decoder_batch(rows, start, end)`, which makes a batch for teacher forcing. `rows` is a list of translations, each a list of ids without special tokens. Return two tensors of whole numbers, both of shape (B, T): what the decoder gets as input, which begins with `start`, and what it has to predict, which ends with `end`. T is as small as it can be. The input is filled up with `end`. Labels that shall not count are {{ignored}}.
@@ -116,7 +117,7 @@ def padded(rows: list[list[int]], filler: int) -> list[list[int]]:
 def shapes_fit(decoder_batch, *, seed, ignored):
     """Check that both tensors are (B, T), with no position too many."""
     rows = some_rows(seed)
-    shapes = [tuple(part.shape) for part in decoder_batch(rows, START, END)]
+    shapes = [array(part).shape for part in decoder_batch(rows, START, END)]
     right = (4, max(map(len, rows)) + 1)
     assert shapes == [right, right], (
         f"4 rows, the longest of {right[1] - 1} ids, should give two tensors of shape {right}, "
@@ -128,7 +129,7 @@ def inputs_are_right(decoder_batch, *, seed, ignored):
     """Check what the decoder reads."""
     rows = some_rows(seed)
     right = padded([[START, *row] for row in rows], END)
-    assert decoder_batch(rows, START, END)[0].tolist() == right, (
+    assert array(decoder_batch(rows, START, END)[0]).tolist() == right, (
         "inputs should be start and then the ids of each row, filled up with end"
     )
 
@@ -137,7 +138,7 @@ def labels_are_right(decoder_batch, *, seed, ignored):
     """Check what the decoder has to predict."""
     rows = some_rows(seed)
     right = padded([[*row, END] for row in rows], ignored)
-    assert decoder_batch(rows, START, END)[1].tolist() == right, (
+    assert array(decoder_batch(rows, START, END)[1]).tolist() == right, (
         "labels should be, at each position, the id that comes next, once end after the last id, "
         "and then only labels that do not count"
     )

@@ -13,6 +13,7 @@ import numpy as np
 from companion.reference.attention import multi_head_attention
 from companion.reference.layers import layer_norm
 from exercises import Check, Exercise
+from exercises.answers import array
 
 QUESTION = r"""
 The block that was computed by hand turns "not good" into something bad, but it does not know what to do with "bad", whose feature *good* is $-1$. Below are the rows that attention and the first norm make of the second word in four phrases, with the features *negates*, *good*, *place* and *negated* ORDER.
@@ -142,7 +143,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
 
 def shapes_fit(W_1, b_1, W_2):
     """Check that the three arrays make a feed-forward layer of at most 8 hidden neurons."""
-    found = [np.shape(array) for array in (W_1, b_1, W_2)]
+    found = [array(each).shape for each in (W_1, b_1, W_2)]
     assert len(found[0]) == 2, f"W_1 should be (4, F), got {found[0]}"
     hidden = found[0][1]
     assert found == [(4, hidden), (hidden,), (hidden, 4)], (
@@ -153,7 +154,7 @@ def shapes_fit(W_1, b_1, W_2):
 
 def phrases_come_out(W_1, b_1, W_2, *, rows, good):
     """Run the layer on all four phrases, and look at the sign of the feature *good*."""
-    W_1, b_1, W_2, h = (np.asarray(array, dtype=float) for array in (W_1, b_1, W_2, rows))
+    W_1, b_1, W_2, h = map(array, (W_1, b_1, W_2, rows))
     y = h + np.maximum(h @ W_1 + b_1, 0) @ W_2
     y = (y - y.mean(axis=1, keepdims=True)) / y.std(axis=1, keepdims=True)
     names = ("not good", "very good", "not bad", "very bad")

@@ -136,7 +136,12 @@ def test_every_file_is_accounted_for(tmp_path):
     files = [
         *("ada/hw.ipynb", "ada/plot.png", "12-liu.txt", "bob.zip!b/b.ipynb", "bob.zip!b/x.csv"),
         *("eve/essay.docx", "ada/.ipynb_checkpoints/hw-checkpoint.ipynb", ".DS_Store"),
-        *("bob.zip!__MACOSX/b/._b.ipynb", "Thumbs.db", "eve/desktop.ini", "submission_metadata.yml"),
+        *(
+            "bob.zip!__MACOSX/b/._b.ipynb",
+            "Thumbs.db",
+            "eve/desktop.ini",
+            "submission_metadata.yml",
+        ),
     ]
     found = collect.collect(folder(tmp_path, *files))
     accounted = [file for s in found.submissions for file in (s.file, *s.others)]

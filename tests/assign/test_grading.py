@@ -310,6 +310,54 @@ def test_the_questions_of_a_notebook_without_ids_are_found_by_their_checks(tmp_p
     assert "(q1): ran longer" in rows(table)["ada"]["what_happened"]
 
 
+NEAR = """
+    import numpy as np
+    import torch
+    from otter.test_files import test_case
+    OK_FORMAT = False
+    name = "q1"
+
+    @test_case(name="q1 - 1: a module, an optimiser and gradients", points=1, hidden=False)
+    def a(train):
+        model = torch.nn.Linear(2, 1)
+        before = model.weight.clone()
+        optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
+        loss, (squares, _) = train(model=model, optimiser=optimiser)
+        assert not torch.equal(before, model.weight), "the optimiser's step is lost"
+        x = torch.ones(3, requires_grad=True)
+        squares(x)[0].sum().backward()
+        assert x.grad.tolist() == [2, 2, 2], "a gradient through a tuple is lost"
+
+    @test_case(name="q1 - 2: what is written into arguments", points=2, hidden=True)
+    def b(write, forever):
+        row, tensor = np.zeros(3), torch.zeros(3)
+        write(into=row, also=tensor)
+        assert row.sum() == tensor.sum() == 6, "arrays by keyword are not written to"
+        assert next(iter(forever())) == 0, "a generator need not end"
+    """
+NEAR_ANSWER = """
+import itertools, torch
+def train(model, optimiser):
+    loss = model(torch.ones(4, 2)).sum()
+    loss.backward()
+    optimiser.step()
+    return loss, ((lambda x: (x**2, x)), None)
+def write(into, also):
+    into += 2
+    also += 2
+def forever():
+    yield from itertools.count()
+"""
+
+
+def test_nothing_stands_between_an_answer_and_its_tests(tmp_path):
+    """Modules, optimisers, gradients, arguments that are written to, generators without end."""
+    dist, out = draw(tmp_path / "dist", {"q1": NEAR}), tmp_path / "grades.csv"
+    hand_in(tmp_path / "in", "ada.ipynb", notebook(NEAR_ANSWER))
+    assert grade(dist, tmp_path / "in", "--out", out, *QUICK) == 0
+    assert totals(out) == {"ada": "3"}, rows(out)
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

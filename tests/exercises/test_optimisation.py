@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from companion import optim
 from assign import texts
+from companion import optim
 from exercises import optimisation as master
 from exercises import run
 from exercises.optimisation import (
