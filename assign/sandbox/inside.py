@@ -50,7 +50,8 @@ def _shell() -> InteractiveShell:
     config = Config()
     config.HistoryManager.enabled = False
     shell = InteractiveShell.instance(config=config)
-    shell.register_magic_function(lambda *_: None, "line", "matplotlib")
+    register: Any = shell.register_magic_function
+    register(lambda *_: None, "line", "matplotlib")
     return shell
 
 
@@ -118,9 +119,9 @@ def alone(writer: int) -> Report:
         os.dup2(nowhere, standard)
     os.dup2(ours, 3, inheritable=False)
     os.closerange(4, 65536)
-    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", closefd=False)
-    sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", closefd=False)
+    sys.stdin = os.fdopen(0, closefd=False)
     warnings.resetwarnings()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)

@@ -163,7 +163,9 @@ def relu_is_a_relu(hidden_before, hidden_after, network_output, squared_error):
         )
         assert after >= 0, f"ReLU never gives a negative number such as {after:g}"
     assert squared_error >= 0, f"A squared error cannot be negative, as {squared_error} is"
-    assert math.isfinite(network_output), f"network_output should be a number, not {network_output}"
+    assert math.isfinite(array(network_output).sum()), (
+        f"network_output should be a number, not {network_output}"
+    )
 
 
 def forward_is_right(hidden_before, hidden_after, network_output, squared_error, *, right):

@@ -102,8 +102,9 @@ def exercise_of(name):
     [
         (
             "neural-networks-forward-by-hand",  # columns, as the question typesets a vector
-            "hidden_before, hidden_after = [[2], [-3]], np.array([[2], [0]])\n"
-            "network_output, squared_error = [[2]], 9",
+            "hidden_before = [[number] for number in hidden_before]\n"
+            "hidden_after = np.array(hidden_after)[:, None]\n"
+            "network_output = [[network_output]]",
         ),
         (
             "data-and-tokens-merges-by-hand",
