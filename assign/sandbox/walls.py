@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import uuid
 from collections.abc import Callable
@@ -148,8 +147,9 @@ def _flags() -> list[str]:
 def readable() -> list[str]:
     """Return the folders that a submission may read: system, libraries, data, and no more."""
     named = [os.environ.get(name) for name in ("COMPANION_DATA", "COMPANION_MODELS")]
-    places = [*SYSTEM, sys.prefix, sys.base_prefix, sysconfig.get_path("purelib"),
-              str(Path(companion.__file__).parent), *filter(None, named)]  # fmt: skip
+    libraries = [place for place in sys.path if "-packages" in place]
+    package = str(Path(companion.__file__).parent)
+    places = [*SYSTEM, sys.prefix, sys.base_prefix, *libraries, package, *filter(None, named)]
     return list(dict.fromkeys(place for place in places if Path(place).exists()))
 
 
