@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["array", "close", "text"]
+__all__ = ["array", "close", "parts", "text"]
 
 
 def array(value: Any) -> np.ndarray:
@@ -41,6 +41,13 @@ def close(value: Any, right: Any, name: str, places: int = 3) -> bool:
     rounded = any(np.abs(got - wanted.round(n)).max() < 1e-6 for n in digits)
     assert not rounded, f"{name} is rounded too far: give at least {places} decimals"
     return False
+
+
+def parts(value: Any, number: int) -> Any:
+    """Return the parts of a result, of which there must be so many."""
+    found = len(value) if isinstance(value, (tuple, list)) else 1
+    assert found == number, f"{number} results should be returned, one after the other, not {found}"
+    return value
 
 
 def text(value: Any) -> str:
