@@ -218,9 +218,7 @@ def positions_stay_apart(split_heads, *, seed, n_heads, width, front, twists):
     )
 
 
-def leading_dimensions_are_free(
-    split_heads, join_heads, *, seed, n_heads, width, front, twists
-):
+def leading_dimensions_are_free(split_heads, join_heads, *, seed, n_heads, width, front, twists):
     """Try no, one and two leading dimensions."""
     split_heads = plain_split(split_heads, twists)
     join_heads = plain_join(join_heads, twists, n_heads)

@@ -40,12 +40,16 @@ TWISTS = {
     "marks": Twist(
         "In place of two lists of rows, return one list with `True` for each row that is for testing and `False` for each other one.",
         {"split_authors": ("", "result = [i in result[1] for i in range(len(authors))]")},
-        {"Return two lists of row numbers: training, test.": "Return a list of True and False, one a row."},
+        {
+            "Return two lists of row numbers: training, test.": "Return a list of True and False, one a row."
+        },
     ),
     "records": Twist(
-        "The rows are dictionaries such as `{\"author\": \"Ann\", \"text\": \"...\"}`, so `authors` is a list of these.",
+        'The rows are dictionaries such as `{"author": "Ann", "text": "..."}`, so `authors` is a list of these.',
         {"split_authors": ('authors = [row["author"] for row in authors]', "")},
-        {"authors a list of names, one a row": 'authors a list of rows, {"author": name, "text": text}'},
+        {
+            "authors a list of names, one a row": 'authors a list of rows, {"author": name, "text": text}'
+        },
     ),
 }
 HINT = "Shuffle the *authors*, not the rows: `random.Random(seed).shuffle(names)`. Sort the names first, since the order of a set differs from run to run."
@@ -199,7 +203,9 @@ def split_of(split_authors, authors, seed, twists):
     if "marks" in twists:
         marks = result[0] if "names" in twists else result
         assert len(marks) == len(rows), f"there should be {len(rows)} marks, one a row"
-        result = [[i for i, mark in enumerate(marks) if bool(mark) is test] for test in (False, True)]
+        result = [
+            [i for i, mark in enumerate(marks) if bool(mark) is test] for test in (False, True)
+        ]
     train, test = ([int(i) for i in part] for part in parts(result, 2))
     if "names" in twists:
         expected = sorted({str(authors[i]) for i in test})

@@ -261,7 +261,10 @@ def random_words_are_cut_right(bpe_tokens, *, longest, seed, twists):
     """Compare with an encoder that replays training, on random words."""
     merges, words = random_merges(seed)
     for word in words:
-        got, right = cut_as_lists(bpe_tokens, word, merges, twists), cut_by_ranks(word, merges, longest)
+        got, right = (
+            cut_as_lists(bpe_tokens, word, merges, twists),
+            cut_by_ranks(word, merges, longest),
+        )
         assert got == right, (
             f"With the merges {merges[:6]} and others, {word!r} is cut into {len(right)} tokens by "
             f"their ranks, but into {len(got)} by the answer, or elsewhere"

@@ -82,9 +82,7 @@ def bucket_of(steps_back, n_buckets, max_distance):
 }
 
 
-def exercise(
-    n: int = 16, most: int = 64, times: int = 2, twists: tuple[str, ...] = ()
-) -> Exercise:
+def exercise(n: int = 16, most: int = 64, times: int = 2, twists: tuple[str, ...] = ()) -> Exercise:
     """Return the exercise with ``n`` buckets, one in ``times`` of them exact, and `twists`."""
     sizes = ([n, most], [2 * n, 3 * most])
     twisted = [TWISTS[name] for name in twists]

@@ -32,12 +32,14 @@ TWISTS = {
     "columns": Twist(
         "Here the matrix is stored the other way round, to be applied as `x @ weight`: it has shape (D, H·d), and whole *columns* move.",
         {"reorder_rows": ("weight = weight.T", "result = result.T")},
-        {"weight (H·d, D) -> (H·d, D), its rows in another order": "weight (D, H·d) -> (D, H·d), its columns in another order"},
+        {
+            "weight (H·d, D) -> (H·d, D), its rows in another order": "weight (D, H·d) -> (D, H·d), its columns in another order"
+        },
     ),
     "heads": Twist(
         "The second argument is not $d$ but the number of heads, $H$.",
         {"reorder_rows": ("d_head = weight.shape[0] // d_head", "")},
-        {"order\"\"\"": "order\n\n    d_head is the number of heads here, H\"\"\""},
+        {'order"""': 'order\n\n    d_head is the number of heads here, H"""'},
     ),
 }
 HINTS = {

@@ -39,7 +39,10 @@ TWISTS = {
                 "result = dict(zip(names, result[0])), result[1]",
             )
         },
-        {"a list of arrays, some": "a dictionary of arrays, some", "Return a list like it": "Return a dictionary like it"},
+        {
+            "a list of arrays, some": "a dictionary of arrays, some",
+            "Return a list like it": "Return a dictionary like it",
+        },
     ),
     "mean square": Twist(
         "Here the length is a *root mean square*: the squares of all numbers are averaged, not added up, before the root is taken.",
@@ -150,9 +153,7 @@ def exercise(seed: int = 0, longest: float = 1.0, twists: tuple[str, ...] = ()) 
         solution=filled(SOLUTION),
         explanation=EXPLANATION,
         values={"longest": longest},
-        visible=(
-            Check(length_is_that_of_one_vector, {"longest": longest, "twists": twists}),
-        ),
+        visible=(Check(length_is_that_of_one_vector, {"longest": longest, "twists": twists}),),
         hidden=(
             Check(long_gradients_keep_their_direction, given[0]),
             Check(short_gradients_stay, given[1]),

@@ -26,7 +26,9 @@ TWISTS = {
     "stopped": Twist(
         "Return three things, the last of which is `True` if patience ran out and `False` if the losses ended before.",
         {"stop_early": ("", "result = *result, result[1] - result[0] == patience")},
-        {"and the last epoch that was trained.": "the last that was trained, and whether patience ran out."},
+        {
+            "and the last epoch that was trained.": "the last that was trained, and whether patience ran out."
+        },
     ),
     "from one": Twist(
         "Epochs are counted from 1.",
