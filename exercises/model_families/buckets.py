@@ -32,7 +32,7 @@ TWISTS = {
         {"bucket_of": ("", "result = result, steps_back < n_buckets // TIMES")},
         {"bucket, from 0 to n_buckets - 1": "bucket, from 0 to n_buckets - 1; whether it is near"},
     ),
-    "from the end": Twist(
+    "backwards": Twist(
         "The buckets are numbered from the far end: the distance 0 has the bucket $N - 1$, and the farthest distances have the bucket 0.",
         {"bucket_of": ("", "result = n_buckets - 1 - result")},
     ),
@@ -148,7 +148,7 @@ def plain(bucket_of, twists, times):
             found, near = parts(found, 2)
             right = t < n // times
             assert near == right, f"Whether {t} is near, of {n} buckets, should not be {near}"
-        return n - 1 - found if "from the end" in twists else found
+        return n - 1 - found if "backwards" in twists else found
 
     return as_on_the_page
 

@@ -34,7 +34,7 @@ TWISTS = {
         {"compare_blocks": ("", "result = [i in result for i in range(len(a.blocks))]")},
         {"list of numbers of blocks": "list of True and False, one a block"},
     ),
-    "from the top": Twist(
+    "downwards": Twist(
         "Blocks are counted from the top: the last block has the number 0, and the numbers are in ascending order.",
         {
             "compare_blocks": (
@@ -153,7 +153,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
 def _answer(wrong: list[int], blocks: int, asked: str, twists: tuple[str, ...] = ()) -> list[Any]:
     """Return the blocks that are asked for, as they are asked for."""
     found = [i for i in range(blocks) if (i in wrong) == (asked == "wrong")]
-    if "from the top" in twists:
+    if "downwards" in twists:
         found = sorted(blocks - 1 - i for i in found)
     return [i in found for i in range(blocks)] if "marks" in twists else found
 
