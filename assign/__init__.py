@@ -48,11 +48,12 @@ The record
 
     {
       "format": 1,
-      "id": "homework-2-1f0c9a3b",       # title, exercises, seed and language in short
+      "id": "homework-2-1f0c9a3b",       # tells nothing of the seed without the secret
       "name": "homework-2",
       "title": "Homework 2",
       "language": "en",                  # or "zh"
       "seed": 2027,
+      "secret": "9f86d081884c7d65...",  # mixed in, so that the seed alone tells nothing
       "due": "2027-03-01",               # or null; as it was given
       "companion": "0.1.0",              # the version that drew it
       "exercises": ["attention:2", "attention:4"],   # what was asked for, in order

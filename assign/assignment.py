@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
+import hmac
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -108,6 +108,7 @@ class Assignment:
     selected: list[str]
     questions: list[Question]
     book: Book
+    secret: str = field(repr=False)
 
     @cached_property
     def name(self) -> str:
@@ -116,9 +117,9 @@ class Assignment:
 
     @cached_property
     def id(self) -> str:
-        """The assignment's own name."""
+        """The assignment's own name; without the secret, it tells nothing of the seed."""
         said = [self.title, self.seed, self.language, self.selected, companion.__version__]
-        digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        digest = hmac.new(self.secret.encode(), json.dumps(said).encode(), "sha256").hexdigest()
         return f"{self.name}-{digest[:8]}"
 
     @property
@@ -154,6 +155,7 @@ class Assignment:
             "title": self.title,
             "language": self.language,
             "seed": self.seed,
+            "secret": self.secret,
             "due": self.due,
             "companion": companion.__version__,
             "exercises": self.selected,
@@ -174,6 +176,7 @@ def draw(
     title: str,
     language: str = "en",
     due: str | None = None,
+    secret: str = "",
 ) -> Assignment:
     """Draw an assignment.
 
@@ -190,6 +193,8 @@ def draw(
         ``"en"`` or ``"zh"``.
     due : str, optional
         A date such as ``2027-03-01``, with or without a time.
+    secret : str, optional
+        What nobody but the instructor knows; another secret draws another assignment.
 
     Returns
     -------
@@ -210,7 +215,7 @@ def draw(
     questions = []
     for number, (chapter, place) in enumerate(chosen, start=1):
         master = book.chapters[chapter].masters[place - 1]
-        drawn = master.arguments(seed)
+        drawn = master.arguments(seed, secret)
         questions.append(
             Question(
                 number=number,
@@ -224,7 +229,7 @@ def draw(
             )
         )
     selected = [f"{chapter}:{place}" for chapter, place in chosen]
-    return Assignment(title, seed, language, _date(due), selected, questions, book)
+    return Assignment(title, seed, language, _date(due), selected, questions, book, secret)
 
 
 def _date(due: str | None) -> str | None:

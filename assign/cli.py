@@ -66,6 +66,10 @@ def _make_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--language", choices=list(LANGUAGES), default="en")
     parser.add_argument("--due", help="a date that students are told: 2027-03-01")
+    parser.add_argument(
+        "--secret",
+        help="draw what assignment.json with this secret was drawn from (default: a new one)",
+    )
     parser.add_argument("--force", action="store_true", help="replace what make wrote before")
     parser.add_argument(
         "--no-run", action="store_true", help="leave the solution's notebook without outputs"
@@ -89,6 +93,7 @@ def _make(options: argparse.Namespace) -> int:
         options.title,
         options.language,
         options.due,
+        options.secret or making.secret(options.out),
     )
     complaints = making.make(drawn, options.out, options.force, not options.no_run)
     print(f"{drawn.title}: {len(drawn.questions)} questions, {drawn.points} points")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -14,10 +16,17 @@ from assign import autograder, notebooks, rubric
 from assign.assignment import Assignment
 from assign.book import AssignError
 
-__all__ = ["make"]
+__all__ = ["secret", "make"]
 
 RECORD = "assignment.json"
 SECONDS = 600  # for one cell of the solution
+
+
+def secret(out: Path) -> str:
+    """Return the secret of what was drawn there before, or a new one."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return str(json.loads((out / RECORD).read_text(encoding="utf-8"))["secret"])
+    return secrets.token_hex(16)
 
 
 def make(assignment: Assignment, out: Path, force: bool = False, run: bool = True) -> list[str]:

@@ -114,11 +114,15 @@ class Master:
     exercise: Callable[..., Exercise]
     draw: Callable[[random.Random], dict[str, Any]]
 
-    def arguments(self, seed: int | None = None) -> dict[str, Any]:
-        """Return what a seed draws; without a seed, nothing, which means the page's own."""
+    def arguments(self, seed: int | None = None, secret: str = "") -> dict[str, Any]:
+        """Return what a seed draws; without a seed, nothing, which means the page's own.
+
+        A course mixes in a secret of its own, or whoever has the book could try seeds until the
+        numbers are those of an assignment.
+        """
         if seed is None:
             return {}
-        return self.draw(random.Random(f"{self.exercise.__module__} {seed}"))
+        return self.draw(random.Random(f"{self.exercise.__module__} {seed} {secret}"))
 
     def variant(self, seed: int | None = None) -> Exercise:
         """Return the exercise as a seed draws it; without a seed, as it is on the page."""

@@ -117,6 +117,32 @@ def test_the_same_seed_writes_the_same_bytes(drawn, made, repository, tmp_path):
     assert digests(tmp_path / "again") == digests(made)
 
 
+def test_another_secret_draws_another_assignment_and_id(repository, drawn):
+    """So that whoever has the book cannot try seeds until the numbers are those of a notebook."""
+    others = [draw(repository, "attention:2,alibi,8", secret=secret) for secret in ("a", "b")]
+    assert len({drawn.id, *(other.id for other in others)}) == 3
+    for left, right in zip(*(other.questions for other in others), strict=True):
+        assert left.arguments != right.arguments, left.exercise.id
+    master = others[0].questions[1].chapter.masters[5]
+    assert others[0].questions[1].arguments not in [master.arguments(s) for s in range(3000)]
+
+
+def test_the_secret_is_in_the_record_and_nowhere_in_the_notebook(repository, tmp_path):
+    given = ["make", "attention:1", "--seed", "271828", "--title", "HW", "--no-run"]
+    for folder in ("one", "two"):
+        assert cli.main([*given, "--out", str(tmp_path / folder)]) == 0
+    first, second = ((tmp_path / f / "student/hw.ipynb").read_text() for f in ("one", "two"))
+    assert first != second
+    record = json.loads((tmp_path / "one" / "assignment.json").read_text())
+    for told in (record["secret"], "271828"):
+        assert told not in first
+    assert cli.main([*given, "--out", str(tmp_path / "one"), "--force"]) == 0
+    assert (tmp_path / "one" / "student/hw.ipynb").read_text() == first, "drawn again"
+    same = ["--out", str(tmp_path / "three"), "--secret", record["secret"]]
+    assert cli.main([*given, *same]) == 0
+    assert (tmp_path / "three" / "student/hw.ipynb").read_text() == first
+
+
 def test_the_record_tells_how_it_was_drawn(drawn, made):
     record = json.loads((made / "assignment.json").read_text(encoding="utf-8"))
     assert record["seed"] == 2027

@@ -35,6 +35,7 @@ def drawn(tmp_path_factory):
     """Draw an assignment of three questions: two by hand and one in code, 2 + 3 + 4 points."""
     folder = tmp_path_factory.mktemp("drawn") / "dist"
     command = ["make", "attention:1,2,4", "--seed", "2027", "--title", "Homework 2"]
+    command += ["--secret", "test-76"]  # with it, the third question is as on the page
     assert cli.main([*command, "--out", str(folder), "--no-run"]) == 0
     return folder
 
