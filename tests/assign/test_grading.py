@@ -148,19 +148,18 @@ def test_otter_itself_gives_the_right_one_full_points(walked, drawn, tmp_path):
     assert seen == {"Public Tests": "visible", "q1": "hidden", "q2": "hidden", "q3": "hidden"}
 
 
-@pytest.mark.release  # compares times, so nothing should run beside it
 def test_sixty_notebooks_take_a_quarter_of_what_otter_takes_for_each(drawn, tmp_path):
-    """Both on one core: the imports are made once."""
+    """Both on one core: the imports are made once. Twenty stand for sixty, which gain more."""
     paper = hand_in(tmp_path / "in", "0.ipynb", answered(drawn))
     command = [sys.executable, "-m", "otter", "run", "-a", drawn / "autograder.zip", "-o", tmp_path]
     start = time.monotonic()
     subprocess.run([*command, paper], cwd=tmp_path, capture_output=True, check=True)
     single = time.monotonic() - start
-    for number in range(1, 60):
+    for number in range(1, 20):
         shutil.copy(paper, tmp_path / "in" / f"{number}.ipynb")
     start = time.monotonic()
     grade(drawn, tmp_path / "in", "--out", tmp_path / "grades.csv", "--jobs", 1)
-    assert time.monotonic() - start < 60 * single / 4
+    assert time.monotonic() - start < 20 * single / 4
 
 
 # -- the small assignment ------------------------------------------------------------------------
