@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import companion
-from assign import references
+from assign import phrases, references
 from assign.book import LANGUAGES, AssignError, Book, Chapter, say
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class Question:
             "minutes": exercise.minutes,
             "points": exercise.points,
             "points_by_hand": exercise.by_hand,
+            "words": exercise.words or exercise.by_hand > 0,
+            "good_answer": self.text("explanation"),
             "needs": sorted({name for check, *_ in self.checks for name in check.needs}),
             "variant": self.arguments,
             "checks": [
@@ -161,6 +163,7 @@ class Assignment:
             "exercises": self.selected,
             "points": self.points,
             "points_by_hand": self.by_hand,
+            "words": self.say(phrases.STUDENT["words"]),
             "questions": [question.record() for question in self.questions],
             "files": files,
         }

@@ -1,4 +1,4 @@
-"""The command line: ``python -m assign list``, ``make`` and ``grade``."""
+"""The command line: ``python -m assign list``, ``make``, ``grade`` and ``review``."""
 
 from __future__ import annotations
 
@@ -28,29 +28,35 @@ def main(arguments: list[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        options = _parser(given[:1] == ["grade"]).parse_args(given)
+        options = _parser(given[0] if given else "").parse_args(given)
         return int(options.action(options))
     except AssignError as error:
         print(f"assign: {error}", file=sys.stderr)
         return 2
 
 
-def _parser(grading: bool) -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m assign",
         description="Draw assignments from the book's exercises, and grade what comes back.",
     )
-    commands = parser.add_subparsers(required=True, metavar="list | make | grade")
+    commands = parser.add_subparsers(required=True, metavar="list | make | grade | review")
     listed = commands.add_parser("list", help="show chapters and exercises")
     listed.add_argument("--json", action="store_true", help="print JSON")
     listed.set_defaults(action=_list)
     _make_parser(commands.add_parser("make", help="draw an assignment"))
     graded = commands.add_parser("grade", help="grade a folder of submissions")
-    if grading:  # which needs more than the other commands do
-        from assign.grading import command
+    if command == "grade":  # which needs more than the other commands do
+        from assign.grading import command as graders
 
-        command.add_arguments(graded)
-        graded.set_defaults(action=command.run)
+        graders.add_arguments(graded)
+        graded.set_defaults(action=graders.run)
+    reviewed = commands.add_parser("review", help="show what was written in words, to give points")
+    if command == "review":
+        from assign.grading import review
+
+        review.add_arguments(reviewed)
+        reviewed.set_defaults(action=review.run)
     return parser
 
 

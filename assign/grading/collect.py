@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import calendar
+import contextlib
 import itertools
 import re
+import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+
+import yaml
 
 __all__ = ["Submission", "Collected", "collect"]
 
@@ -75,6 +78,8 @@ class Submission:
         When it was written, in seconds since 1970; 0 if that is not known.
     late : bool
         Whether the platform says that it came late.
+    number : str
+        By which the platform knows the student.
     others : list of str
         What the student handed in besides.
     """
@@ -85,6 +90,7 @@ class Submission:
     problem: str = ""
     changed: float = 0.0
     late: bool = False
+    number: str = ""
     others: list[str] = field(default_factory=list)
 
 
@@ -137,12 +143,12 @@ def collect(folder: Path, assignment: str = "") -> Collected:
     skip = _levels([file.parts for file in files])
     for file in files:
         by_student.setdefault(_student(file.parts, skip), []).append(file)
-    names = [name for name, _ in by_student]
-    submissions = [
-        _chosen(name if names.count(name) == 1 or not number else f"{name} ({number})", own,
-                assignment)
-        for (name, number), own in by_student.items()
-    ]  # fmt: skip
+    names, people = [name for name, _ in by_student], _people(found)
+    submissions = []
+    for (name, number), own in by_student.items():
+        shown = name if names.count(name) == 1 or not number else f"{name} ({number})"
+        shown, number = people.get(name, (shown, number))
+        submissions.append(_chosen(shown, number, own, assignment))
     return Collected(sorted(submissions, key=lambda s: (s.student.lower(), s.file)), debris)
 
 
@@ -190,7 +196,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, file: _File) -> _
     path = f"{file.path}!{_name(member)}"
     if member.file_size > LARGEST:
         return _File(path, problem="too large when unpacked")
-    return _File(path, archive.read(member), changed=calendar.timegm((*member.date_time, 0, 0, 0)))
+    return _File(path, archive.read(member), changed=time.mktime((*member.date_time, 0, 0, -1)))
 
 
 def _name(member: zipfile.ZipInfo) -> str:
@@ -214,6 +220,18 @@ def _is_debris(file: _File) -> bool:
 
 
 # -- students ------------------------------------------------------------------------------------
+
+
+def _people(files: list[_File]) -> dict[str, tuple[str, str]]:
+    """Return who is behind the numbers in an export of Gradescope's: name and student number."""
+    found = {}
+    for file in files:
+        if file.parts[-1] == "submission_metadata.yml":
+            with contextlib.suppress(yaml.YAMLError, AttributeError, TypeError, LookupError):
+                for folder, told in yaml.safe_load(file.raw).items():
+                    who = told[":submitters"][0]
+                    found[folder] = str(who[":name"]), str(who.get(":sid") or "")
+    return found
 
 
 def _levels(files: list[tuple[str, ...]]) -> set[tuple[str, ...]]:
@@ -260,7 +278,7 @@ def _student(parts: tuple[str, ...], skip: set[tuple[str, ...]]) -> tuple[str, s
     return name.strip() or first, ""
 
 
-def _chosen(student: str, files: list[_File], assignment: str) -> Submission:
+def _chosen(student: str, number: str, files: list[_File], assignment: str) -> Submission:
     """Return the notebook that counts: of this assignment, the last."""
     notebooks = [file for file in files if file.is_notebook] or files
     stems = {PurePosixPath(file.path).stem for file in notebooks}
@@ -268,9 +286,14 @@ def _chosen(student: str, files: list[_File], assignment: str) -> Submission:
     others = [file.path for file in files if file is not best]
     problem = best.problem or ("" if best.is_notebook else "it is no notebook (.ipynb)")
     late = any(_match(part).get("late") for part in best.parts)
-    return Submission(
-        student, best.path, b"" if problem else best.raw, problem, best.changed, late, others
-    )
+    raw = b"" if problem else best.raw
+    return Submission(student, best.path, raw, problem, _when(best), late, number, others)
+
+
+def _when(file: _File) -> float:
+    """Return when a file was handed in: as the platform has it in the name, or its own date."""
+    said = next((at for part in file.parts if (at := _match(part).get("at"))), None)
+    return time.mktime(time.strptime(said, "%Y-%m-%d-%H-%M-%S")) if said else file.changed
 
 
 def _rank(file: _File, assignment: str, stems: set[str]) -> tuple[bool, bool, str, int, float, str]:

@@ -11,8 +11,8 @@ __all__ = ["STATUS", "Outcome", "outcome", "nothing"]
 
 # What can befall a submission, the worst first.
 STATUS = (
-    "failed", "unreadable", "memory", "timeout", "crashed", "checker's names", "other assignment",
-    "errors", "ok",
+    "failed", "unreadable", "missing", "memory", "timeout", "crashed", "checker's names",
+    "other assignment", "errors", "ok",
 )  # fmt: skip
 Outcome = dict[str, Any]
 

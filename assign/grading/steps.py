@@ -9,7 +9,7 @@ import nbformat
 
 from assign.grading.dist import Dist
 
-__all__ = ["parse", "steps", "suspicious", "other_assignment"]
+__all__ = ["parse", "steps", "placed", "asks", "suspicious", "other_assignment"]
 
 LARGEST = 50 * 2**20
 CHECK = re.compile(r"^def check_(q\d+)\(", re.MULTILINE)  # a cell that only checks
@@ -53,9 +53,8 @@ def steps(notebook: Any, dist: Dist) -> list[dict[str, Any]]:
     its names; where that is lost, at the end. The cells that only check are not run.
     """
     found: list[dict[str, Any]] = []
-    places = _questions(notebook.cells)
     last = {_checks(cell): number for number, cell in enumerate(notebook.cells)}
-    for number, (cell, question) in enumerate(zip(notebook.cells, places, strict=True)):
+    for number, (cell, question) in enumerate(placed(notebook)):
         checked = _checks(cell)
         if checked and last[checked] == number:
             found += _of_question(dist, checked)
@@ -66,6 +65,17 @@ def steps(notebook: Any, dist: Dist) -> list[dict[str, Any]]:
     for question in dist.tests:
         found += [] if question in last else _of_question(dist, question)
     return [{"number": number, **step} for number, step in enumerate(found)]
+
+
+def placed(notebook: Any) -> list[tuple[Any, str]]:
+    """Return each cell with the question that it belongs to."""
+    return list(zip(notebook.cells, _questions(notebook.cells), strict=True))
+
+
+def asks(cell: Any) -> bool:
+    """Tell whether a cell is the text of a question, not an answer."""
+    named = re.fullmatch(r"q\d+|introduction|hand-in", _id(cell))
+    return bool(named) or cell.source.startswith("## ")
 
 
 def _of_question(dist: Dist, name: str) -> list[dict[str, Any]]:

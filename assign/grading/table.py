@@ -10,9 +10,11 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from assign.grading.byhand import Given
 from assign.grading.collect import Submission
 
 __all__ = [
@@ -23,13 +25,16 @@ __all__ = [
     "record_path",
     "append",
     "read",
+    "digest",
     "row",
     "number",
+    "totals",
+    "most",
     "table",
 ]
 
 BEFORE = ["student", "file", "total", "max"]
-AFTER = ["by_hand", "late", "status", "what_happened", "seconds"]
+AFTER = ["by_hand", "still_by_hand", "late", "status", "what_happened", "seconds"]
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what a spreadsheet computes, wide ones too
 Record = dict[str, Any]
 Row = dict[str, str]
@@ -53,14 +58,17 @@ def write(path: Path, text: str) -> None:
 
 
 def record(
-    submission: Submission, fingerprint: str, outcome: Mapping[str, Any], seconds: float
+    submission: Submission,
+    late: str,
+    fingerprint: str,
+    outcome: Mapping[str, Any],
+    seconds: float,
 ) -> Record:
     """Return all that is known of a student's submission, as JSON can hold it."""
     return {
         "student": submission.student,
         "file": submission.file,
-        "late": submission.late,
-        "changed": submission.changed,
+        "late": late,
         "fingerprint": fingerprint,
         "seconds": round(seconds, 1),
         **outcome,
@@ -79,31 +87,58 @@ def append(path: Path, made: Record) -> None:
         file.write(json.dumps(made, ensure_ascii=False) + "\n")
 
 
-def read(path: Path) -> list[Record]:
-    """Return the last record of each student; a line that was cut off is left out."""
+def read(path: Path) -> tuple[list[Record], set[str]]:
+    """Return the last record of each student, and the digests of all tables that were written.
+
+    A line that was cut off is left out.
+    """
     found: dict[str, Record] = {}
+    digests = set()
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         with contextlib.suppress(ValueError):
             made = json.loads(line)
-            found[made["student"]] = made
-    return list(found.values())
+            if "table" in made:
+                digests.add(made["table"])
+            else:
+                found[made["student"]] = made
+    return list(found.values()), digests
+
+
+def digest(text: str) -> str:
+    """Return what tells whether a table is one that was written here."""
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 # -- the table -----------------------------------------------------------------------------------
 
 
-def row(made: Record) -> Row:
+def totals(made: Record, given: Given) -> tuple[float, float, float]:
+    """Return the points of a student, those of them given by hand, and those still to be given."""
+    names = {q["name"]: q["by_hand"] for q in made["questions"]}
+    by_hand = {n: given[made["student"], n][0] for n in names if (made["student"], n) in given}
+    still = sum(most for name, most in names.items() if name not in by_hand)
+    return made["total"] + sum(by_hand.values()), sum(by_hand.values()), still
+
+
+def most(made: Record) -> float:
+    """Return all points that there are."""
+    return float(made["possible"] + sum(question["by_hand"] for question in made["questions"]))
+
+
+def row(made: Record, given: Given) -> Row:
     """Return one line of the table."""
     questions = made["questions"]
+    total, by_hand, still = totals(made, given)
     happened = "; ".join(text for _, text in made["events"])
     return {
         "student": _plain(made["student"]),
         "file": _plain(made["file"]),
-        "total": number(made["total"]),
-        "max": number(made["possible"]),
+        "total": number(total),
+        "max": number(most(made)),
         **{_heading(question): number(question["score"]) for question in questions},
-        "by_hand": number(sum(question["by_hand"] for question in questions)),
-        "late": "late" if made["late"] else "",
+        "by_hand": number(by_hand),
+        "still_by_hand": number(still),
+        "late": made["late"],
         "status": made["status"],
         "what_happened": _plain(happened[:1].upper() + happened[1:]),
         "seconds": f"{made['seconds']:.1f}",
@@ -126,12 +161,14 @@ def _plain(text: str) -> str:
     return f"'{text}" if text.strip().startswith(FORMULA) else text
 
 
-def table(records: Iterable[Record]) -> str:
+def table(records: Iterable[Record], given: Given) -> str:
     """Return the whole table as CSV, sorted by student and file.
 
     It begins with a mark without which Excel takes Chinese names for another encoding.
     """
-    ordered = sorted(map(row, records), key=lambda r: (r["student"].lower(), r["file"]))
+    ordered = sorted(
+        (row(made, given) for made in records), key=lambda r: (r["student"].lower(), r["file"])
+    )
     between = dict.fromkeys(n for r in ordered for n in r if n not in (*BEFORE, *AFTER))
     text = io.StringIO("\ufeff", newline="")
     text.seek(0, io.SEEK_END)
