@@ -45,6 +45,7 @@ CHECKS = {
     "q1": [("it is a number", 1, False), ("it is right", 2, True)],
     "q2": [("shape", 1, False), ("values", 3, True)],
 }
+PROMPT = "*Your explanation, in your own words:*"
 RIGHT = {"q1": "total = 21", "q2": "def double(x):\n    return 2 * x"}
 CHECK = "def check_{name}():\n    return []\n\n\nwhile True:\n    pass  # grading does not run this"
 
@@ -61,6 +62,8 @@ def draw(folder, tests=TESTS):
             "exercise": {"q1": "sum", "q2": "double"}[name],
             "title": {"q1": "A sum", "q2": "Twice"}[name],
             "points_by_hand": {"q1": 0, "q2": 1}[name],
+            "words": name == "q2",
+            "good_answer": "Because twice <is> two times.",
             "checks": [
                 {"name": f"{name} - {n}: {what}", "what": what, "points": points, "hidden": hidden}
                 for n, (what, points, hidden) in enumerate(CHECKS[name], start=1)
@@ -68,12 +71,13 @@ def draw(folder, tests=TESTS):
         }
         for name in tests
     ]
-    record = {"format": 1, "id": "small-1", "title": "A small one", "language": "en"}
+    record = {"format": 1, "id": "small-1", "title": "A small one", "language": "en", "due": None}
+    record |= {"words": PROMPT}
     (folder / "assignment.json").write_text(json.dumps({**record, "questions": questions}))
     return folder
 
 
-def notebook(q1="total = ...", q2="double = ...", assignment="small-1"):
+def notebook(q1="total = ...", q2="double = ...", assignment="small-1", words=""):
     """Return a notebook with two answers, as students hand it in."""
     cells = []
     for name, code in (("q1", q1), ("q2", q2)):
@@ -82,6 +86,8 @@ def notebook(q1="total = ...", q2="double = ...", assignment="small-1"):
             new_code_cell(code, id=f"{name}-answer"),
             new_code_cell(CHECK.format(name=name), id=f"{name}-check"),
         ]
+        if name == "q2" and words:
+            cells.insert(-1, new_markdown_cell(f"{PROMPT}\n\n{words}", id="q2-words"))
     return new_notebook(cells=cells, metadata={"companion": {"assignment": assignment}})
 
 

@@ -85,19 +85,32 @@ def test_the_table_is_exactly_this(walked):
     ]
     assert lines[0] == [
         *("student", "file", "total", "max", *names),
-        *("by_hand", "late", "status", "what_happened", "seconds"),
+        *("by_hand", "still_by_hand", "late", "status", "what_happened", "seconds"),
     ]
-    told = [re.sub(r"^Cell \d+", "Cell", line[10]) for line in lines[1:]]
-    assert [[*line[:10], words] for line, words in zip(lines[1:], told, strict=True)] == [
-        ["ada", "ada_LATE_1_2_homework-2.ipynb", "9", "9", "2", "3", "4", "0", "late", "ok", ""],
-        ["bob", "bob/homework-2.ipynb", "4.25", "9", "2", "0.75", "1.5", "0", "", "ok", ""],
-        ["cyd", "cyd.ipynb", "0", "9", "0", "0", "0", "0", "", "ok", ""],
+    told = [re.sub(r"^Cell \d+", "Cell", line[11]) for line in lines[1:]]
+    assert [[*line[:11], words] for line, words in zip(lines[1:], told, strict=True)] == [
         [
-            *("dan", "dan.ipynb", "6", "9", "2", "0", "4", "0", "", "crashed"),
+            "ada",
+            "ada_LATE_1_2_homework-2.ipynb",
+            "9",
+            "9",
+            "2",
+            "3",
+            "4",
+            "0",
+            "0",
+            "late",
+            "ok",
+            "",
+        ],
+        ["bob", "bob/homework-2.ipynb", "4.25", "9", "2", "0.75", "1.5", "0", "0", "", "ok", ""],
+        ["cyd", "cyd.ipynb", "0", "9", "0", "0", "0", "0", "0", "", "ok", ""],
+        [
+            *("dan", "dan.ipynb", "6", "9", "2", "0", "4", "0", "0", "", "crashed"),
             "Cell (q2): the notebook's process crashed (aborted)",
         ],
         [
-            *("eve", "eve.zip!homework-2.ipynb", "6", "9", "2", "0", "4", "0", "", "timeout"),
+            *("eve", "eve.zip!homework-2.ipynb", "6", "9", "2", "0", "4", "0", "0", "", "timeout"),
             "Cell (q2): ran longer than the 10 s of a question, and was stopped",
         ],
     ]
@@ -110,7 +123,7 @@ def page(walked, student):
 
 def test_feedback_says_what_to_look_at(walked):
     text = page(walked, "bob")
-    assert text.startswith("# Homework 2: bob\n\nScore: **4.25 of 9** points.\n")
+    assert text.startswith("# Homework 2: bob\n\nScore: 4.25 of 9 points.\n")
     assert "## q2 How many conversations fit?: 0.75 of 3" in text
     assert "- ✓ passed: " in text
     assert "count keys and values, every layer, every head" in text
@@ -189,7 +202,7 @@ def test_resuming_grades_only_what_is_new_or_changed(dist, tmp_path):
     assert grade(dist, handed_in, "--out", table, "--resume", *pages, *QUICK) == 0
     assert totals(table) == {"ada": "7", "bob": "3", "cyd": "7"}
     assert rows(table)["ada"] == before
-    assert len(list((tmp_path / "feedback").iterdir())) == 3, "also of what had been graded"
+    assert len(list((tmp_path / "feedback").glob("*.html"))) == 3, "also of what had been graded"
     draw(dist, {"q1": TESTS["q1"]})
     assert grade(dist, handed_in, "--out", table, "--resume", *QUICK) == 0
     assert {row["max"] for row in rows(table).values()} == {"3"}, "the tests have changed"
@@ -270,14 +283,14 @@ def test_what_is_no_notebook_gets_nothing_and_says_why(dist, tmp_path):
     assert grade(dist, handed_in, "--out", table, *QUICK) == 0
     found = rows(table)
     assert {n: (r["status"], r["total"], r["max"]) for n, r in found.items()} == {
-        "text": ("unreadable", "0", "7"),
-        "deep": ("unreadable", "0", "7"),
-        "broken": ("unreadable", "0", "7"),
-        "12-liu": ("unreadable", "0", "7"),
-        "empty": ("unreadable", "0", "7"),
-        "cells": ("ok", "0", "7"),
-        "'=1+1": ("other assignment", "7", "7"),
-        "'＝2+2": ("ok", "7", "7"),
+        "text": ("unreadable", "0", "8"),
+        "deep": ("unreadable", "0", "8"),
+        "broken": ("unreadable", "0", "8"),
+        "12-liu": ("unreadable", "0", "8"),
+        "empty": ("unreadable", "0", "8"),
+        "cells": ("ok", "0", "8"),
+        "'=1+1": ("other assignment", "7", "8"),
+        "'＝2+2": ("ok", "7", "8"),
     }
     assert "It is no notebook (.ipynb)" in found["12-liu"]["what_happened"]
     assert "of another assignment (small-2)" in found["'=1+1"]["what_happened"]
@@ -409,8 +422,8 @@ def test_no_two_students_share_a_page_and_no_name_is_too_long(tmp_path):
     pages = [feedback.page_name(name) for name in names]
     assert len(set(pages)) == len(names)
     for page in pages:
-        table.write(tmp_path / page, "page")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(pages)
+        table.write(tmp_path / f"{page}.html", "page")
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(pages)
 
 
 def test_a_student_is_graded_only_if_the_page_is_there(dist, tmp_path):
@@ -423,4 +436,4 @@ def test_a_student_is_graded_only_if_the_page_is_there(dist, tmp_path):
     assert totals_so_far(table) == {}
     feedback_folder.unlink()
     assert grade(*arguments, "--resume") == 0
-    assert len(list(feedback_folder.iterdir())) == 1
+    assert len(list(feedback_folder.iterdir())) == 2
