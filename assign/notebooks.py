@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import sys
+from collections.abc import Iterable
 from textwrap import indent
 from typing import Any
 
@@ -87,19 +90,37 @@ def _introduction(assignment: Assignment) -> NotebookNode:
 
 
 def _preparation(assignment: Assignment) -> list[NotebookNode]:
-    """Return the cells that install what is missing, import, and prepare the checks."""
-    setups = dict.fromkeys(question.chapter.setup.strip() for question in assignment.questions)
-    title = assignment.say(phrases.CODE["machinery"])
-    copied = sources.gather([runner.report])
-    code = localise.localise(copied, assignment.questions[0].into)
-    define = f"def prepare():\n{indent(code, '    ')}\n    return report"
-    machinery = f"# @title {title}\n{define}\n\n\nreport = prepare()"
+    """Return the cell that installs what is missing and prepares the checks, and the imports."""
+    title = assignment.say(phrases.CODE["setup"])
+    code = localise.localise(sources.gather([runner.report]), assignment.questions[0].into)
+    machinery = f"def prepare():\n{indent(code, '    ')}\n    return report\n\n\nreport = prepare()"
     setup = assignment.book.setup_cell(assignment.needs_weights)
+    metadata = {"tags": ["setup"], **FOLDED}
     return [
-        new_code_cell(setup, id="setup", metadata={"tags": ["setup"]}),
-        new_code_cell("\n\n".join(setups), id="imports"),
-        new_code_cell(machinery, id="machinery", metadata=dict(FOLDED)),
+        new_code_cell(f"# @title {title}\n{setup}\n\n\n{machinery}", id="setup", metadata=metadata),
+        new_code_cell(_imports(q.chapter.setup for q in assignment.questions), id="imports"),
     ]
+
+
+def _imports(setups: Iterable[str]) -> str:
+    """Return the imports of several chapters, each once: Python's, then others, then the book's."""
+    plain: dict[str, None] = {}
+    named: dict[str, set[str]] = {}
+    for node in (node for setup in dict.fromkeys(setups) for node in ast.parse(setup).body):
+        if isinstance(node, ast.ImportFrom):
+            named.setdefault(str(node.module), set()).update(alias.name for alias in node.names)
+        else:
+            plain[ast.unparse(node)] = None
+    lines = [
+        *plain,
+        *(f"from {module} import {', '.join(sorted(n))}" for module, n in named.items()),
+    ]
+    groups: list[list[str]] = [[], [], []]
+    for line in sorted(lines, key=lambda line: (line.startswith("from"), line)):
+        module = line.split()[1].partition(".")[0]
+        place = 2 if module == "companion" else 0 if module in sys.stdlib_module_names else 1
+        groups[place].append(line)
+    return "\n\n".join("\n".join(group) for group in groups if group)
 
 
 def _asked(question: Question) -> NotebookNode:

@@ -39,7 +39,7 @@ STUDENT = {
 }
 CODE = {
     "check": "Check of question {{number}}: run this cell, you need not read it",
-    "machinery": "What the checks need: run this cell, you need not read it",
+    "setup": "Set-up: run this cell first, you need not read it",
 }
 SOLUTIONS = {
     "title": "{{title}}: solutions",
