@@ -20,7 +20,8 @@ PORT ?= 8000
 unexport PYTHONDONTWRITEBYTECODE
 # Tests that run side by side share the cores; threads of their own would only be in the way.
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-  $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 5
+  $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 5 \
+  --max-worker-restart 1
 
 .PHONY: help setup book colab slides pdf epub serve test release lighthouse verification
 .PHONY: lab execute translations lint format clean check chapter bench
@@ -72,9 +73,11 @@ lighthouse: book ## Measure the pages as on a phone, and record it (needs Chromi
 verification: $(READY) ## Run the package's tests and record what agreed with what (JOBS=2)
 	JOBS=$(JOBS) $(PY) -m tools.verification
 
-bench: $(READY) ## Measure speed beside other libraries, and record it (on an idle machine)
-	$(PY) -m benchmarks.gpt_speed
-	$(PY) -m benchmarks.data_speed
+bench: $(READY) ## Measure speed for the page Speed, when idle (NANOGPT=PATH MINBPE=PATH: those too)
+	$(PY) -m benchmarks.gpt_speed $(addprefix --nanogpt ,$(NANOGPT))
+	$(PY) -m benchmarks.generation_speed
+	$(PY) -m benchmarks.data_speed $(addprefix --minbpe ,$(MINBPE))
+	$(PY) -m benchmarks.attention_speed
 
 lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
 	@test -x $(VENV)/bin/jupyter-lab || $(PY) -m pip install --quiet \

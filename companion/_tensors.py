@@ -21,7 +21,7 @@ def _in_range(rows: Tensor) -> Tensor:
     largest = torch.finfo(rows.dtype).max ** 0.5 / 1e4  # 100 million squares can be summed
     if rows.device.type == "cpu" and rows.numel() and not torch.compiler.is_compiling():
         low, high = torch.aminmax(rows.detach())  # one look costs less than a division by 1
-        if -largest <= low and high <= largest:
+        if -largest <= low.item() and high.item() <= largest:
             return rows
     size = rows.detach().abs().amax(dim=-1, keepdim=True) / largest
     return rows / size.clamp(min=1)
@@ -39,10 +39,10 @@ def _require_tensors(**things: object) -> None:
 
 def _require_floats(**tensors: object) -> None:
     """Refuse what is no tensor of floating-point numbers."""
-    _require_tensors(**tensors)
     for name, tensor in tensors.items():
-        assert isinstance(tensor, Tensor)
-        if not tensor.is_floating_point():
+        if not isinstance(tensor, Tensor):
+            _require_tensors(**{name: tensor})
+        elif not tensor.is_floating_point():
             raise TypeError(f"{name} must hold floating-point numbers, got {tensor.dtype}")
 
 

@@ -314,6 +314,7 @@ def _fused(
     dropout_p: float,
 ) -> Tensor:
     """Call the fused kernel; open rows that see nothing, then set their result to zero."""
+    is_causal = is_causal and q.shape[-2] > 1  # from the last position nothing is hidden
     if mask is None and (not is_causal or q.shape[-2] == k.shape[-2]):
         return _kernel(q, k, v, is_causal=is_causal, dropout_p=dropout_p, scale=scale)
     if is_causal:
@@ -385,6 +386,8 @@ def _require_scale(scale: float | None) -> None:
 
 
 def _common_batch(q: Tensor, k: Tensor, v: Tensor) -> tuple[int, ...]:
+    if q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:  # which is nearly always so, and soon told
+        return tuple(q.shape[:-2])
     try:  # NumPy's function: that of PyTorch would first import 500 modules
         return np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     except ValueError as error:

@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from companion import attention, autograd, data, layers, losses, models, notebook, tinyworld
+from companion import (
+    attention,
+    autograd,
+    data,
+    evaluation,
+    generation,
+    layers,
+    losses,
+    models,
+    notebook,
+    tinyworld,
+)
 from companion.tinyworld import grammar
 from companion.tokenizers import merges
 from tests.plugins import shapes
@@ -23,6 +34,13 @@ PIXELS, KERNEL = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2)
 LOGITS, LABELS = torch.zeros(2, 3), torch.tensor([0, 1])
 RNG = np.random.default_rng(0)
 NAN = torch.tensor([1.0, math.nan, 1.0])
+BEAMS = {"n_beams": 2, "max_new_tokens": 1}
+
+
+def ask(ids):
+    """Stand for a model: any token may follow."""
+    return torch.zeros(*ids.shape, 3)
+
 
 FLAGS = [
     ("causal", lambda no: attention.sliding_window_mask(5, 2, causal=no)),
@@ -35,6 +53,13 @@ FLAGS = [
     ("bias", lambda no: layers.LayerNorm(3, bias=no)),
     ("drop_last", lambda no: data.batches(10, 3, drop_last=no)),
     ("overall", lambda no: data.Standardizer(overall=no)),
+    ("negative", lambda no: generation.Integer(negative=no)),
+    ("cache", lambda no: generation.generate(ask, [[1]], max_new_tokens=1, cache=no)),
+    ("drop_intermediate", lambda no: evaluation.roc_curve([0, 1], [0, 1], drop_intermediate=no)),
+    ("exact", lambda no: evaluation.mcnemar([0, 1], [1, 1], exact=no)),
+    ("correction", lambda no: evaluation.mcnemar([0, 1], [1, 1], correction=no)),
+    ("effective_order", lambda no: evaluation.corpus_bleu(["a"], ["a"], effective_order=no)),
+    ("lowercase", lambda no: evaluation.sentence_chrf("a", "a", lowercase=no)),
 ]
 
 
@@ -73,6 +98,30 @@ NUMBERS = [
     ("similarity", data.collision_probability),
     ("threshold", lambda x: data.near_duplicates(["a", "b"], x)),
     ("low", lambda x: data.scale(np.arange(3.0), x, 1)),
+    ("tau", generation.Temperature),
+    ("p", generation.TopP),
+    ("p", generation.MinP),
+    ("theta", generation.RepetitionPenalty),
+    ("frequency", generation.FrequencyPenalty),
+    ("alpha", lambda x: generation.expected_tokens(x, 3)),
+    ("length_penalty", lambda x: generation.beam_search(ask, [[1]], length_penalty=x, **BEAMS)),
+    ("beta", lambda x: evaluation.sentence_chrf("a", "a", beta=x)),
+    ("smooth_value", lambda x: evaluation.sentence_bleu("a", "a", smooth="floor", smooth_value=x)),
+    (
+        "confidence",
+        lambda x: evaluation.bootstrap_interval(
+            [1, 2, 3], confidence=x, method="percentile", n_resamples=9
+        ),
+    ),
+    ("k", lambda x: evaluation.elo_ratings([("a", "b", 1)], k=x)),
+    ("the score of a game", lambda x: evaluation.elo_ratings([("a", "b", x)])),
+    ("mean", lambda x: evaluation.elo_scale([0.0], x)),
+    ("p1", lambda x: evaluation.power_unpaired(x, 0.7, 9)),
+    ("only_a", lambda x: evaluation.sample_size_paired(x, 0.1)),
+    ("epsilon", lambda x: evaluation.fgsm(lambda out: out, LOGITS, LABELS, x)),
+    ("q", lambda x: evaluation.poisson_sample(3, x)),
+    ("noise_multiplier", lambda x: evaluation.rdp_subsampled_gaussian(0.1, x, 2)),
+    ("delta", lambda x: evaluation.dp_epsilon(0.1, 1.0, 1, x)),
 ]
 
 

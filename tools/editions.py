@@ -50,6 +50,7 @@ OURS = [
         "search",
         "slides",
         "sources",
+        "speed",
         "tables",
         "verification",
         "widgets",

@@ -143,7 +143,8 @@ class Contrastive:
 
     A batch holds ``ids`` of shape (B, T), and if they are needed ``mask``, and ``other`` and
     ``other_mask``: the second views, if they are texts of their own. The other texts of the batch
-    are the negatives, so the loss depends on the batch's size; accumulation adds none.
+    are the negatives, so the loss depends on the batch's size; accumulation adds none, and of
+    several processes each compares only the texts of its own part.
 
     Parameters
     ----------

@@ -4,7 +4,8 @@ This folder adds: `train`, and in the open the step that it repeats, `train_step
 its settings; `Epochs` and `WindowBatches`, batches by number; `Objective` and `TokenLoss`, what is
 minimised; `make_optimizers`, `parameter_groups`, `lr_share` and `MixedPrecision`; `evaluate`;
 `History`, what happened; checkpoints, which `latest` and `best` find and `read_checkpoint` reads;
-`OutOfMemory`, which says what to reduce.
+`OutOfMemory`, which says what to reduce; `process_group`, in which the processes that ``torchrun``
+has started train one model. ``python -m companion.training --help`` trains from the command line.
 """
 
 from companion.training.batches import Epochs, WindowBatches
@@ -17,6 +18,7 @@ from companion.training.memory import OutOfMemory
 from companion.training.objectives import Objective, TokenLoss
 from companion.training.optimisers import lr_share, make_optimizers, parameter_groups
 from companion.training.precision import MixedPrecision
+from companion.training.starting import process_group
 
 __all__ = [
     "TrainConfig",
@@ -36,4 +38,5 @@ __all__ = [
     "best",
     "read_checkpoint",
     "OutOfMemory",
+    "process_group",
 ]

@@ -17,6 +17,7 @@ __all__ = ["TrainConfig"]
 
 OPTIMIZERS = ("adamw", "muon")
 SCHEDULES = ("cosine", "linear", "constant", "wsd")
+PARALLEL = ("auto", "none", "ddp", "fsdp")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -81,6 +82,10 @@ class TrainConfig:
     """What dropout and everything else that is random begins with."""
     device: str | None = None
     """Where to train; None: the fastest device that there is."""
+    parallel: str = "auto"
+    """How several processes share the work (see `process_group`): "ddp", each has all of the model;
+    "fsdp", each has a part of every tensor; "auto", "ddp" where there are several. Each of them
+    trains on its rows of every batch, so that a step is the same, however many they are."""
 
     def __post_init__(self) -> None:
         if isinstance(self.folder, os.PathLike):
@@ -102,6 +107,7 @@ class TrainConfig:
         _require_one_of("optimizer", self.optimizer, OPTIMIZERS)
         _require_one_of("schedule", self.schedule, SCHEDULES)
         _require_one_of("precision", self.precision, PRECISIONS)
+        _require_one_of("parallel", self.parallel, PARALLEL)
         if self.compile != "auto":
             _require_flag("compile", self.compile)
 

@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from companion.training.batches import finite, moved
+from companion.training.memory import explained
 from companion.training.objectives import Objective, TokenLoss, added, means, require_counts
 from companion.training.precision import MixedPrecision
-from companion.training.processes import shard, sum_over_processes
+from companion.training.processes import sum_over_processes
+from companion.training.rows import rows_to_evaluate
 
 __all__ = ["evaluate", "modes", "set_modes"]
 
@@ -54,6 +56,12 @@ def evaluate(
         If ``batches`` never end.
     ValueError
         If they hold no target.
+    OutOfMemory
+        If a batch does not fit into memory.
+
+    Notes
+    -----
+    Where there are several processes, all of them must call it, and each evaluates its rows.
 
     Examples
     --------
@@ -63,17 +71,21 @@ def evaluate(
     """
     mixed = MixedPrecision(_device_of(model), "float32") if mixed is None else mixed
     objective = TokenLoss() if objective is None else objective
-    counts, sums = [], []
+    counts: list[dict[str, float]] = []
+    sums: list[dict[str, float]] = []
     with _evaluating(model, mixed.device), torch.no_grad():
-        for batch in map(shard, finite(batches)):
-            counts.append(require_counts(objective.count(batch)))
-            with mixed.autocast():
-                terms = objective(model, moved(batch, mixed.device))
-            sums.append({name: float(total) for name, total in terms.items()})
-    n = sum_over_processes(added(counts))
-    if not any(n.values()):
+        for batch in finite(batches):
+            rows, count = rows_to_evaluate(batch)
+            n: dict[str, float] = {**require_counts(objective.count(rows))}
+            with explained(rows, None, mixed.name), mixed.autocast():
+                terms = objective(model, moved(rows, mixed.device))
+                found = {name: float(total) for name, total in terms.items()}
+            counts.append(n if count else dict.fromkeys(n, 0))
+            sums.append(found if count else dict.fromkeys(found, 0.0))
+    total = sum_over_processes(added(counts))
+    if not any(total.values()):
         raise ValueError("batches hold no target to evaluate the model on")
-    return means(sum_over_processes(added(sums)), n)
+    return means(sum_over_processes(added(sums)), total)
 
 
 def _device_of(model: Any) -> torch.device:

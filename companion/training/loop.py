@@ -28,10 +28,11 @@ from companion.training.objectives import (
 )
 from companion.training.optimisers import lr_share, set_learning_rates
 from companion.training.precision import MixedPrecision
-from companion.training.processes import sum_over_processes, world
+from companion.training.processes import any_process, sum_over_processes, world
 from companion.training.run import Run, begin
 from companion.training.stopping import bar as plain_bar
 from companion.training.stopping import heeding
+from companion.training.wrapping import exchanging_last
 
 __all__ = ["train", "train_step"]
 
@@ -50,6 +51,7 @@ def train_step(
     Parameters
     ----------
     model : nn.Module
+        Of several processes, one in ``DistributedDataParallel`` or of ``fully_shard``.
     batches : sequence of batches
         The micro-batches of this step, one after the other in the memory of the device. Together
         they make the same step as one large batch would.
@@ -72,7 +74,8 @@ def train_step(
         If loss or gradient is not finite. The weights have not been changed then. (In float16 the
         step is skipped instead, and the loss scaled less.)
     ValueError
-        If there is no target in any batch.
+        If there is no target in any batch, or several processes would each train a model of its
+        own.
 
     Examples
     --------
@@ -87,7 +90,7 @@ def train_step(
     sums: list[dict[str, Tensor]] = []
     for optimizer in optimizers:
         optimizer.zero_grad()
-    for batch in batches:  # tensors of (B, T)
+    for batch in exchanging_last(model, batches):  # tensors of (B, T)
         with mixed.autocast():
             terms = objective(model, moved(batch, mixed.device))  # {"loss": sum over its targets}
             loss = share_of_mean(terms, counts)  # sum / all targets of the step
@@ -123,10 +126,15 @@ def train(
     a CPU; on a GPU some sums come in another order). Ctrl-C, the stop button and SIGTERM let the
     step at hand be finished and write a checkpoint; the second one interrupts at once.
 
+    Several processes that ``torchrun`` has started train one model together, if all of them call
+    it in a block of `process_group`: each on its rows of every batch. Losses and weights are those
+    of one process, but for the order of sums and what dropout draws.
+
     Parameters
     ----------
     model : nn.Module
-        Trained in place, and moved to the device.
+        Trained in place, and moved to the device. Where several processes share each tensor
+        (``parallel="fsdp"``), it stays where it is, and has its new weights when training ends.
     batches : callable or iterable
         ``batches(i)`` is micro-batch number i, from 0; see `Epochs` and `WindowBatches`.
         An iterable is gone through in its order, again from the start when it ends.
@@ -171,12 +179,13 @@ def train(
     """
     run = begin(model, batches, config, objective or TokenLoss(), optimizer, held_out, floor)
     steps = range(run.done + 1, config.steps + 1)
-    training = modes(model)
-    model.train()
+    training = modes(run.model)
+    run.model.train()
     try:
         if steps and not run.out_of_patience:
-            _go_through(run, steps, bar or plain_bar, floor)
+            _go_through(run, steps, bar if bar and not world().rank else plain_bar, floor)
         run.save()
+        run.give_back()
     finally:
         set_modes(training)
     return run.history
@@ -205,7 +214,7 @@ def _go_through(run: Run, steps: range, bar: Callable[..., Any], floor: float | 
                 run.note_held_out(losses)
             run.save_if_due(step)
             progress.set(**_shown(run.history, floor))
-            if wish.stop or progress.last or run.out_of_patience:
+            if any_process(wish.stop or progress.last) or run.out_of_patience:
                 break
     run.history.stopped = run.done < config.steps and not run.out_of_patience
 

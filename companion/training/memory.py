@@ -22,15 +22,15 @@ class OutOfMemory(MemoryError):
 
 
 @contextlib.contextmanager
-def explained(batch: Any, accumulate: int, precision: str) -> Iterator[None]:
+def explained(batch: Any, accumulate: int | None, precision: str) -> Iterator[None]:
     """Raise `OutOfMemory` in place of what an allocator raises.
 
     Parameters
     ----------
     batch : Tensor, or tuple, list or dict of them
         What the model was given.
-    accumulate : int
-        Micro-batches a step.
+    accumulate : int, optional
+        Micro-batches a step; None where the model is only evaluated.
     precision : str
 
     Returns
@@ -61,8 +61,14 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, kind) or any(sign in str(error) for sign in SIGNS)
 
 
-def _advice(batch: Any, accumulate: int, precision: str) -> str:
+def _advice(batch: Any, accumulate: int | None, precision: str) -> str:
     lower = " Or try precision='bfloat16'." if precision == "float32" else ""
+    if accumulate is None:
+        return (
+            f"a held-out batch of shape {_shapes(batch)} does not fit into memory, with "
+            f"precision={precision!r}. Evaluate smaller batches: the mean over all targets is the "
+            f"same.{lower}"
+        )
     return (
         f"a micro-batch of shape {_shapes(batch)} does not fit into memory, "
         f"with accumulate={accumulate} and precision={precision!r}. Halve the batch and set "

@@ -112,7 +112,8 @@ def share_of_mean(terms: dict[str, Tensor], counts: dict[str, float]) -> Tensor:
     terms : dict of str to Tensor
         The sums over the targets of the micro-batch.
     counts : dict of str to number
-        How many targets each term has in the whole step; where there are none it is left out.
+        How many targets each term has in the whole step. Where there are none its sum is 0, and
+        stays so.
 
     Returns
     -------
@@ -135,7 +136,8 @@ def share_of_mean(terms: dict[str, Tensor], counts: dict[str, float]) -> Tensor:
             f"an objective must count the terms that it returns, "
             f"got {sorted(counts)} and {sorted(terms)}"
         )
-    shares = [terms[name] / n for name, n in counts.items() if n]
+    # A term is never left out: several processes wait for the gradients of all that was computed.
+    shares = [terms[name] / max(n, 1) for name, n in counts.items()]
     return sum(shares[1:], start=shares[0])
 
 

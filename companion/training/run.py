@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from companion._arguments import _require_number
-from companion.device import pick_device, seed_everything
+from companion.device import seed_everything
 from companion.training.batches import Batch, Batches, Repeated, finite, numbered
 from companion.training.checkpoints import (
     latest,
@@ -30,7 +30,10 @@ from companion.training.memory import explained
 from companion.training.objectives import Objective
 from companion.training.optimisers import make_optimizers, set_learning_rates
 from companion.training.precision import MixedPrecision
-from companion.training.processes import shard, world
+from companion.training.processes import from_first, require_alike, together, world
+from companion.training.rows import digest, shard
+from companion.training.sharding import give_back
+from companion.training.starting import device_of
 from companion.training.state import (
     captured,
     fingerprint,
@@ -38,6 +41,7 @@ from companion.training.state import (
     require_same_model,
     restored,
 )
+from companion.training.wrapping import kind_of, wrapped
 
 __all__ = ["Run", "begin"]
 
@@ -54,12 +58,16 @@ class Run:
     held_out: Any
     mixed: MixedPrecision
     forward: Callable[..., Any]
-    """The model, compiled if that is asked for."""
+    """What the objective is given: the model, compiled or spread over processes."""
+    given: nn.Module
+    """The model that `train` was given: not the one that is trained where that is in parts."""
     history: History = field(default_factory=History)
     saved: int | None = None
     """The step of the newest checkpoint."""
     clock: float = 0.0
     """When the run would have begun, had it not been interrupted."""
+    compared: bool = False
+    """Whether all processes are known to make the same batches."""
 
     @property
     def done(self) -> int:
@@ -81,7 +89,11 @@ class Run:
     def micro_batches(self, step: int) -> list[Batch]:
         """Return this process's rows of the micro-batches of a step, from 1."""
         n = self.config.accumulate
-        return [shard(self.batches(i)) for i in range((step - 1) * n, step * n)]
+        batches = [self.batches(i) for i in range((step - 1) * n, step * n)]
+        if world().size > 1 and not self.compared:
+            require_alike(**{f"micro-batch {(step - 1) * n}": digest(batches[0])})
+            self.compared = True
+        return [shard(batch) for batch in batches]
 
     def record(self, step: int, result: Record) -> None:
         """Add what a step did to the history."""
@@ -112,10 +124,15 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint, unless there is one of this step, or no folder for it."""
-        folder = self.config.folder
-        if folder is None or world().rank or self.saved == self.done:
+        if self.config.folder is None or self.saved == self.done:
             return
         state = captured(self.model, self.optimizers, self.mixed.scaler)
+        with together():
+            if world().rank == 0:
+                self._write(self.config.folder, state)
+        self.saved = self.done
+
+    def _write(self, folder: str, state: dict[str, Any]) -> None:
         done = {"step": self.done, "micro_batch": self.done * self.config.accumulate}
         progress = {**done, "history": self.history.records, "best": self.history.best}
         settings = dataclasses.asdict(self.config)
@@ -124,7 +141,10 @@ class Run:
             about["held_out"] = self.history[-1].get("held_out")
         content = {**state, **progress, "config": json.dumps(settings)}
         write_checkpoint(folder, self.done, content, about, self.config.keep)
-        self.saved = self.done
+
+    def give_back(self) -> None:
+        """Let the model that `train` was given have the weights."""
+        give_back(self.model, self.given)
 
     @contextlib.contextmanager
     def explaining(self, step: int, batches: Sequence[Batch]) -> Iterator[None]:
@@ -132,7 +152,8 @@ class Run:
         try:
             with explained(batches[0], self.config.accumulate, self.mixed.name):
                 yield
-        except FloatingPointError as error:
+        except FloatingPointError as error:  # in all processes, since it is the sum that is not
+            self.give_back()
             lr = self.optimizers[0].param_groups[0]["lr"]
             raise FloatingPointError(
                 f"step {step}, lr {lr:.3g}: {error}. The weights are those after step {step - 1}; "
@@ -170,17 +191,19 @@ def begin(
     TypeError, ValueError, OSError
         As for `train`.
     """
-    _require_parts(model, config, objective, held_out, floor)
-    batches, device = numbered(batches), pick_device(config.device)
-    mixed = MixedPrecision(device, config.precision)
-    if optimizer is not None:
-        _as_optimizers(optimizer)
+    with together():
+        _require_parts(model, config, objective, held_out, floor)
+        batches, device = numbered(batches), device_of(config.device)
+        mixed, kind = MixedPrecision(device, config.precision), kind_of(config.parallel)
+        _optimizers(model, config, optimizer, kind)
+    _require_one_run(model, config)
     content = _found(model, config)
-    model.to(device)
-    optimizers = make_optimizers(model, config) if optimizer is None else _as_optimizers(optimizer)
+    if kind != "fsdp":
+        model.to(device)
     compiles = config.compile is True or (config.compile == "auto" and device.type == "cuda")
-    forward = torch.compile(model) if compiles else model
-    run = Run(model, config, batches, objective, optimizers, held_out, mixed, forward)
+    trained, forward, objective = wrapped(model, objective, kind, device, compiles)
+    optimizers = _optimizers(trained, config, optimizer, kind)
+    run = Run(trained, config, batches, objective, optimizers, held_out, mixed, forward, model)
     seed_everything((config.seed + world().rank) % 2**32)
     set_learning_rates(optimizers, 1.0)  # what they are now is the highest
     if content is not None:
@@ -190,17 +213,37 @@ def begin(
     return run
 
 
+def _optimizers(
+    model: nn.Module, config: TrainConfig, optimizer: Any, kind: str
+) -> list[torch.optim.Optimizer]:
+    if optimizer is None:
+        return make_optimizers(model, config)
+    if kind == "fsdp":
+        raise ValueError(
+            "optimizer must be None with parallel='fsdp', since each process trains parts of the "
+            "parameters: say in config what it is, or take parallel='ddp'"
+        )
+    return _as_optimizers(optimizer)
+
+
+def _require_one_run(model: nn.Module, config: TrainConfig) -> None:
+    """Refuse processes that would not train the same."""
+    settings = {n: x for n, x in dataclasses.asdict(config).items() if n != "device"}
+    require_alike(**settings, model=fingerprint(model))
+
+
 def _found(model: nn.Module, config: TrainConfig) -> dict[str, Any] | None:
     """Return the newest checkpoint of the folder, if it is this run's."""
-    if config.folder is None:
+    folder = config.folder
+    if folder is None:
         return None
-    _require_writable(config.folder)
-    path = latest(config.folder)
+    path = from_first(lambda: latest(_writable(folder)))
     if path is None:
         return None
-    content = read_checkpoint(path)
-    require_same_model(content["model"], model)
-    require_same_config(TrainConfig.from_json(content["config"]), config)
+    with together():
+        content = read_checkpoint(path)
+        require_same_model(content["model"], model)
+        require_same_config(TrainConfig.from_json(content["config"]), config)
     return content
 
 
@@ -214,7 +257,7 @@ def _go_on(run: Run, content: dict[str, Any]) -> None:
     run.saved = done
 
 
-def _require_writable(folder: str) -> None:
+def _writable(folder: str) -> str:
     """Refuse a folder in which nothing can be written, before hours of training."""
     probe = Path(folder) / f"step-{os.getpid()}.part"  # of a name that is cleared away
     try:
@@ -224,6 +267,7 @@ def _require_writable(folder: str) -> None:
     except OSError as error:
         why = f"folder {folder} cannot be written to: {error.strerror}"
         raise type(error)(error.errno, why, folder) from error
+    return folder
 
 
 def _require_parts(

@@ -16,17 +16,22 @@ import torch
 from torch import nn
 
 from companion.training.config import TrainConfig
+from companion.training.processes import gathered, world
+from companion.training.sharding import like, put_together
 
 __all__ = ["captured", "fingerprint", "require_same_config", "require_same_model", "restored"]
 
 Content = dict[str, Any]
 # What may differ from the checkpoint: it does not change what a step computes.
-FREE = {"folder", "device", "compile", "checkpoint_every", "keep", "evaluate_every", "patience"}
+FREE = {"folder", "device", "parallel", "compile"}
+FREE |= {"checkpoint_every", "keep", "evaluate_every", "patience"}
 NAMED = 5  # tensors that a message names
 
 
 def captured(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], scaler: Any) -> Content:
     """Return what changes from step to step, in a form that a checkpoint can hold.
+
+    All processes must call it. What it returns to the first of them is whole.
 
     Parameters
     ----------
@@ -39,10 +44,10 @@ def captured(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], scal
     dict
     """
     return {
-        "model": model.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "model": put_together(model.state_dict()),
+        "optimizers": [put_together(optimizer.state_dict()) for optimizer in optimizers],
         "scaler": scaler.state_dict(),
-        "random": _random_state(),
+        "random": gathered(_random_state()),  # of each process
     }
 
 
@@ -70,11 +75,32 @@ def restored(
             f"the checkpoint is of a run with {len(saved)} optimisers, not {len(optimizers)}"
         )
     for optimizer, state in zip(optimizers, saved, strict=True):
-        optimizer.load_state_dict(state)
-    model.load_state_dict(content["model"])
+        optimizer.load_state_dict(_own_parts(state, optimizer))
+    own = model.state_dict()
+    model.load_state_dict({name: like(x, own[name]) for name, x in content["model"].items()})
     if content["scaler"]:
         scaler.load_state_dict(content["scaler"])
-    _set_random_state(content["random"])
+    # Of more processes than there were, the new ones draw what they have begun with.
+    if (rank := world().rank) < len(content["random"]):
+        _set_random_state(content["random"][rank])
+
+
+def _own_parts(state: Content, optimizer: torch.optim.Optimizer) -> Content:
+    """Return an optimiser's state with this process's parts of tensors that are in parts."""
+    parameters = (p for group in optimizer.param_groups for p in group["params"])
+    places = (place for group in state["param_groups"] for place in group["params"])
+    by_place = dict(zip(places, parameters, strict=False))  # the optimiser counts them itself
+    return {
+        **state,
+        "state": {n: _like_each(x, by_place.get(n)) for n, x in state["state"].items()},
+    }
+
+
+def _like_each(remembered: Any, parameter: Any) -> Any:
+    return {
+        name: like(x, parameter) if getattr(x, "shape", None) == parameter.shape else x
+        for name, x in remembered.items()
+    }
 
 
 def _random_state() -> Content:

@@ -13,6 +13,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from companion.training.processes import world
+
 __all__ = ["Bar", "Wish", "bar", "heeding"]
 
 
@@ -105,7 +107,7 @@ class Bar:
         self._tqdm.set_postfix(self._values, refresh=False)
 
     def __iter__(self) -> Iterator[int]:
-        quiet = "COMPANION_QUIET" in os.environ
+        quiet = "COMPANION_QUIET" in os.environ or world().rank > 0
         with tqdm(self.steps, desc=self.description, disable=quiet) as self._tqdm:
             for step in self._tqdm:
                 yield step
@@ -124,6 +126,7 @@ def bar(steps: Sequence[int], description: str = "") -> Bar:
     -------
     Bar
         Iterate over it; ``set(loss=0.3)`` shows a value, ``last`` tells whether the step at hand
-        is the last. ``companion.notebook.stoppable`` has the same names.
+        is the last. ``companion.notebook.stoppable`` has the same names. Of several processes only
+        the first draws it.
     """
     return Bar(steps, description)

@@ -14,20 +14,14 @@ window.questions = (() => {
   // machine a part of the page can be painted before its letters are there, with others in their
   // place; what that moves is known apart, for it depends on the machine.
   const shifts = [];
-  let opening = true; // until the page has been drawn for the first time
   let laidOut = false; // asked here, for the browser's own entry on the first paint comes late
-  let firstLetters = 0; // when the last of those came that the page opens with
-  const laterLetters = []; // when each came that a part further down was the first to ask for
+  const late = []; // when each face came in whose place others had stood
   frame().then(() => (laidOut = true));
-  document.fonts.addEventListener("loadingdone", () => {
-    if (opening && laidOut) firstLetters = performance.now();
-  });
   document.fonts.addEventListener("loading", () => {
-    const came = () => laterLetters.push(performance.now());
+    const came = () => laidOut && late.push(performance.now());
     for (const face of document.fonts) if (face.status === "loading") face.loaded.then(came, () => {});
   });
-  const byLetters = ({ time }) =>
-    time < firstLetters + 100 || laterLetters.some((came) => Math.abs(time - came) < 250);
+  const byLetters = ({ time }) => late.some((came) => Math.abs(time - came) < 250);
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
       if (!entry.hadRecentInput) {
@@ -45,7 +39,6 @@ window.questions = (() => {
     const faces = [...document.fonts].filter((face) => face.status === "loading" && !isLate(face));
     await Promise.allSettled(faces.map((face) => face.loaded));
     await frame();
-    opening = false;
   }
 
   // Scrolls to the end as the space bar does.

@@ -1,8 +1,9 @@
-"""Notation, glossary, indexes and verification report: whole, in both languages, and linked."""
+"""Notation, glossary, indexes, verification report and speed: whole, in both languages, linked."""
 
 from __future__ import annotations
 
 import ast
+import json
 import posixpath
 import re
 from functools import cache
@@ -15,7 +16,7 @@ from bs4 import BeautifulSoup
 from tests.site.conftest import EDITIONS, ROOT
 from tests.site.small_books import write_book
 from tools import catalogs, contents, editions, verification
-from tools.extensions import glossary, indexes, tables
+from tools.extensions import glossary, indexes, speed, tables
 from tools.extensions import verification as report
 
 FOLDERS = [edition.folder for edition in EDITIONS]
@@ -434,9 +435,48 @@ def test_an_unknown_number_stops_the_build(run_builder, tmp_path, capfd):
     assert "'luck' is none of functions" in capfd.readouterr().err
 
 
+# -- speed ---------------------------------------------------------------------------------------
+
+
+@every_edition
+def test_the_page_of_speed_has_a_line_for_each_program_at_each_task(html, folder):
+    found = rows(soup(html / folder / APPENDIX / "speed.html"), "speed")
+    records = {name: speed.load(ROOT, name) for name in speed.RECORDS}
+    expected = [line for name, record in records.items() for line in speed.lines(name, record)]
+    assert (
+        len(found)
+        == len(expected)
+        == sum(len(run["ms"]) for record in records.values() for run in record["runs"])
+    )
+    for row, (_, program, milliseconds, *_) in zip(found, expected, strict=True):
+        assert [said(cell) for cell in row.select("td")[1:3]] == [program, milliseconds]
+    text = said(soup(html / folder / APPENDIX / "speed.html").find("article"))
+    for words in speed.about(list(records.values())).values():
+        assert words in text
+
+
+def test_a_program_that_was_not_there_has_no_line():
+    run = {"size": 64, "ms": {"fused": 1.0, "plain": 2.0}, "times_as_fast": {}, "megabytes": {}}
+    run["times_as_fast"]["plain"] = {"median": 2.0, "middle_half": [0.5, 1234.2]}
+    assert list(speed.lines("attention", {"runs": [run]})) == [
+        ("64 tokens", "fused", "1.00", "", ""),
+        ("64 tokens", "plain", "2.00", "", "2.00 (0.50–1,234)"),
+    ]
+
+
+def test_an_unknown_word_of_speed_stops_the_build(run_builder, tmp_path, capfd):
+    write_book(tmp_path, "{speed}`luck`")
+    for name, file in speed.RECORDS.items():
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(speed.load(ROOT, name)), encoding="utf-8")
+    assert run_builder("dummy", tmp_path) == 1
+    assert "'luck' is none of machine" in capfd.readouterr().err
+
+
 # -- tables --------------------------------------------------------------------------------------
 
-PAGES = ["notation", "glossary", "indexes", "verification"]
+PAGES = ["notation", "glossary", "indexes", "verification", "speed"]
 
 
 @every_edition

@@ -8,6 +8,7 @@ from torch import nn
 
 from companion.models import GPT, GPTConfig
 from companion.training import TrainConfig
+from companion.training.processes import World
 
 IGNORE = -100
 TINY = GPTConfig(vocab_size=11, max_length=8, d_model=8, n_layers=1, n_heads=2)
@@ -96,3 +97,8 @@ def points(i):
 
 def copied(model):
     return copy.deepcopy(model)
+
+
+def as_process(monkeypatch, module, rank, size):
+    """Let a module take this process for one of several."""
+    monkeypatch.setattr(module, "world", lambda: World(rank, size))

@@ -34,6 +34,7 @@ WRONG = [
     (ValueError, "keep must be at least 1", {"keep": 0}),
     (ValueError, "seed must be at most 4294967295", {"seed": 2**32}),
     (TypeError, "device must be a str", {"device": 0}),
+    (ValueError, "did you mean 'fsdp'", {"parallel": "fsdp2"}),
 ]
 
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from companion import training
-from companion.training import evaluation, processes
+from companion.training import evaluation, processes, rows
 from tests.training.support import IGNORE, gpt, joined, noisy, points, ragged
 from tests.verification import agree
 
@@ -77,5 +77,5 @@ def test_without_targets_there_is_no_mean():
 def test_one_process_is_the_whole_world():
     assert processes.world() == processes.World(rank=0, size=1)
     batch = points(0)
-    assert processes.shard(batch) is batch
+    assert rows.shard(batch) is batch
     assert processes.sum_over_processes({"loss": 3}) == {"loss": 3}

@@ -37,6 +37,28 @@ def test_the_message_says_what_to_reduce(name):
     assert isinstance(caught.value, MemoryError)
 
 
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_evaluation_says_so_as_well(name):
+    """By itself, and in training, where the steps were not too large."""
+
+    class LargeWithoutGradients(type(noisy())):
+        def forward(self, x):
+            if not self.training:
+                raise ERRORS[name]
+            return super().forward(x)
+
+    config = settings(accumulate=4, evaluate_every=1)
+    for call in (
+        lambda model: training.evaluate(model, [points(0)]),
+        lambda model: training.train(model, points, config, held_out=[points(0)]),
+    ):
+        with pytest.raises(training.OutOfMemory) as caught:
+            call(LargeWithoutGradients())
+        message = str(caught.value)
+        assert "a held-out batch of shape (5, 4), (5,) does not fit into memory" in message
+        assert "precision='float32'. Evaluate smaller batches: the mean over all" in message
+
+
 def test_a_real_allocator_is_understood():
     with pytest.raises(training.OutOfMemory), memory.explained({"x": torch.ones(2)}, 1, "bfloat16"):
         torch.empty(2**46, dtype=torch.float64)

@@ -236,4 +236,4 @@ def test_what_a_checkpoint_holds(tmp_path):
     assert content["history"] == history.records
     assert content["best"] == history.best
     assert [saved["optimizer"] for saved in content["optimizers"]] == ["AdamW", "Muon"]
-    assert {"python", "numpy", "torch"} <= set(content["random"])
+    assert {"python", "numpy", "torch"} <= set(content["random"][0])

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxDirective
 
 from tools import verification
 from tools.extensions import tables
+from tools.extensions.quoted import Quoted
 
 LINES = "{url}/blob/{branch}/{path}#L{first}"
 LIBRARY_NAMES = {"python": "Python", "numpy": "NumPy", "torch": "PyTorch"}
@@ -62,18 +63,14 @@ def summary(record: dict[str, Any]) -> dict[str, str]:
     }
 
 
-class Verified(SphinxRole):
+class Verified(Quoted):
     """One number of the record."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Return the number as text."""
-        path = Path(self.env.srcdir) / verification.RECORD
-        self.env.note_dependency(str(path))
-        numbers = summary(verification.load(path))
-        if self.text not in numbers:
-            message = f"verified: {self.text!r} is none of {', '.join(numbers)}"
-            return [], [self.inliner.reporter.warning(message, line=self.lineno)]
-        return [nodes.Text(numbers[self.text])], []
+    RECORDS = (verification.RECORD,)
+
+    def numbers(self, root: Path) -> dict[str, str]:
+        """Return the summary of the record."""
+        return summary(verification.load(root / verification.RECORD))
 
 
 # -- the report ----------------------------------------------------------------------------------

@@ -1,0 +1,234 @@
+"""How fast models write: beside transformers, with and without a cache, and the longer the text.
+
+Ours and theirs have the same sizes and the same weights, get the same prompts, and take turns in
+one run, so that whatever else the machine does disturbs both alike. A turn is one call of
+``generate``, in float32 on a CPU, from prompts of one length or, where the name says so, of
+several; nobody stops before the last token, and it is counted how many rows are alike. The ratio
+of a pair is their time by ours; the median of the ratios is what counts. From the repository's
+root, on an idle machine:
+
+    python -m benchmarks.generation_speed
+
+``--quick`` runs few pairs and writes nothing.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from benchmarks import records
+from companion import generation, models
+
+RESULT = records.RESULTS / "generation_speed.json"
+GPT: dict[str, dict[str, int]] = {
+    "tiny": {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 512, "vocab_size": 128},
+    "small": {"n_embd": 128, "n_layer": 4, "n_head": 4, "n_positions": 512, "vocab_size": 512},
+    "wide": {"n_embd": 256, "n_layer": 6, "n_head": 8, "n_positions": 512, "vocab_size": 2048},
+}
+LLAMA = {
+    name: {
+        "hidden_size": sizes["n_embd"],
+        "num_hidden_layers": sizes["n_layer"],
+        "num_attention_heads": sizes["n_head"],
+        "num_key_value_heads": sizes["n_head"] // 2,
+        "intermediate_size": 3 * sizes["n_embd"],
+        "max_position_embeddings": sizes["n_positions"],
+        "vocab_size": sizes["vocab_size"],
+    }
+    for name, sizes in GPT.items()
+}
+T5 = {
+    "tiny": {
+        "d_model": 64,
+        "d_kv": 16,
+        "num_heads": 4,
+        "num_layers": 3,
+        "d_ff": 256,
+        "vocab_size": 128,
+    }
+}
+N_PROMPT, N_NEW = 16, 100
+#: What is compared: the kind of model, its size, rows, whether their lengths differ, samplers.
+CASES: dict[str, tuple[str, str, int, bool, bool]] = {
+    "GPT, tiny": ("GPT", "tiny", 1, False, False),
+    "GPT, tiny, 8 rows": ("GPT", "tiny", 8, False, False),
+    "GPT, tiny, 8 ragged rows": ("GPT", "tiny", 8, True, False),
+    "GPT, tiny, sampled": ("GPT", "tiny", 1, False, True),
+    "GPT, small": ("GPT", "small", 1, False, False),
+    "GPT, wide": ("GPT", "wide", 1, False, False),
+    "Llama, tiny": ("Llama", "tiny", 1, False, False),
+    "Llama, tiny, 8 ragged rows": ("Llama", "tiny", 8, True, False),
+    "Llama, small": ("Llama", "small", 1, False, False),
+    "Llama, wide": ("Llama", "wide", 1, False, False),
+    "T5, tiny": ("T5", "tiny", 1, False, False),
+}
+LENGTHS = (50, 100, 200, 400)
+PAIRS, QUICK = 30, 3
+
+Turn = Callable[[], Any]
+
+
+def both(kind: str, size: str) -> tuple[Any, Any]:
+    """Return our model and theirs, with the same random weights."""
+    torch.manual_seed(0)
+    ends = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": 0}
+    theirs: Any
+    if kind == "GPT":
+        theirs = transformers.GPT2LMHeadModel(transformers.GPT2Config(**GPT[size], **ends))
+    elif kind == "Llama":
+        theirs = transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA[size], **ends))
+    else:
+        config = transformers.T5Config(**T5[size], **ends, decoder_start_token_id=0)
+        theirs = transformers.T5ForConditionalGeneration(config)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            if parameter.ndim > 1:  # so that texts are not all one token
+                parameter.mul_(3)
+    ours = {"GPT": models.GPT, "Llama": models.Llama, "T5": models.T5}[kind]
+    with tempfile.TemporaryDirectory() as folder:
+        theirs.save_pretrained(folder)
+        return ours.from_hf(folder), theirs.eval()
+
+
+def turns(case: str) -> dict[str, Turn]:
+    """Return what each of the two does in a turn; both return the ids that they have written."""
+    kind, size, n_rows, ragged, sampled = CASES[case]
+    ours, theirs = both(kind, size)
+    draws = torch.Generator().manual_seed(1)
+    ids = torch.randint(1, ours.config.vocab_size, (n_rows, N_PROMPT), generator=draws)
+    skipped = [i if ragged else 0 for i in range(n_rows)]
+    prompts = [row[skip:] for row, skip in zip(ids.tolist(), skipped, strict=True)]
+    mask = torch.arange(N_PROMPT) >= torch.tensor(skipped)[:, None]
+    given = {"input_ids": ids.masked_fill(~mask, 0), "attention_mask": mask.long()}
+    settings = {"do_sample": sampled, "max_new_tokens": N_NEW, "pad_token_id": 0}
+    settings |= {"temperature": 0.9, "top_k": 50, "top_p": 0.95} if sampled else {}
+    samplers = [generation.Temperature(0.9), generation.TopK(50), generation.TopP(0.95)]
+    options = {"start_id": 0} if kind == "T5" else {}
+    if sampled:
+        options["draw"] = lambda p: torch.multinomial(p, 1)[:, 0]
+    start = 1 if kind == "T5" else N_PROMPT
+
+    def write() -> list[list[int]]:
+        torch.manual_seed(2)
+        done = generation.generate(
+            ours, prompts, samplers if sampled else (), max_new_tokens=N_NEW, **options
+        )
+        return done.ids
+
+    def write_theirs() -> list[list[int]]:
+        torch.manual_seed(2)
+        return theirs.generate(**given, **settings)[:, start:].tolist()
+
+    return {"companion": write, "transformers": write_theirs}
+
+
+def seconds_of(turn: Turn) -> float:
+    """Return the seconds that a turn takes."""
+    start = time.perf_counter()
+    turn()
+    return time.perf_counter() - start
+
+
+def alternating(chosen: dict[str, Turn], pairs: int) -> dict[str, list[float]]:
+    """Let two take turns, and return the seconds of each; who comes first takes turns, too."""
+    times: dict[str, list[float]] = {name: [] for name in chosen}
+    for pair in range(-1, pairs):  # the first one warms up
+        for name in list(chosen) if pair % 2 else list(chosen)[::-1]:
+            seconds = seconds_of(chosen[name])
+            if pair >= 0:
+                times[name].append(seconds)
+    return times
+
+
+def ratios(times: dict[str, list[float]]) -> dict[str, Any]:
+    """Return medians in milliseconds, and how many times as fast the first one is."""
+    first, second = times.values()
+    found = [b / a for a, b in zip(first, second, strict=True)]
+    low, middle, high = statistics.quantiles(found, n=4)
+    return {
+        **{f"{name}_ms": round(1000 * statistics.median(t), 2) for name, t in times.items()},
+        "times_as_fast": round(middle, 3),
+        "middle_half": [round(low, 3), round(high, 3)],
+    }
+
+
+def compared(case: str, pairs: int) -> dict[str, Any]:
+    """Compare ours with theirs."""
+    chosen = turns(case)
+    written = [turn() for turn in chosen.values()]
+    same = sum(a == b for a, b in zip(*written, strict=True))
+    return {
+        "case": case,
+        "rows_alike": same,
+        "rows": CASES[case][2],
+        **ratios(alternating(chosen, pairs)),
+    }
+
+
+def with_and_without_cache(n_new: int, pairs: int) -> dict[str, Any]:
+    """Compare our GPT with itself, where it computes everything again for each token."""
+    ours, _ = both("GPT", "tiny")
+    prompt = [list(range(1, N_PROMPT + 1))]
+    chosen = {
+        name: lambda cache=cache: generation.generate(
+            ours, prompt, max_new_tokens=n_new, cache=cache
+        )
+        for name, cache in (("cached", True), ("uncached", False))
+    }
+    assert chosen["cached"]().ids == chosen["uncached"]().ids
+    return {"new_tokens": n_new, **ratios(alternating(chosen, pairs))}
+
+
+def growth(pairs: int) -> dict[str, Any]:
+    """Return how long texts of several lengths take with a cache, and the power that fits best."""
+    ours, _ = both("GPT", "tiny")
+    prompt = [list(range(1, N_PROMPT + 1))]
+    seconds = {
+        n: statistics.median(
+            seconds_of(lambda n=n: generation.generate(ours, prompt, max_new_tokens=n))
+            for _ in range(pairs)
+        )
+        for n in LENGTHS
+    }
+    logs = torch.tensor([*seconds.items()], dtype=torch.float64).log()
+    x, y = (logs - logs.mean(dim=0)).T
+    return {
+        "milliseconds": {n: round(1000 * s, 2) for n, s in seconds.items()},
+        "power": round(float((x * y).sum() / (x * x).sum()), 3),
+    }
+
+
+def main() -> None:
+    """Measure, and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--quick", action="store_true", help="few pairs, and no record")
+    chosen = parser.parse_args()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    pairs, runs = QUICK if chosen.quick else PAIRS, []
+    for case in CASES:
+        runs.append(compared(case, pairs))
+        print(json.dumps(runs[-1]), flush=True)
+    caches = [with_and_without_cache(n, max(pairs // 5, 2)) for n in LENGTHS[:3]]
+    grown = growth(pairs)
+    if chosen.quick:
+        print(json.dumps({"caches": caches, "growth": grown}, indent=1))
+        return
+    beside = {"transformers": transformers.__version__}
+    sizes = {"sizes": {"GPT": GPT, "Llama": LLAMA, "T5": T5}, "pairs": pairs}
+    sizes |= {"prompt": N_PROMPT, "new_tokens": N_NEW}
+    results = {"runs": runs, "caches": caches, "growth": grown}
+    records.write(chosen.out, range(1), **sizes, beside=beside, **results)
+
+
+if __name__ == "__main__":
+    main()
