@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import companion
 from assign import phrases, references
 from assign.book import LANGUAGES, AssignError, Book, Chapter, say
+from tools import code_words, exercise_messages
 
 if TYPE_CHECKING:
     from exercises import Check, Exercise
@@ -47,6 +48,13 @@ class Question:
         """Return a text of the exercise as plain Markdown."""
         linked = references.Links(self.book, self.chapter, self.language)
         return linked.plain(self.exercise.text(part, self.into))
+
+    @property
+    def starter(self) -> str:
+        """The code to begin with, and what it says to its reader."""
+        return code_words.translated(
+            self.exercise.starter, lambda words: exercise_messages.in_words(words, self.into)
+        )
 
     def say(self, phrase: str, **values: object) -> str:
         """Return a phrase in the assignment's language."""

@@ -17,7 +17,8 @@ from assign.assignment import Assignment, Question
 
 __all__ = ["student", "solution"]
 
-# A cell whose code need not be read: Colab shows the title alone, JupyterLab folds the code.
+# A cell whose code need not be read: Colab shows the title alone, JupyterLab folds the code, and
+# VS Code, which never folds what a file says, shows the title first.
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
@@ -27,7 +28,7 @@ def student(assignment: Assignment) -> NotebookNode:
     cells = [_introduction(assignment), *_preparation(assignment)]
     for question in assignment.questions:
         answer = new_code_cell(
-            question.exercise.starter, id=f"{question.name}-answer", metadata={"tags": ["answer"]}
+            question.starter, id=f"{question.name}-answer", metadata={"tags": ["answer"]}
         )
         cells += [_asked(question), answer]
         if question.exercise.words:

@@ -63,7 +63,7 @@ def _write(out: Path, question: dict[str, Any], drawn: Dist, said: dict[str, str
 
 
 def words(notebook: Any, question: str, drawn: Dist) -> str:
-    """Return what a student wrote in words to a question, and the comments of the answer."""
+    """Return what a student wrote in words to a question, in cells of text."""
     if notebook is None:
         return ""
     return "\n\n".join(_said(notebook, question, drawn)).strip()
