@@ -36,13 +36,14 @@ def parser():
     return made
 
 
-def test_the_page_shows_how_to_list_draw_and_grade():
-    assert [command[0] for command in OWN] == ["list", "make", "grade", "grade", "make", "make"]
+def test_the_page_shows_each_command():
+    assert {command[0] for command in OWN} == {"list", "make", "grade", "review"}
 
 
 def test_from_drawing_to_feedback(tmp_path, monkeypatch, capsys):
     """Run the page's commands one after the other, with the solution handed in."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "class.csv").write_text("Student,ID\nAda,1\nBob,2\n")
     for command in OWN:
         extra = ["--no-run"] if command[0] == "make" else []
         assert cli.main([*command, *extra]) == 0, command
@@ -54,6 +55,7 @@ def test_from_drawing_to_feedback(tmp_path, monkeypatch, capsys):
     found = rows(tmp_path / "grades.csv")["ada"]
     assert found["total"] == found["max"] != "0"
     assert len(list((tmp_path / "feedback").glob("*.md"))) == 1
+    assert (tmp_path / "grades-canvas.csv").read_text(encoding="utf-8-sig").startswith("Student,ID,")
     student = [
         tmp_path / "dist" / name / "student/homework-2.ipynb" for name in ("group-a", "group-b")
     ]
@@ -68,7 +70,7 @@ def test_the_image_that_the_page_builds_is_the_one_that_grade_asks_for():
 
 def test_an_image_holds_nothing_that_was_drawn_or_handed_in():
     ignored = (contents.ROOT / ".dockerignore").read_text().split("\n")
-    assert {"dist", "submissions", "out", ".git"} <= set(ignored)
+    assert {"dist", "submissions", "out", "review", "feedback", ".git"} <= set(ignored)
 
 
 def test_targets_and_files_are_there():
@@ -113,6 +115,18 @@ def test_courses_name_exercises_that_are_there(chapters):
         chosen = [int(number) for number in numbers.split(",")]
         assert chosen == sorted(set(chosen)), (name, numbers)
         assert max(chosen) <= len(chapters[name].masters), (name, numbers)
+
+
+@pytest.mark.parametrize("weeks", ["seven", "ten", "fourteen"])
+def test_courses_prefer_exercises_whose_solution_is_not_public(chapters, weeks):
+    plan = TEXT[TEXT.index(f":name: instructors-{weeks}-weeks") :].partition(":::")[0]
+    graded = "".join(line for line in plan.splitlines() if "test on paper" not in line)
+    public = [
+        chapters[name].masters[int(number) - 1].variant().public_solution
+        for name, numbers in re.findall(r"`([a-z-]+):(\d(?:,\d)*)`", graded)
+        for number in numbers.split(",")
+    ]
+    assert sum(public) < len(public) / 3
 
 
 def test_what_is_for_paper_is_done_by_hand(chapters):
