@@ -1,9 +1,9 @@
 """Assignments: drawn from the exercises' masters, handed out, and graded.
 
 ``python -m assign list`` shows what there is, ``make`` draws an assignment, ``grade`` grades what
-comes back. The masters hold the solutions and the hidden tests, so neither they nor this package
-are part of ``companion``, which every student installs: the commands are run in a clone of the
-book's repository.
+comes back, ``review`` shows what was written in words. The masters hold the solutions and the
+hidden tests, so neither they nor this package are part of ``companion``, which every student
+installs: the commands are run in a clone of the book's repository.
 
 What ``make`` writes
 --------------------
@@ -60,6 +60,7 @@ The record
       "exercises": ["attention:2", "attention:4"],   # what was asked for, in order
       "points": 7,                       # all of them
       "points_by_hand": 0,               # those that no check gives
+      "words": "*Your explanation, ...*",   # what stands in a cell for words
       "questions": [
         {
           "name": "q1",                  # tests/q1.py
@@ -69,6 +70,8 @@ The record
           "minutes": 15,
           "points": 3,                   # with those by hand
           "points_by_hand": 0,
+          "words": false,                # whether an explanation is asked for
+          "good_answer": "...",          # the rubric for it
           "needs": ["bytes_per_token", "kv_heads", "tokens"],   # names an answer defines
           "variant": {"n_layers": 24, "...": "..."},            # what the seed drew
           "checks": [

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from assign.grading import files
 from assign.grading.dist import Dist
 
 __all__ = ["Given", "read", "sheet", "page"]
@@ -56,12 +55,14 @@ def read(folder: Path, dist: Dist) -> Given:
     Raises
     ------
     ValueError
-        If points are no number, or are more than a question has.
+        If there is no such folder, or points are no number or more than a question has.
     """
+    if not folder.is_dir():
+        raise ValueError(f"by-hand must be the folder that review wrote, got {folder}")
     found: Given = {}
     for question in dist.questions:
         path, most = folder / f"{question['name']}.csv", question["points_by_hand"]
-        for row in _rows(path):
+        for row in files.rows_of(path):
             if (row.get("points") or "").strip():
                 points = _number(row["points"])
                 if not 0 <= points <= most:
@@ -71,13 +72,6 @@ def read(folder: Path, dist: Dist) -> Given:
                     )
                 found[row["student"], question["name"]] = (points, row.get("comment") or "")
     return found
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _number(text: str) -> float:
@@ -92,14 +86,9 @@ def _number(text: str) -> float:
 
 def sheet(path: Path, students: Iterable[str]) -> str:
     """Return the table for a question, with what stands in it already."""
-    known = {row["student"]: row for row in _rows(path)}
-    text = io.StringIO("\ufeff", newline="")
-    text.seek(0, io.SEEK_END)
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n", restval="")
-    writer.writeheader()
-    for student in dict.fromkeys([*students, *known]):
-        writer.writerow(known.get(student, {"student": student}))
-    return text.getvalue()
+    known = {row["student"]: row for row in files.rows_of(path)}
+    names = dict.fromkeys([*students, *known])
+    return files.as_csv(COLUMNS, (known.get(name, {"student": name}) for name in names))
 
 
 def page(question: Mapping[str, Any], language: str, words: Mapping[str, str], path: Path) -> str:
@@ -115,9 +104,10 @@ def page(question: Mapping[str, Any], language: str, words: Mapping[str, str], p
     path : Path
         Of the question's table, whose points are shown.
     """
-    known, most = {row["student"]: row for row in _rows(path)}, question["points_by_hand"]
+    known, most = {row["student"]: row for row in files.rows_of(path)}, question["points_by_hand"]
     sections = "".join(_section(s, text, known.get(s, {}), most) for s, text in words.items())
     title = html.escape(f"{question['name']}: {question['title']}")
+    given = f"By hand: {most:g} points" if most else "No points by hand"
     button = f"<button>Save {path.name}, and put it beside this page</button>" if most else ""
     rubric = html.escape(question["good_answer"])
     return (
@@ -125,7 +115,7 @@ def page(question: Mapping[str, Any], language: str, words: Mapping[str, str], p
         '<meta name="viewport" content="width=device-width">'
         f"<title>{title}</title><style>{STYLE}</style>\n"
         f'<body data-file="{path.name}"><h1>{title}</h1>\n'
-        f'<div class="rubric"><strong>By hand: {most:g} points</strong><pre>{rubric}</pre></div>\n'
+        f'<div class="rubric"><strong>{given}</strong><pre>{rubric}</pre></div>\n'
         f"{sections}{button}\n{f'<script>{SAVE}</script>' if most else ''}</body></html>\n"
     )
 

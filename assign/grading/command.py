@@ -23,6 +23,7 @@ from assign.grading import (
     collect,
     dist,
     feedback,
+    files,
     results,
     roster,
     statistics,
@@ -167,6 +168,9 @@ class Session:
                 f"{out} was changed by hand, and would be written anew: move it, or restore it. "
                 "Points by hand belong where review puts them"
             )
+        given = any(row["by_hand"] != "0" for row in files.rows_of(out))
+        if given and not self.options.by_hand:
+            raise ValueError(f"{out} holds points given by hand: say --by-hand, so that they stay")
         return records
 
     def _plan(self) -> None:
@@ -243,14 +247,14 @@ class Session:
         """Write the table, with those who handed in nothing."""
         text = table.table([*self.records, *self._missing()], self.given)
         table.append(table.record_path(self.options.out), {"table": table.digest(text)})
-        table.write(self.options.out, text)
+        files.write(self.options.out, text)
 
     def _page(self, made: Record) -> None:
         if self.options.feedback:
             page = feedback.Page(self.dist.record, made, self.given)
             name = feedback.page_name(made["student"])
-            table.write(self.options.feedback / f"{name}.md", page.markdown())
-            table.write(self.options.feedback / f"{name}.html", page.html())
+            files.write(self.options.feedback / f"{name}.md", page.markdown())
+            files.write(self.options.feedback / f"{name}.html", page.html())
 
     def _late(self, submission: Submission) -> str:
         """Say how late something came: by its date, or as the platform says."""
@@ -285,7 +289,7 @@ class Session:
         """Write what is asked for besides the table."""
         counts = statistics.counted(self.records)
         if folder := self.options.statistics:
-            table.write(folder / "statistics.csv", statistics.as_table(counts))
+            files.write(folder / "statistics.csv", statistics.as_table(counts))
             statistics.plot(counts, folder / "statistics.svg")
         if self.roster and self.options.lms:
             rows, made = self._rows, {made["student"]: made for made in self.records}
@@ -297,7 +301,7 @@ class Session:
             title, out = self.dist.record["title"], self.options.out
             most = max(map(table.most, self.records), default=0.0)
             text = self.roster.imported(self.options.lms, title, points, most)
-            table.write(out.with_name(f"{out.stem}-{self.options.lms}.csv"), text)
+            files.write(out.with_name(f"{out.stem}-{self.options.lms}.csv"), text)
 
     def summary(self) -> int:
         """Print how many there are of each status, and what else was found."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assign import phrases
-from assign.grading import byhand, collect, dist, steps, table
+from assign.grading import byhand, collect, dist, files, steps
 from assign.grading.dist import Dist
 
 __all__ = ["add_arguments", "run", "words"]
@@ -56,9 +56,9 @@ def _parsed(raw: bytes) -> Any:
 def _write(out: Path, question: dict[str, Any], drawn: Dist, said: dict[str, str]) -> None:
     path = out / f"{question['name']}.csv"
     page = byhand.page(question, drawn.record["language"], said, path)
-    table.write(path.with_suffix(".html"), page)
+    files.write(path.with_suffix(".html"), page)
     if question["points_by_hand"]:
-        table.write(path, byhand.sheet(path, said))
+        files.write(path, byhand.sheet(path, said))
     print(f"{path.with_suffix('.html')}: {question['title']}")
 
 

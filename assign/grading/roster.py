@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from assign.grading import files
 from assign.grading.collect import Submission
 
 __all__ = ["PLATFORMS", "Platform", "Roster", "read"]
@@ -121,16 +121,13 @@ class Roster:
         kept = [c for c in self.columns if whole or c in (*form.names, *form.keys)]
         grade = form.grade.format(title=title) if whole or platform != "moodle" else title
         extra = [column for column in (grade, form.most) if column and column not in kept]
-        text = io.StringIO("\ufeff", newline="")
-        text.seek(0, io.SEEK_END)
-        writer = csv.DictWriter(text, [*kept, *extra], extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
+        rows = []
         for number, row in enumerate(self.rows):
             points = {grade: f"{totals[number]:g}"} if number in totals else {grade: ""}
             if _plain(self._name(row)) == "pointspossible":  # Canvas's second line
                 points = {grade: f"{most:g}"}
-            writer.writerow({**row, **points, **({form.most: f"{most:g}"} if form.most else {})})
-        return text.getvalue()
+            rows.append({**row, **points, **({form.most: f"{most:g}"} if form.most else {})})
+        return files.as_csv([*kept, *extra], rows)
 
 
 def _plain(text: str) -> str:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import textwrap
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from assign.grading import files
+
 __all__ = ["counted", "as_table", "hardest", "plot"]
 
 Count = dict[str, Any]
+NOT_GRADED = ("failed", "unreadable")
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "SimHei")
 
 
 def counted(records: Iterable[dict[str, Any]]) -> list[Count]:
-    """Return for each check how many passed and failed, of those who handed something in."""
+    """Return for each check how many failed, of those whose notebook was graded."""
     found: dict[str, Count] = {}
-    for made in records:
+    for made in (made for made in records if made["status"] not in NOT_GRADED):
         for question in made["questions"]:
             for check in question["checks"]:
                 count = found.setdefault(
@@ -39,13 +40,9 @@ def counted(records: Iterable[dict[str, Any]]) -> list[Count]:
 
 def as_table(counts: list[Count]) -> str:
     """Return the counts as CSV, with the share that failed."""
-    text = io.StringIO("\ufeff", newline="")
-    text.seek(0, io.SEEK_END)
     columns = ["question", "exercise", "check", "failed", "of", "share"]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**c, "share": f"{c['failed'] / c['of']:.2f}"} for c in counts)
-    return text.getvalue()
+    rows = ({**count, "share": f"{count['failed'] / count['of']:.2f}"} for count in counts)
+    return files.as_csv(columns, rows)
 
 
 def hardest(counts: list[Count], number: int = 3) -> list[str]:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from assign.grading import files
 from assign.grading.byhand import Given
 from assign.grading.collect import Submission
 
 __all__ = [
     "Record",
     "Row",
-    "write",
     "record",
     "record_path",
     "append",
@@ -38,20 +34,6 @@ AFTER = ["by_hand", "still_by_hand", "late", "status", "what_happened", "seconds
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what a spreadsheet computes, wide ones too
 Record = dict[str, Any]
 Row = dict[str, str]
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file beside its place, then rename it: it is whole, or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 # -- the record ----------------------------------------------------------------------------------
@@ -162,17 +144,9 @@ def _plain(text: str) -> str:
 
 
 def table(records: Iterable[Record], given: Given) -> str:
-    """Return the whole table as CSV, sorted by student and file.
-
-    It begins with a mark without which Excel takes Chinese names for another encoding.
-    """
+    """Return the whole table as CSV, sorted by student and file."""
     ordered = sorted(
         (row(made, given) for made in records), key=lambda r: (r["student"].lower(), r["file"])
     )
     between = dict.fromkeys(n for r in ordered for n in r if n not in (*BEFORE, *AFTER))
-    text = io.StringIO("\ufeff", newline="")
-    text.seek(0, io.SEEK_END)
-    writer = csv.DictWriter(text, [*BEFORE, *between, *AFTER], restval="0", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(ordered)
-    return text.getvalue()
+    return files.as_csv([*BEFORE, *between, *AFTER], ordered, "0")

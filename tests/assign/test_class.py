@@ -121,6 +121,7 @@ def test_names_are_known_in_any_order_of_their_parts(tmp_path):
     [
         (("--lms", "canvas"), "lms needs roster"),
         (("--roster", "nowhere.csv"), "roster must be a table of the class, nowhere.csv"),
+        (("--by-hand", "nowhere"), "by-hand must be the folder that review wrote, got nowhere"),
         (("--due", "soon"), "must be a date such as 2027-03-01, got soon"),
     ],
 )
@@ -204,7 +205,9 @@ def give(path, **points):
         writer.writerows({**row, **points.get(row["student"], {})} for row in table)
 
 
-def test_points_are_typed_once_and_stay_whatever_is_graded_again(reviewed, dist_folder, tmp_path):
+def test_points_are_typed_once_and_stay_whatever_is_graded_again(
+    reviewed, dist_folder, tmp_path, capsys
+):
     sheet, out, pages = tmp_path / "review" / "q2.csv", tmp_path / "grades.csv", tmp_path / "pages"
     give(sheet, ada={"points": "0,5", "comment": "nearly"})
     assert cli.main(reviewed) == 0, "once more, when a late one has come in"
@@ -223,6 +226,8 @@ def test_points_are_typed_once_and_stay_whatever_is_graded_again(reviewed, dist_
         ]
         hand_in(tmp_path / "in", "bob.ipynb", notebook(**RIGHT, words="more"))
         assert grade(*command, "--by-hand", tmp_path / "review", "--resume") == 0
+    assert grade(*command, "--resume") == 2, "they would be lost"
+    assert "holds points given by hand: say --by-hand" in capsys.readouterr().err
     (page,) = pages.glob("ada-*.md")
     assert "by hand: 0.5 points. nearly" in page.read_text()
     (page,) = pages.glob("bob-*.html")
@@ -252,6 +257,7 @@ def test_what_to_teach_again_is_a_table_a_plot_and_a_line(dist_folder, tmp_path,
     for number in range(3):
         hand_in(tmp_path / "in", f"{number}.ipynb", notebook("total = 20", RIGHT["q2"]))
     hand_in(tmp_path / "in", "ada.ipynb", notebook(**RIGHT))
+    (tmp_path / "in" / "eve.ipynb").write_text("no notebook")
     command = (dist_folder, tmp_path / "in", "--out", tmp_path / "grades.csv", "--jobs", 1)
     assert grade(*command, "--statistics", tmp_path / "again") == 0
     assert "3 of 4 failed in q1: it is right\n" in capsys.readouterr().out

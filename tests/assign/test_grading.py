@@ -19,7 +19,7 @@ import pytest
 from nbformat.v4 import new_notebook
 
 from assign import cli
-from assign.grading import feedback, table
+from assign.grading import feedback, files
 from assign.sandbox.inside import told
 from tests.assign.grading_support import RIGHT, TESTS, draw, grade, hand_in, notebook, rows
 
@@ -404,14 +404,14 @@ def test_of_otters_message_only_the_students_part_is_told():
 
 def test_a_half_written_table_is_never_seen(tmp_path, monkeypatch):
     path = tmp_path / "grades.csv"
-    table.write(path, "before")
+    files.write(path, "before")
 
     def breaks(*args):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", breaks)
     with pytest.raises(OSError, match="disk full"):
-        table.write(path, "after")
+        files.write(path, "after")
     assert path.read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["grades.csv"]
 
@@ -422,7 +422,7 @@ def test_no_two_students_share_a_page_and_no_name_is_too_long(tmp_path):
     pages = [feedback.page_name(name) for name in names]
     assert len(set(pages)) == len(names)
     for page in pages:
-        table.write(tmp_path / f"{page}.html", "page")
+        files.write(tmp_path / f"{page}.html", "page")
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(pages)
 
 

@@ -55,7 +55,9 @@ def test_from_drawing_to_feedback(tmp_path, monkeypatch, capsys):
     found = rows(tmp_path / "grades.csv")["ada"]
     assert found["total"] == found["max"] != "0"
     assert len(list((tmp_path / "feedback").glob("*.md"))) == 1
-    assert (tmp_path / "grades-canvas.csv").read_text(encoding="utf-8-sig").startswith("Student,ID,")
+    assert (
+        (tmp_path / "grades-canvas.csv").read_text(encoding="utf-8-sig").startswith("Student,ID,")
+    )
     student = [
         tmp_path / "dist" / name / "student/homework-2.ipynb" for name in ("group-a", "group-b")
     ]
