@@ -47,9 +47,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
     _make_parser(commands.add_parser("make", help="draw an assignment"))
     graded = commands.add_parser("grade", help="grade a folder of submissions")
     if command == "grade":  # which needs more than the other commands do
+        from assign.grading import arguments
         from assign.grading import command as graders
 
-        graders.add_arguments(graded)
+        arguments.add(graded)
         graded.set_defaults(action=graders.run)
     reviewed = commands.add_parser("review", help="show what was written in words, to give points")
     if command == "review":

@@ -1,24 +1,22 @@
-"""The command ``grade``: its arguments, and one run of it."""
+"""The command ``grade``: one run of it."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from assign.grading import (
+    arguments,
     byhand,
     collect,
     dist,
@@ -34,72 +32,9 @@ from assign.grading.collect import Submission
 from assign.grading.results import Outcome
 from assign.grading.table import Record
 from assign.sandbox import pool, walls
-from assign.sandbox.walls import Limits
+from assign.sandbox.process import Limits
 
-__all__ = ["add_arguments", "run", "Session"]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command's arguments."""
-    add = parser.add_argument
-    add("dist", type=Path, help="the folder that make wrote")
-    add("submissions", type=Path, help="a folder of notebooks, nested or in zips as exported")
-    add("--out", type=Path, default=Path("grades.csv"), help="the table (default: %(default)s)")
-    add("--feedback", type=Path, metavar="DIR", help="write a page for each student there")
-    add("--jobs", type=_positive, default=os.cpu_count() or 1, help="how many at a time")
-    add(
-        "--timeout",
-        type=_seconds,
-        default=Limits.seconds,
-        metavar="S",
-        help="seconds for each question of a submission (default: %(default)g)",
-    )
-    add(
-        "--memory",
-        type=_positive,
-        default=Limits.memory,
-        metavar="MB",
-        help="memory of each submission, beyond the libraries' (default: %(default)s)",
-    )
-    add("--resume", action="store_true", help="keep what the table holds, grade the rest")
-    add("--by-hand", type=Path, metavar="DIR", help="add points that were given with review")
-    add("--roster", type=Path, metavar="CSV", help="the class, as your platform exports it")
-    add("--lms", choices=list(roster.PLATFORMS), help="write a table for it to import, too")
-    add("--due", type=_date, metavar="DATE", help="count days from it (default: make's --due)")
-    add("--statistics", type=Path, metavar="DIR", help="how many failed each check: table, plot")
-    add(
-        "--trust",
-        action="store_true",
-        help="lock nothing up: every notebook can read, change and delete whatever you can",
-    )
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, got {text}")
-    return value
-
-
-def _date(text: str) -> datetime:
-    """Read a date; without a time, the day counts to its end."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a date such as 2027-03-01, got {text}") from None
-    return found if len(text) > len("2027-03-01") else found + timedelta(days=1)
-
-
-# -- the command ---------------------------------------------------------------------------------
+__all__ = ["run", "Session"]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -131,7 +66,7 @@ class Session:
     Parameters
     ----------
     options : argparse.Namespace
-        As `add_arguments` describes them.
+        As `arguments.add` describes them.
 
     Raises
     ------
@@ -149,7 +84,7 @@ class Session:
             raise ValueError("lms needs roster: the table of the class that it exports")
         self.roster = roster.read(options.roster) if options.roster else None
         due = self.dist.record.get("due")
-        self.due = options.due or (_date(due) if due else None)
+        self.due = options.due or (arguments.date(due) if due else None)
         self.wall = walls.choose(options.trust)
         pool.warm_up()  # before any submission is read
         self.found = collect.collect(options.submissions, self.dist.record["id"])

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from assign.sandbox import walls
-from assign.sandbox.walls import Limits, Running
+from assign.sandbox.process import Limits, Running
 
 __all__ = ["Graded", "grade"]
 

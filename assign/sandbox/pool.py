@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from typing import Any
 
-from assign.sandbox import walls
-from assign.sandbox.walls import Limits
+from assign.sandbox.process import KEPT, Limits, die_with_parent
 
 __all__ = ["Job", "warm_up", "grade_all"]
 
 PRELOAD = "assign.sandbox.warm"
-KEPT = (*walls.KEPT, "PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "COMPANION_QUIET")
+ENVIRONMENT = (*KEPT, "PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "COMPANION_QUIET")
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def _clean_environment() -> Iterator[None]:
     """Hand nothing on that a notebook need not know: whoever is forked has it in memory."""
     before = dict(os.environ)
     os.environ.clear()
-    os.environ.update({name: before[name] for name in KEPT if name in before})
+    os.environ.update({name: before[name] for name in ENVIRONMENT if name in before})
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     try:
         yield
@@ -114,7 +113,7 @@ def _watch(sender: connection.Connection, job: Job) -> None:
     from assign.sandbox import attempts
 
     os.setsid()  # an interrupt at the terminal is for the command, which then kills this
-    walls.die_with_parent()
+    die_with_parent()
     try:
         sender.send(attempts.grade(job.wall, job.steps, job.tests, job.limits))
     except Exception as error:

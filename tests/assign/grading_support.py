@@ -10,7 +10,7 @@ from textwrap import dedent
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from assign.grading import command
+from assign.grading import arguments, command
 
 TESTS = {
     "q1": """
@@ -99,11 +99,11 @@ def hand_in(folder, name, made):
     return path
 
 
-def grade(*arguments):
+def grade(*words):
     """Run the command in this process; return its exit status."""
     parser = ArgumentParser()
-    command.add_arguments(parser)
-    return command.run(parser.parse_args([str(argument) for argument in arguments]))
+    arguments.add(parser)
+    return command.run(parser.parse_args([str(word) for word in words]))
 
 
 def rows(table):

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from assign import book, cli
-from assign.grading import command as grading
+from assign.grading import arguments
 from assign.grading.results import STATUS
 from assign.sandbox import walls
 from tests.assign.grading_support import rows
@@ -32,7 +32,7 @@ OWN = [command[3:] for command in commands() if command[:3] == OURS]
 
 def parser():
     made = argparse.ArgumentParser()
-    grading.add_arguments(made)
+    arguments.add(made)
     return made
 
 

@@ -7,7 +7,7 @@ import textwrap
 import psutil
 import pytest
 
-from assign.sandbox import walls
+from assign.sandbox import process, walls
 from tests.assign.grading_support import RIGHT, draw, grade, hand_in, notebook, rows
 
 Q2 = RIGHT["q2"]
@@ -284,4 +284,4 @@ def test_a_container_gets_the_job_on_its_input_and_no_network(monkeypatch, tmp_p
 
 def test_limits_must_be_positive():
     with pytest.raises(ValueError, match="memory must be above 0, got 0"):
-        walls.Limits(memory=0)
+        process.Limits(memory=0)
