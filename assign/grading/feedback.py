@@ -45,6 +45,29 @@ WORDS = {
         "happened": "运行笔记本时发生的情况",
     },
 }
+# What may befall a notebook, in Chinese; all else (names of errors, say) stays as it is.
+CHINESE = (
+    (r"^The notebook could not be graded\.", "这本笔记本无法评分。"),
+    (r"^This question was not reached\.", "没有运行到这道题。"),
+    (r"^The answer ended with (\w+)\.", r"答案以 \1 告终。"),
+    (r"^The check could not be carried out", "这项检查无法进行"),
+    (r"^[Cc]ell (\d+)( \(q\d+\))?: ", r"第 \1 个单元格\2："),
+    (r"^(q\d+), check (\d+): ", r"\1 的第 \2 项检查："),
+    (
+        r"[Rr]an longer than the ([\d.]+) s of a question, and was stopped",
+        r"超过每题的时限 \1 秒，被停下",
+    ),
+    (r"[Tt]he notebook took too long in all, and was stopped", "笔记本总用时过长，被停下"),
+    (r"[Uu]sed more than (\d+) MB of memory", r"使用的内存超过 \1 MB"),
+    (r"[Tt]he notebook ended its own process", "笔记本结束了自己的进程"),
+    (r"[Tt]he notebook's process was killed", "笔记本的进程被终止"),
+    (r"[Tt]he notebook's process crashed", "笔记本的进程崩溃"),
+    (r"[Tt]he notebook sent what is no report", "笔记本发出了不合格式的报告"),
+    (r"^the notebook is of another assignment", "这本笔记本属于另一份作业"),
+    (r"^the file is no notebook|^it is no notebook", "文件不是笔记本"),
+    (r"^also handed in: ", "另外还交了："),
+    (r"^and errors in (\d+) more cells", r"另有 \1 个单元格报错"),
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,12 @@ class Page:
             yield from self._question(question)
         if events := [text for kind, text in made["events"] if kind != FOR_THE_INSTRUCTOR]:
             yield "heading", words["happened"]
-            yield from (("item", text) for text in events)
+            yield from (("item", self._happened(text)) for text in events)
+
+    def _happened(self, text: str) -> str:
+        for pattern, said in CHINESE if self.assignment["language"] == "zh" else ():
+            text = re.sub(pattern, said, text)
+        return text
 
     def _question(self, question: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         words = self._words
@@ -99,7 +127,7 @@ class Page:
             where = words["hidden"] if check["hidden"] else ""
             yield kind, f"{words[kind]}: {_what(check['name'])}{where}"
             if check["told"]:
-                yield "told", " ".join(check["told"].split())
+                yield "told", self._happened(" ".join(check["told"].split()))
         if question["by_hand"] and (self.made["student"], question["name"]) in self.given:
             yield "item", words["given"].format(points=number(points), comment=comment).strip()
 

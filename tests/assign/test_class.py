@@ -1,6 +1,7 @@
 """What an instructor expects besides grades: the class, days late, points by hand, statistics."""
 
 import csv
+import json
 import os
 import re
 from datetime import datetime
@@ -297,6 +298,30 @@ def test_a_page_shows_what_a_notebook_said_and_runs_none_of_it(dist_folder, tmp_
     assert "&lt;script&gt;" in html.read_text()
     assert r"\*bold\*" in text.read_text()
     assert re.search(r'<html lang="en"><meta charset="utf-8">', html.read_text())
+
+
+def test_a_page_in_chinese_says_in_chinese_what_happened(tmp_path):
+    record = draw(tmp_path / "dist") / "assignment.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "language": "zh"}))
+    answers = {
+        "ada": notebook("while True: pass", "import os\nos._exit(0)"),
+        "bob": notebook("1 / 0", "def double(x): raise KeyboardInterrupt"),
+    }
+    for name, made in answers.items():
+        hand_in(tmp_path / "in", f"{name}.ipynb", made)
+    (tmp_path / "in" / "eve.ipynb").write_text("no notebook")
+    (tmp_path / "in" / "eve.txt").write_text("an essay")
+    pages = tmp_path / "pages"
+    command = (record.parent, tmp_path / "in", "--out", tmp_path / "grades.csv", "--timeout", 4)
+    assert grade(*command, "--feedback", pages, "--jobs", 2) == 0
+    own = (
+        "should be|should count every row|should keep the|each value twice, please|A small one"
+        "|q[12]|Twice|A sum|it is|a number|right|shape|values|ada|bob|eve|[a-z]+\\.txt"
+    )
+    python = r"\w+(Error|Interrupt)|division by zero|name '\w+' is not defined|exit status 0"
+    for page in pages.glob("*.md"):
+        left = re.sub(f"{own}|{python}|total|double", "", page.read_text())
+        assert re.findall(r"[A-Za-z]{2,}.*", left) == []
 
 
 def test_a_record_that_was_cut_off_is_left_out(tmp_path):
