@@ -304,7 +304,7 @@ def test_a_page_in_chinese_says_in_chinese_what_happened(tmp_path):
     record = draw(tmp_path / "dist") / "assignment.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "language": "zh"}))
     answers = {
-        "ada": notebook("while True: pass", "import os\nos._exit(0)"),
+        "ada": notebook("import os\nos._exit(0)"),
         "bob": notebook("1 / 0", "def double(x): raise KeyboardInterrupt"),
     }
     for name, made in answers.items():
@@ -312,11 +312,11 @@ def test_a_page_in_chinese_says_in_chinese_what_happened(tmp_path):
     (tmp_path / "in" / "eve.ipynb").write_text("no notebook")
     (tmp_path / "in" / "eve.txt").write_text("an essay")
     pages = tmp_path / "pages"
-    command = (record.parent, tmp_path / "in", "--out", tmp_path / "grades.csv", "--timeout", 4)
+    command = (record.parent, tmp_path / "in", "--out", tmp_path / "grades.csv")
     assert grade(*command, "--feedback", pages, "--jobs", 2) == 0
     own = (
-        "should be|should count every row|should keep the|each value twice, please|A small one"
-        "|q[12]|Twice|A sum|it is|a number|right|shape|values|ada|bob|eve|[a-z]+\\.txt"
+        r"[a-z]+\.txt|should be|should count every row|should keep the|each value twice, please"
+        "|A small one|q[12]|Twice|A sum|it is|a number|right|shape|values|ada|bob|eve"
     )
     python = r"\w+(Error|Interrupt)|division by zero|name '\w+' is not defined|exit status 0"
     for page in pages.glob("*.md"):
