@@ -2,25 +2,28 @@
 
 ``locale/<language>/LC_MESSAGES/exercises/<chapter>.po`` holds the messages of a chapter's
 masters: the templates of their texts, so that one translation serves every variant, and what
-their checks say. ``exercises/assignments.po`` holds what assignments say around them. The pages'
+their checks say, and the words in the code to begin with, with {{n1}} in place of a number.
+``exercises/assignments.po`` holds what assignments say around them. The pages'
 messages about exercises are derived from both (`derive`), so that nothing is translated twice.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import polib
 
-from companion.assign import localise, phrases, sources, texts
+from assign import localise, phrases, sources, texts
 from exercises import TEXTS, Exercise, Master
-from tools import contents, exercises
+from tools import code_words, contents, exercises
 
 SEEDS = 30  # as many variants are looked at for messages of their own
 FOLDER = "exercises"
 COMMON = f"{FOLDER}/assignments"
+NUMBER = re.compile(r"(?<![\w.])-?\d+(\.\d+)?(?!\w)")
 
 Translate = Callable[[str], str]
 
@@ -52,6 +55,7 @@ def _of_master(master: Master) -> Iterator[str]:
     for exercise in master.variants(SEEDS):
         for part in TEXTS:
             yield from texts.messages(getattr(exercise, part))
+        yield from (_numbered(words)[0] for words in code_words.words(exercise.starter))
         for check in (*exercise.visible, *exercise.hidden):
             yield check.what
             yield from _said(check.function)
@@ -61,6 +65,19 @@ def _of_master(master: Master) -> Iterator[str]:
 @cache
 def _said(function: Callable[..., None]) -> list[str]:
     return localise.messages(sources.gather([function]))
+
+
+def _numbered(words: str) -> tuple[str, dict[str, str]]:
+    """Return a template that is the same for every variant, and its values."""
+    values = {f"n{i}": match[0] for i, match in enumerate(NUMBER.finditer(words), start=1)}
+    names = iter(values)
+    return NUMBER.sub(lambda _: f"{{{{{next(names)}}}}}", words), values
+
+
+def in_words(words: str, into: Translate) -> str:
+    """Return the translation of words in code, whatever its numbers."""
+    template, values = _numbered(words)
+    return texts.fill(into(template), values)
 
 
 # -- from catalogs to pages ----------------------------------------------------------------------
@@ -90,6 +107,8 @@ def derive(root: Path, language: str, page: str) -> list[polib.POEntry]:
         for text in (t for part in _on_page(exercise) for t in texts.messages(part)):
             filled, translated = (texts.fill(t, values) for t in (text, into(text)))
             found[filled] = polib.POEntry(msgid=filled, msgstr=translated)
+        for words in code_words.words(exercise.starter):
+            found[words] = polib.POEntry(msgid=words, msgstr=in_words(words, into))
     return list(found.values())
 
 

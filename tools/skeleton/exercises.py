@@ -1,8 +1,7 @@
 """Exercises of the chapter *Chapter name*."""
 
-from exercises.chapter_name import by_hand, predicted
-
 from exercises import Master
+from exercises.chapter_name import by_hand, predicted
 
 # What every answer may use without importing it.
 SETUP = """\

@@ -4,10 +4,10 @@ import random
 
 import numpy as np
 import pytest
-from exercises.chapter_name import by_hand, predicted
 
 from exercises import chapter_name as master
 from exercises import run
+from exercises.chapter_name import by_hand, predicted
 
 
 def drawn(module, count=5):
