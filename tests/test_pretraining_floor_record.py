@@ -7,6 +7,7 @@ from benchmarks import pretraining_floor, pretraining_scaling
 from tests import recorded
 from tests.recorded import spread
 
+pytestmark = pytest.mark.chapter("pretraining")
 CHAPTER = pretraining_floor.CHAPTER
 
 
