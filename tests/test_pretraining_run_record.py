@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from benchmarks import pretraining_runs
 from tests import recorded
 from tests.recorded import constants, spread
