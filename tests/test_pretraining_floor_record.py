@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from benchmarks import pretraining_floor, pretraining_scaling
+from benchmarks import pretraining_floor, pretraining_kinds, pretraining_scaling
 from tests import recorded
-from tests.recorded import spread
+from tests.recorded import percent, spread
 
+pytestmark = pytest.mark.chapter("pretraining")
 CHAPTER = pretraining_floor.CHAPTER
 
 
@@ -50,6 +51,46 @@ def test_the_settings_are_those_of_the_chapter():
     code = pretraining_floor.chapter_code()
     assert floor()["settings"] == vars(code["Settings"]())
     assert floor()["lowest"] == pytest.approx(code["lowest"], abs=1e-4)
+
+
+# -- what is left --------------------------------------------------------------------------------
+
+
+def kinds():
+    return recorded.record(pretraining_kinds)["runs"]
+
+
+def test_the_shares_of_the_excess_are_recorded():
+    assert len(recorded.record(pretraining_kinds)["seeds"]) == 5
+    assert (
+        f"verbs ({percent(kinds()['verb: share'])} of the excess), words after a full stop "
+        f"({percent(kinds()['after a stop: share'])}) and a friend who is met "
+        f"({percent(kinds()['friend met: share'])})"
+    ) in text()
+    said = kinds()["said before: share"]["values"]
+    assert f"from {100 * min(said):.0f} to {100 * max(said):.0f} % of the excess" in text()
+    assert f"{percent(kinds()['impossible'])} of the excess come from impossible words" in text()
+
+
+def test_what_is_said_of_the_kinds_holds_with_every_seed():
+    def values(name):
+        return np.array(kinds()[name]["values"])
+
+    names = [name for name in kinds() if name.endswith(": nats")]
+    assert np.all(values("friend met: nats") == np.max([values(name) for name in names], axis=0))
+    assert np.all(values("other: nats") == np.min([values(name) for name in names], axis=0))
+    depend = sum(values(f"{kind}: share") for kind in ("verb", "after a stop", "friend met"))
+    assert depend.min() > 0.5
+    assert values("impossible").min() > 0.5
+    assert (values("friend met: impossible") / values("friend met: nats")).min() > 0.75
+    assert (values("feeling: impossible") / values("feeling: nats")).max() < 0.5
+    assert values("growth_depends").min() > 2 > values("growth_drawn").max()
+
+
+def test_the_kinds_are_measured_on_the_stories_of_the_chapter():
+    found = recorded.record(pretraining_kinds)
+    assert f"held_out_stories[:{found['stories']}]" in source("left-parts-run")
+    assert found["settings"] == floor()["settings"]
 
 
 # -- the law -------------------------------------------------------------------------------------

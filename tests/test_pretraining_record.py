@@ -6,6 +6,8 @@ from benchmarks import pretraining_objectives
 from tests import recorded
 from tests.recorded import spread
 
+pytestmark = pytest.mark.chapter("pretraining")
+
 
 def record():
     return recorded.record(pretraining_objectives)

@@ -2,9 +2,13 @@
 
 import re
 
+import pytest
+
 from benchmarks import pretraining_runs
 from tests import recorded
 from tests.recorded import constants, spread
+
+pytestmark = pytest.mark.chapter("pretraining")
 
 
 def record():

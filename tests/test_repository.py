@@ -27,8 +27,8 @@ if sys.version_info >= (3, 11):
 ROOT = contents.ROOT
 PACKAGE = ROOT / "companion"
 
-# Modules that stand although their chapter is still being written (chapters/pretraining/README.md).
-AHEAD = ["training", "pretraining", "generation", "evaluation"]
+# Modules that stand although their chapter is still being written.
+AHEAD = ["generation", "evaluation"]
 # The order of the book. A module imports only from those before it, from torch and from numpy.
 ORDER = [*chapter_modules.order(), *AHEAD]
 STANDARD = set(sys.stdlib_module_names) | {"__future__"}

@@ -193,9 +193,11 @@ def train(
 
 def _go_through(run: Run, steps: range, bar: Callable[..., Any], floor: float | None) -> None:
     """Take step after step, until all are done, no better loss is found, or someone stops it."""
-    config = run.config
+    config, ends = run.config, False
     with heeding() as wish:
         for step in (progress := bar(steps, description="training")):
+            if ends:  # asked only here, so that the bar has counted the step before
+                break
             wish.listen()
             set_learning_rates(run.optimizers, lr_share(step, config))
             micro_batches = run.micro_batches(step)
@@ -214,8 +216,7 @@ def _go_through(run: Run, steps: range, bar: Callable[..., Any], floor: float | 
                 run.note_held_out(losses)
             run.save_if_due(step)
             progress.set(**_shown(run.history, floor))
-            if any_process(wish.stop or progress.last) or run.out_of_patience:
-                break
+            ends = any_process(wish.stop or progress.last) or run.out_of_patience
     run.history.stopped = run.done < config.steps and not run.out_of_patience
 
 

@@ -5,9 +5,11 @@ import math
 
 import pytest
 
+from exercises import pretraining as master
 from exercises import run
 from exercises.pretraining import fill_gaps, gap_floor, how_many, trust_by_hand
-from exercises.pretraining import masters as master
+
+pytestmark = pytest.mark.chapter("pretraining")
 
 
 def test_counts_by_hand():

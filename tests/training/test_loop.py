@@ -380,6 +380,27 @@ def test_the_second_signal_interrupts(bar):
     assert signal.getsignal(signal.SIGINT) == before
 
 
+@pytest.mark.parametrize(
+    ("batches", "counted"), [(points, "6/6"), (pressing(signal.SIGINT, at=2), "3/6")]
+)
+def test_the_bar_counts_every_step_that_was_taken(capsys, batches, counted):
+    """The last one, too, whether the run was finished or stopped."""
+    history = training.train(noisy(), batches, settings(), bar=stoppable)
+    assert f"{len(history)}/6" == counted
+    assert capsys.readouterr().out.count(f" {counted} ") == 1
+
+
+def test_the_plain_bar_counts_every_step_that_was_taken():
+    bars = []
+
+    def watched(steps, description):
+        bars.append(training.stopping.bar(steps, description))
+        return bars[-1]
+
+    training.train(noisy(), points, settings(), bar=watched)
+    assert bars[0].done == 6
+
+
 def test_in_a_block_with_a_stop_button_each_training_makes_a_step(capsys):
     with stop_button("two trainings"):
         histories = [
