@@ -13,7 +13,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "activations",
-    "assign",
     "attention",
     "autograd",
     "data",
@@ -36,7 +35,6 @@ __all__ = [
 if TYPE_CHECKING:  # what editors and type checkers see; when a program runs, `__getattr__` answers
     from companion import (
         activations,
-        assign,
         attention,
         autograd,
         data,

@@ -2,7 +2,7 @@
 
 A master is the only place where an exercise is written. The page gets its question, its hint
 and, where it is public, its solution (``tools/exercises.py``); assignments are drawn from it
-(``python -m companion.assign``); the tests see to it that the solution passes every check and
+(``python -m assign``); the tests see to it that the solution passes every check and
 that each wrong answer fails one.
 
 A master has two functions. ``exercise(**arguments)`` returns the exercise with these numbers and
@@ -19,7 +19,7 @@ from functools import cached_property
 from textwrap import dedent
 from typing import Any
 
-from companion.assign import runner, texts
+from assign import runner, texts
 
 KINDS = ("by hand", "predict", "code", "measure", "open")
 CODE = ("starter", "solution", "trial")
@@ -114,11 +114,15 @@ class Master:
     exercise: Callable[..., Exercise]
     draw: Callable[[random.Random], dict[str, Any]]
 
-    def arguments(self, seed: int | None = None) -> dict[str, Any]:
-        """Return what a seed draws; without a seed, nothing, which means the page's own."""
+    def arguments(self, seed: int | None = None, secret: str = "") -> dict[str, Any]:
+        """Return what a seed draws; without a seed, nothing, which means the page's own.
+
+        A course mixes in a secret of its own, or whoever has the book could try seeds until the
+        numbers are those of an assignment.
+        """
         if seed is None:
             return {}
-        return self.draw(random.Random(f"{self.exercise.__module__} {seed}"))
+        return self.draw(random.Random(f"{self.exercise.__module__} {seed} {secret}"))
 
     def variant(self, seed: int | None = None) -> Exercise:
         """Return the exercise as a seed draws it; without a seed, as it is on the page."""

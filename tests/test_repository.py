@@ -201,7 +201,7 @@ def forbidden(module, imported):
     if part == "notebook":
         ours = ("companion.notebook", "companion.device")
         return top not in NOTEBOOK and not imported.startswith(ours)
-    if part in {"assign", "_setting_up"}:  # stand above all others, and nothing imports them
+    if part in {"assign", "_setting_up"}:  # one says where it went, nothing imports the other
         return False
     if top == "companion":
         target = inner.split(".")[0]
@@ -289,7 +289,7 @@ PUBLIC = dict(public())
 # Twins say their formula in one line. The others are the inside of a command, of a grammar, of an
 # engine that a chapter builds line by line: each function does what its one sentence says.
 IN_ONE_LINE = (
-    *("companion.reference.", "companion.assign.", "companion.autograd."),
+    *("companion.reference.", "companion.autograd."),
     *("companion.tinyworld.", "companion.tokenizers.merges.", "companion.notebook.measured."),
 )
 
@@ -359,7 +359,7 @@ def parameters():
     """Yield every public function and class with its parameters, those of generators too."""
     for name, thing in PUBLIC.items():
         error = inspect.isclass(thing) and issubclass(thing, BaseException)
-        if not error and not name.startswith("companion.assign"):
+        if not error:
             yield name, inspect.signature(inspect.unwrap(thing)).parameters.values()
 
 

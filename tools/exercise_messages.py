@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polib
 
-from companion.assign import localise, phrases, sources, texts
+from assign import localise, phrases, sources, texts
 from exercises import TEXTS, Exercise, Master
 from tools import contents, exercises
 

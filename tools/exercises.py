@@ -17,7 +17,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from companion.assign import phrases, texts
+from assign import phrases, texts
 from exercises import Exercise, Master
 from tools import contents, notebooks
 from tools.contents import Chapter

@@ -13,6 +13,7 @@ import torch
 
 from exercises import Check, Exercise
 from exercises.attention.heads import normal
+from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 PUBLISHED = r"""
 {cite:t}`press2022train` put no positions into the input at all. Head $h = 1, \dots, H$ takes from each score the distance of query and key, $i - j$, times a slope $m_h = 2^{-8h/H}$ of its own; what comes later stays hidden.
@@ -45,6 +46,23 @@ def attend_alibi(q, k, v):
     bias = alibi_bias(q.shape[-3], q.shape[-2], k.shape[-2])
     return attention.scaled_dot_product_attention(q, k, v, mask=bias)
 """
+TWISTS = {
+    "heads last": Twist(
+        "Here the heads come last: `alibi_bias` returns (T_q, T_k, H).",
+        {"alibi_bias": ("", "result = result.movedim(0, -1)")},
+        {"(H, T_q, T_k), -inf": "(T_q, T_k, H), -inf"},
+    ),
+    "keys first": Twist(
+        "Keys come before queries in the table, so the key counts as the row and the query as the column.",
+        {"alibi_bias": ("", "result = result.mT")},
+        {"T_q, T_k": "T_k, T_q"},
+    ),
+    "subtracted": Twist(
+        "Here the table is *subtracted* from the scores: it holds penalties of 0 and more, and infinity where a query must not look. (`attend_alibi` gives the same as ever.)",
+        {"alibi_bias": ("", "result = -result")},
+        {"-inf": "inf", "the bias": "the penalty"},
+    ),
+}
 TRIAL = """
 published = [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256]  # for 8 heads
 hidden = -math.inf
@@ -74,12 +92,23 @@ MISTAKES = {
 
 
 def exercise(
-    seed: int = 0, n_heads: int = 4, power: int = 8, n_queries: int = 5, n_keys: int = 9
+    seed: int = 0,
+    n_heads: int = 4,
+    power: int = 8,
+    n_queries: int = 5,
+    n_keys: int = 9,
+    twists: tuple[str, ...] = (),
 ) -> Exercise:
-    """Return the exercise with the slopes ``2 ** (-power * h / n_heads)``."""
+    """Return the exercise with the slopes ``2 ** (-power * h / n_heads)``, and `twists`."""
     solution = SOLUTION.replace("POWER", str(power))
+    layout = {"twists": twists}
     slopes = {"n_heads": n_heads, "power": power}
     more_heads = {"n_heads": 2 * n_heads, "power": power}
+    twisted = [TWISTS[name] for name in twists]
+
+    def filled(code: str) -> str:
+        return wrapped(code, {"alibi_bias": "n_heads, n_queries, n_keys"}, twisted)
+
     return Exercise(
         id="attention-alibi",
         title="Positions as a penalty: ALiBi",
@@ -87,27 +116,28 @@ def exercise(
         difficulty=3,
         minutes=30,
         points=6,
-        question=f"{PUBLISHED if power == 8 else VARIED}{TASK}",
-        starter=STARTER,
+        question=asked(f"{PUBLISHED if power == 8 else VARIED}{TASK}", twisted),
+        starter=begun(STARTER, twisted),
         hint=HINT,
-        solution=solution,
+        solution=filled(solution),
         explanation=EXPLANATION,
         values={"power": power, "far": 2**power},
         visible=(
-            Check(bias_has_its_shape, {"n_heads": n_heads}),
-            Check(bias_is_causal, {"n_heads": n_heads}),
+            Check(bias_has_its_shape, {"n_heads": n_heads} | layout),
+            Check(bias_is_causal, {"n_heads": n_heads} | layout),
         ),
         hidden=(
-            Check(bias_is_right, slopes | {"n_queries": n_queries, "n_keys": n_keys}),
-            Check(bias_is_right, more_heads | {"n_queries": n_keys, "n_keys": n_keys}),
+            Check(bias_is_right, slopes | layout | {"n_queries": n_queries, "n_keys": n_keys}),
+            Check(bias_is_right, more_heads | layout | {"n_queries": n_keys, "n_keys": n_keys}),
             Check(last_query_is_the_same_alone, {"seed": seed, "n_heads": n_heads}),
             Check(bias_is_used, {"seed": seed + 1} | slopes),
         ),
         wrong_answers={
-            mistake: solution.replace(right, wrong) for mistake, (right, wrong) in MISTAKES.items()
+            mistake: filled(solution.replace(right, wrong))
+            for mistake, (right, wrong) in MISTAKES.items()
         },
         words=True,
-        trial=TRIAL if power == 8 else "",
+        trial=TRIAL if power == 8 and not twists else "",
     )
 
 
@@ -120,28 +150,39 @@ def draw(rng: random.Random) -> dict[str, Any]:
         "power": rng.choice((4, 5, 6, 7, 9, 10)),
         "n_queries": n_queries,
         "n_keys": n_queries + rng.randrange(2, 6),
+        "twists": drawn(rng, TWISTS),
     }
 
 
 # -- checks --------------------------------------------------------------------------------------
 
 
-def bias_has_its_shape(alibi_bias, *, n_heads):
+def as_on_the_page(table, twists):
+    """Return the table as the page asks for it: (H, T_q, T_k), to be added to the scores."""
+    table = -table if "subtracted" in twists else table
+    table = table.movedim(-1, 0) if "heads last" in twists else table
+    return table.mT if "keys first" in twists else table
+
+
+def bias_has_its_shape(alibi_bias, *, n_heads, twists):
     """Check that there is one table for each head."""
-    shape = tuple(alibi_bias(n_heads, 3, 5).shape)
-    assert shape == (n_heads, 3, 5), f"alibi_bias should give ({n_heads}, 3, 5), not {shape}"
+    shape, wanted = tuple(alibi_bias(n_heads, 3, 5).shape), (3, 5)
+    wanted = wanted[::-1] if "keys first" in twists else wanted
+    wanted = (*wanted, n_heads) if "heads last" in twists else (n_heads, *wanted)
+    assert shape == wanted, f"alibi_bias should give {wanted}, not {shape}"
 
 
-def bias_is_causal(alibi_bias, *, n_heads):
+def bias_is_causal(alibi_bias, *, n_heads, twists):
     """Check that it is minus infinity where a key comes later, and only there."""
-    seen = alibi_bias(n_heads, 5, 5) > -math.inf
+    seen = as_on_the_page(alibi_bias(n_heads, 5, 5), twists) > -math.inf
     expected = torch.ones(5, 5).tril().bool().expand(n_heads, 5, 5)
-    assert torch.equal(seen, expected), "Exactly the keys that come later should get -inf"
+    hidden = "inf" if "subtracted" in twists else "-inf"
+    assert torch.equal(seen, expected), f"Exactly the keys that come later should get {hidden}"
 
 
-def bias_is_right(alibi_bias, *, n_heads, power, n_queries, n_keys):
+def bias_is_right(alibi_bias, *, n_heads, power, n_queries, n_keys, twists):
     """Check that each number is minus slope times distance."""
-    bias = alibi_bias(n_heads, n_queries, n_keys)
+    bias = as_on_the_page(alibi_bias(n_heads, n_queries, n_keys), twists)
     for h in range(n_heads):
         for t in range(n_queries):
             i = n_keys - n_queries + t
@@ -149,7 +190,7 @@ def bias_is_right(alibi_bias, *, n_heads, power, n_queries, n_keys):
                 slope = 2 ** (-power * (h + 1) / n_heads)
                 expected = -slope * (i - j) if j <= i else -math.inf
                 got = float(bias[h, t, j])
-                assert got == expected or abs(got - expected) < 1e-5, (
+                assert got == expected or abs(got - expected) < 6e-4, (
                     f"For {n_heads} heads, {n_queries} queries and {n_keys} keys the bias of "
                     f"head {h + 1}, query {t}, key {j} should not be {got:.4g}: check the sign, "
                     "the slope, and at which position the query stands"
@@ -160,7 +201,7 @@ def last_query_is_the_same_alone(attend_alibi, *, seed, n_heads):
     """Compare the last query alone with the last row of the whole."""
     q, k, v = normal(3, n_heads, 7, 8, seed=seed)
     error = float((attend_alibi(q[:, -1:], k, v) - attend_alibi(q, k, v)[:, -1:]).abs().max())
-    assert error < 1e-9, f"The last query alone gets an answer that is off by {error:.2g}"
+    assert error < 6e-4, f"The last query alone gets an answer that is off by {error:.2g}"
 
 
 def bias_is_used(attend_alibi, *, seed, n_heads, power):
@@ -170,6 +211,6 @@ def bias_is_used(attend_alibi, *, seed, n_heads, power):
     scores = q @ k.mT / math.sqrt(8) + slopes[:, None, None] * torch.arange(6.0)
     scores = scores.masked_fill(torch.ones(6, 6).triu(1).bool(), -math.inf)
     error = float((attend_alibi(q, k, v) - scores.softmax(-1) @ v).abs().max())
-    assert error < 1e-5, (
+    assert error < 6e-4, (
         f"attend_alibi is off by {error:.2g}: add the bias to the scaled scores, before softmax"
     )

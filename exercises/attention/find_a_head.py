@@ -193,6 +193,7 @@ def count_is_right(examples, layer, head, held):
     """Count again how often the habit holds."""
     minilm = models.load_pretrained("all-MiniLM-L6-v2")
     assert examples, "examples should hold the sentences on which the head was tested"
+    layer, head = int(layer), int(head)
     assert layer in range(6), f"MiniLM's layers are counted from 0 to 5, got {layer}"
     assert head in range(12), f"MiniLM's heads are counted from 0 to 11, got {head}"
     found = 0

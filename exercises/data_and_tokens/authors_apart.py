@@ -9,6 +9,8 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import parts
+from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
 `authors[i]` wrote row $i$. Write a split into a training and a test part in which no author stands on both sides and no row is lost. Take authors in random order into the test part until it holds at least {{share}} % of the *rows*, and stop there; the other authors are for training. The same seed gives the same split, another seed another one.
@@ -20,6 +22,36 @@ def split_authors(authors, seed):
     Return two lists of row numbers: training, test."""
     ...
 '''
+TWISTS = {
+    "names": Twist(
+        "Return one more list, last: the authors of the test part, in alphabetical order.",
+        {
+            "split_authors": (
+                "",
+                """
+                test = plain_split_authors(authors, seed)[1]
+                names = sorted({authors[i] for i in test})
+                result = (result, names) if isinstance(result, list) else (*result, names)
+                """,
+            )
+        },
+        {"    Return": "    Return the authors of the test part, too, last.\n\n    Return"},
+    ),
+    "marks": Twist(
+        "In place of two lists of rows, return one list with `True` for each row that is for testing and `False` for each other one.",
+        {"split_authors": ("", "result = [i in result[1] for i in range(len(authors))]")},
+        {
+            "Return two lists of row numbers: training, test.": "Return a list of True and False, one a row."
+        },
+    ),
+    "records": Twist(
+        'The rows are dictionaries such as `{"author": "Ann", "text": "..."}`, so `authors` is a list of these.',
+        {"split_authors": ('authors = [row["author"] for row in authors]', "")},
+        {
+            "authors a list of names, one a row": 'authors a list of rows, {"author": name, "text": text}'
+        },
+    ),
+}
 HINT = "Shuffle the *authors*, not the rows: `random.Random(seed).shuffle(names)`. Sort the names first, since the order of a set differs from run to run."
 SOLUTION = """
 def split_authors(authors, seed):
@@ -81,6 +113,19 @@ WRONG_ANSWERS = {
             test = [i for i, name in enumerate(authors) if name in chosen]
             return [i for i in range(len(authors)) if i not in test], test
         """,
+    "the order of a set": """
+        def split_authors(authors, seed):
+            names = list(set(authors))
+            random.Random(seed).shuffle(names)
+            chosen, rows = set(), 0
+            for name in names:
+                if rows >= SHARE * len(authors):
+                    break
+                chosen.add(name)
+                rows += authors.count(name)
+            test = [i for i, name in enumerate(authors) if name in chosen]
+            return [i for i in range(len(authors)) if i not in test], test
+        """,
     "rows of authors on both sides dropped": """
         def split_authors(authors, seed):
             rows = list(range(len(authors)))
@@ -93,10 +138,15 @@ WRONG_ANSWERS = {
 }
 
 
-def exercise(percent: int = 25, seed: int = 0) -> Exercise:
-    """Return the exercise in which `percent` of the rows are for testing."""
-    given = {"percent": percent, "seed": seed}
+def exercise(percent: int = 25, seed: int = 0, twists: tuple[str, ...] = ()) -> Exercise:
+    """Return the exercise in which `percent` of the rows are for testing, with `twists`."""
+    given = {"percent": percent, "seed": seed, "twists": twists}
     share = str(percent / 100)
+    twisted = [TWISTS[name] for name in twists]
+
+    def filled(code: str) -> str:
+        return wrapped(code.replace("SHARE", share), {"split_authors": "authors, seed"}, twisted)
+
     return Exercise(
         id="data-and-tokens-authors-apart",
         title="Authors apart",
@@ -104,28 +154,31 @@ def exercise(percent: int = 25, seed: int = 0) -> Exercise:
         difficulty=2,
         minutes=20,
         points=4,
-        question=QUESTION,
-        starter=STARTER.replace("SHARE", share),
+        question=asked(QUESTION, twisted),
+        starter=begun(STARTER.replace("SHARE", share), twisted),
         hint=HINT,
-        solution=SOLUTION.replace("SHARE", share),
+        solution=filled(SOLUTION),
         explanation=EXPLANATION,
         values={"share": percent},
-        visible=(Check(authors_are_apart, {"seed": seed}),),
+        visible=(Check(authors_are_apart, {"seed": seed, "twists": twists}),),
         hidden=(
             Check(size_is_as_asked, given),
-            Check(authors_are_drawn_by_seed, {"seed": seed + 1}),
+            Check(authors_are_drawn_by_seed, {"seed": seed + 1, "twists": twists}),
+            Check(another_run_splits_alike, {"seed": seed + 2, "twists": twists}),
         ),
-        wrong_answers={
-            mistake: code.replace("SHARE", share) for mistake, code in WRONG_ANSWERS.items()
-        },
+        wrong_answers={mistake: filled(code) for mistake, code in WRONG_ANSWERS.items()},
         public_solution=True,
-        trial=TRIAL.replace("SHARE", share),
+        trial="" if twists else TRIAL.replace("SHARE", share),
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw how much is for testing, and the rows it is tried on."""
-    return {"percent": rng.choice((20, 30, 35, 40)), "seed": rng.randrange(10_000)}
+    """Draw how much is for testing, the rows it is tried on, and twists."""
+    return {
+        "percent": rng.choice((20, 30, 35, 40)),
+        "seed": rng.randrange(10_000),
+        "twists": drawn(rng, TWISTS),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
@@ -140,16 +193,32 @@ def unequal_authors(seed: int, n: int = 24) -> list[str]:
     return rows
 
 
-def split_of(split_authors, authors, seed):
-    """Return both parts as lists of numbers."""
-    train, test = split_authors(list(authors), seed)
-    return [int(i) for i in train], [int(i) for i in test]
+def split_of(split_authors, authors, seed, twists):
+    """Return both parts as lists of numbers, however they come."""
+    rows = [{"author": name, "text": "..."} for name in authors]
+    result = split_authors(rows if "records" in twists else list(authors), seed)
+    if "names" in twists:
+        number = 2 if "marks" in twists else 3
+        *result, names = parts(result, number)
+    if "marks" in twists:
+        marks = result[0] if "names" in twists else result
+        assert len(marks) == len(rows), f"there should be {len(rows)} marks, one a row"
+        result = [
+            [i for i, mark in enumerate(marks) if bool(mark) is test] for test in (False, True)
+        ]
+    train, test = ([int(i) for i in part] for part in parts(result, 2))
+    if "names" in twists:
+        expected = sorted({str(authors[i]) for i in test})
+        assert [str(name) for name in names] == expected, (
+            "the last list should hold the authors of the test part, each once, in order"
+        )
+    return train, test
 
 
-def authors_are_apart(split_authors, *, seed):
+def authors_are_apart(split_authors, *, seed, twists):
     """Check that no row is lost and no author stands on both sides."""
     authors = unequal_authors(seed)
-    train, test = split_of(split_authors, authors, seed)
+    train, test = split_of(split_authors, authors, seed, twists)
     assert sorted(train + test) == list(range(len(authors))), (
         f"each of the {len(authors)} rows should stand in one of the two parts, once"
     )
@@ -157,12 +226,12 @@ def authors_are_apart(split_authors, *, seed):
     assert not both, f"{len(both)} authors stand on both sides, among them {min(both)}"
 
 
-def size_is_as_asked(split_authors, *, percent, seed):
+def size_is_as_asked(split_authors, *, percent, seed, twists):
     """Check the size of the test part, for many seeds."""
     authors = unequal_authors(seed)
     wanted = percent / 100 * len(authors)
     for i in range(20):
-        _, test = split_of(split_authors, authors, seed + i)
+        _, test = split_of(split_authors, authors, seed + i, twists)
         assert len(test) >= wanted, (
             f"The test part holds {len(test)} of {len(authors)} rows, fewer than {percent} %: "
             "count rows, not authors"
@@ -174,13 +243,31 @@ def size_is_as_asked(split_authors, *, percent, seed):
         )
 
 
-def authors_are_drawn_by_seed(split_authors, *, seed):
+def authors_are_drawn_by_seed(split_authors, *, seed, twists):
     """Check that the same seed draws the same, and that every author has a chance."""
     authors = unequal_authors(seed)
-    first, again = (split_of(split_authors, authors, 7)[1] for _ in range(2))
+    first, again = (split_of(split_authors, authors, 7, twists)[1] for _ in range(2))
     assert sorted(first) == sorted(again), "the same seed should give the same split each time"
-    drawn = {authors[i] for s in range(60) for i in split_of(split_authors, authors, s)[1]}
+    drawn = {authors[i] for s in range(60) for i in split_of(split_authors, authors, s, twists)[1]}
     assert len(drawn) > 0.8 * len(set(authors)), (
         f"With 60 seeds only {len(drawn)} of {len(set(authors))} authors ever come into the test "
         "part; which authors are taken should depend on the seed"
+    )
+
+
+def another_run_splits_alike(split_authors, *, seed, twists):
+    """Check that the split does not change with the order of a set, which each run draws anew."""
+    authors = unequal_authors(seed)
+
+    def in_a_run(salt):
+        class Name(str):  # Python hashes text differently in each run; so does this
+            def __hash__(self):
+                return hash((salt, str(self)))
+
+        return split_of(split_authors, [Name(name) for name in authors], 7, twists)
+
+    splits = [sorted(in_a_run(salt)[1]) for salt in range(6)]
+    assert all(split == splits[0] for split in splits), (
+        "the same seed should give the same split in each run of Python, but the order of a set "
+        "differs from run to run: sort the names"
     )

@@ -10,6 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import parts
+from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
 Write the encoder of byte-level BPE: cut a word into single bytes, then join, again and again, the neighbours whose merge was learnt *first*, everywhere in the word, until no merge is left that applies. `merges` is a list of pairs of `bytes`, in the order in which they were learnt. Here a token has at most {{longest}} bytes: a merge that would make a longer one is passed over.
@@ -21,6 +23,31 @@ def bpe_tokens(word, merges):
     Return a list of bytes, which together are the word."""
     ...
 '''
+TWISTS = {
+    "joins": Twist(
+        "Return two things: the list of tokens, and how many times two neighbours were joined.",
+        {"bpe_tokens": ("", "result = result, len(word) - len(result)")},
+        {"which together are the word": "which together are the word, and the number of joins"},
+    ),
+    "places": Twist(
+        "In place of the tokens themselves, list for each where it begins and where it ends in the word, counted in bytes: `banana` cut into `ban` and `ana` is `[(0, 3), (3, 6)]`.",
+        {
+            "bpe_tokens": (
+                "",
+                """
+                ends = np.cumsum([len(part) for part in result], dtype=int).tolist()
+                result = list(zip([0, *ends], ends))
+                """,
+            )
+        },
+        {"a list of bytes": "a list of (start, end)"},
+    ),
+    "ranks": Twist(
+        "`merges` is a dictionary from a pair to its rank, the smaller the earlier it was learnt; it is in no particular order.",
+        {"bpe_tokens": ("merges = sorted(merges, key=merges.get)", "")},
+        {"merges a list of (bytes, bytes)": "merges {(bytes, bytes): rank}"},
+    ),
+}
 HINT = "Not the longest token wins, and not the leftmost pair: of all pairs that stand side by side now, the one with the smallest number in the list."
 SOLUTION = """
 def bpe_tokens(word, merges):
@@ -105,10 +132,15 @@ WRONG_ANSWERS = {
 }
 
 
-def exercise(longest: int = 4, seed: int = 0) -> Exercise:
-    """Return the exercise in which a token has at most `longest` bytes."""
-    given = [{"longest": longest, "seed": seed + i} for i in range(3)]
+def exercise(longest: int = 4, seed: int = 0, twists: tuple[str, ...] = ()) -> Exercise:
+    """Return the exercise in which a token has at most `longest` bytes, with `twists`."""
+    given = [{"longest": longest, "seed": seed + i, "twists": twists} for i in range(3)]
     number = str(longest)
+    twisted = [TWISTS[name] for name in twists]
+
+    def filled(code: str) -> str:
+        return wrapped(code.replace("LONGEST", number), {"bpe_tokens": "word, merges"}, twisted)
+
     return Exercise(
         id="data-and-tokens-encode-word",
         title="The smallest rank wins",
@@ -116,28 +148,30 @@ def exercise(longest: int = 4, seed: int = 0) -> Exercise:
         difficulty=2,
         minutes=20,
         points=4,
-        question=QUESTION,
-        starter=STARTER,
+        question=asked(QUESTION, twisted),
+        starter=begun(STARTER, twisted),
         hint=HINT,
-        solution=SOLUTION.replace("LONGEST", number),
+        solution=filled(SOLUTION),
         explanation=EXPLANATION,
         values={"longest": number},
-        visible=(Check(nothing_is_lost, given[0]), Check(one_merge_is_applied)),
+        visible=(Check(nothing_is_lost, given[0]), Check(one_merge_is_applied, {"twists": twists})),
         hidden=(
-            Check(ranks_decide),
+            Check(ranks_decide, {"twists": twists}),
             Check(random_words_are_cut_right, given[1]),
-            Check(long_tokens_are_passed_over, {"longest": longest}),
+            Check(long_tokens_are_passed_over, {"longest": longest, "twists": twists}),
         ),
-        wrong_answers={
-            mistake: code.replace("LONGEST", number) for mistake, code in WRONG_ANSWERS.items()
-        },
-        trial=TRIAL.replace("LONGEST", number),
+        wrong_answers={mistake: filled(code) for mistake, code in WRONG_ANSWERS.items()},
+        trial="" if twists else TRIAL.replace("LONGEST", number),
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw the longest token, and the words it is tried on."""
-    return {"longest": rng.choice((3, 5, 6)), "seed": rng.randrange(10_000)}
+    """Draw the longest token, the words it is tried on, and twists."""
+    return {
+        "longest": rng.choice((3, 5, 6)),
+        "seed": rng.randrange(10_000),
+        "twists": drawn(rng, TWISTS),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
@@ -172,34 +206,43 @@ def cut_by_ranks(word, merges, longest):
             i += 1
 
 
-def cut_as_lists(bpe_tokens, word, merges):
-    """Return what the answer gives, as a list of bytes."""
-    return [bytes(part) for part in bpe_tokens(word, list(merges))]
+def cut_as_lists(bpe_tokens, word, merges, twists):
+    """Return what the answer gives, as a list of bytes, however it comes."""
+    ranks = dict(sorted((pair, 7 * i) for i, pair in enumerate(merges)))
+    found = bpe_tokens(word, ranks if "ranks" in twists else list(merges))
+    if "joins" in twists:
+        found, joins = parts(found, 2)
+        assert joins == len(word) - len(found), (
+            f"{word!r} comes out as {len(found)} parts, so the number of joins cannot be {joins}"
+        )
+    if "places" in twists:
+        return [word[start:end] for start, end in found]
+    return [bytes(part) for part in found]
 
 
-def nothing_is_lost(bpe_tokens, *, longest, seed):
+def nothing_is_lost(bpe_tokens, *, longest, seed, twists):
     """Check that the tokens together are the word, also where nothing can be joined."""
     merges, words = random_merges(seed)
     for word in [*words[:20], b"", b"x", "猫".encode()]:
-        joined = b"".join(cut_as_lists(bpe_tokens, word, merges))
+        joined = b"".join(cut_as_lists(bpe_tokens, word, merges, twists))
         assert joined == word, f"the tokens of {word!r} should spell it when joined, not {joined!r}"
-    parts = cut_as_lists(bpe_tokens, "猫".encode(), merges)
+    parts = cut_as_lists(bpe_tokens, "猫".encode(), merges, twists)
     assert len(parts) == 3, (
         f"a character that no merge knows should fall back to bytes, got {parts}"
     )
 
 
-def one_merge_is_applied(bpe_tokens):
+def one_merge_is_applied(bpe_tokens, *, twists):
     """Check a single merge that occurs several times, and overlaps with itself."""
-    got = cut_as_lists(bpe_tokens, b"banana", [(b"a", b"n")])
+    got = cut_as_lists(bpe_tokens, b"banana", [(b"a", b"n")], twists)
     assert got == [b"b", b"an", b"an", b"a"], (
         f"With the one merge a + n, banana should become b, an, an, a; got {got}"
     )
-    got = cut_as_lists(bpe_tokens, b"aaa", [(b"a", b"a")])
+    got = cut_as_lists(bpe_tokens, b"aaa", [(b"a", b"a")], twists)
     assert got == [b"aa", b"a"], f"With the one merge a + a, aaa should become aa, a; got {got}"
 
 
-def ranks_decide(bpe_tokens):
+def ranks_decide(bpe_tokens, *, twists):
     """Check words in which the leftmost pair or the longest token would mislead."""
     cases = [
         (b"abc", [(b"b", b"c"), (b"a", b"b")], [b"a", b"bc"]),
@@ -207,32 +250,35 @@ def ranks_decide(bpe_tokens):
         (b"abab", [(b"a", b"b"), (b"ab", b"a")], [b"ab", b"ab"]),
     ]
     for word, merges, right in cases:
-        got = cut_as_lists(bpe_tokens, word, merges)
+        got = cut_as_lists(bpe_tokens, word, merges, twists)
         assert got == right, (
             f"For {word!r} with the merges {merges} the tokens should be {right}, got {got}: which "
             "of the neighbours was learnt first?"
         )
 
 
-def random_words_are_cut_right(bpe_tokens, *, longest, seed):
+def random_words_are_cut_right(bpe_tokens, *, longest, seed, twists):
     """Compare with an encoder that replays training, on random words."""
     merges, words = random_merges(seed)
     for word in words:
-        got, right = cut_as_lists(bpe_tokens, word, merges), cut_by_ranks(word, merges, longest)
+        got, right = (
+            cut_as_lists(bpe_tokens, word, merges, twists),
+            cut_by_ranks(word, merges, longest),
+        )
         assert got == right, (
             f"With the merges {merges[:6]} and others, {word!r} is cut into {len(right)} tokens by "
             f"their ranks, but into {len(got)} by the answer, or elsewhere"
         )
 
 
-def long_tokens_are_passed_over(bpe_tokens, *, longest):
+def long_tokens_are_passed_over(bpe_tokens, *, longest, twists):
     """Check that no token becomes longer than allowed."""
     merges = [(b"a", b"a"), (b"aa", b"aa"), (b"aaaa", b"aaaa"), (b"aaaa", b"a")]
     word = b"a" * 13
-    longest_got = max(len(part) for part in cut_as_lists(bpe_tokens, word, merges))
+    longest_got = max(len(part) for part in cut_as_lists(bpe_tokens, word, merges, twists))
     assert longest_got <= longest, (
         f"A token of {longest_got} bytes came out, where {longest} are the most that is allowed"
     )
     wanted = [len(part) for part in cut_by_ranks(word, merges, longest)]
-    got = [len(part) for part in cut_as_lists(bpe_tokens, word, merges)]
+    got = [len(part) for part in cut_as_lists(bpe_tokens, word, merges, twists)]
     assert got == wanted, f"13 times the letter a should be cut into lengths {wanted}, got {got}"

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = r"""
 A language has sentences of a name and a verb. These are the names, with their probabilities, and the verbs that may follow, all equally likely:
@@ -146,14 +147,14 @@ def bits_fit_together(story_bits, sentence_bits, language_bits):
 
 def bits_are_those_of_the_language(story_bits, sentence_bits, language_bits, *, right):
     """Check all three numbers."""
-    assert abs(float(story_bits) - right["story_bits"]) < 2e-3, (
+    assert close(story_bits, right["story_bits"], "story_bits"), (
         "story_bits is not right: add the bits of each name, each verb and each toss of the coin"
     )
-    assert abs(float(sentence_bits) - right["sentence_bits"]) < 2e-3, (
+    assert close(sentence_bits, right["sentence_bits"], "sentence_bits"), (
         "sentence_bits is not right: weight what a name and its verb cost by how often the name "
         "occurs"
     )
-    assert abs(float(language_bits) - right["language_bits"]) < 2e-3, (
+    assert close(language_bits, right["language_bits"], "language_bits"), (
         "language_bits is not right: how many sentences has a story in the mean, and what does the "
         "coin cost?"
     )

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = r"""
 Ann and Bob sort {{rows}} complaints into *urgent* and *not urgent*. Both say urgent for {{both}} of them, only Ann for {{only_a}}, only Bob for {{only_b}}, neither for {{neither}}. How often do they agree, how often would they if each said urgent as often as now but at random, and what is Cohen's kappa? The two agree on {{percent}} % of the rows: is that good?
@@ -131,12 +132,13 @@ def agreement_is_right(agreed, agreed_by_chance, kappa, *, table):
     urgent_a, urgent_b = (both + only_a) / n, (both + only_b) / n
     chance = urgent_a * urgent_b + (1 - urgent_a) * (1 - urgent_b)
     observed = (both + neither) / n
-    assert abs(float(agreed) - observed) < 2e-3, (
+    assert close(agreed, observed, "agreed"), (
         "agreed is not right: count the rows where both said the same, urgent or not"
     )
-    assert abs(float(agreed_by_chance) - chance) < 2e-3, (
+    assert close(agreed_by_chance, chance, "agreed_by_chance"), (
         "agreed_by_chance is not right: it follows from how often each of them says urgent"
     )
+    # It may be computed from the other two as they were rounded.
     assert abs(float(kappa) - (observed - chance) / (1 - chance)) < 4e-3, (
         "kappa is not right: how far did they come on the way from chance to full agreement?"
     )

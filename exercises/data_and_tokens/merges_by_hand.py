@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import text
 
 QUESTION = """
 A text consists of these words, so often each: {{counted}}. Which three merges does byte-pair encoding learn, in order? (All letters are ASCII, so that a letter is a byte.) Into which tokens do they cut the new word *{{new}}*?
@@ -154,7 +155,7 @@ def tokens_spell_the_word(learnt_merges, tokens_of_new, *, new):
     """Check that there are three pairs, and that the tokens spell the new word."""
     assert len(learnt_merges) == 3, f"there should be three merges, got {len(learnt_merges)}"
     assert all(len(pair) == 2 for pair in learnt_merges), "each merge should be a pair of parts"
-    spelt = "".join(tokens_of_new)
+    spelt = "".join(map(text, tokens_of_new))
     assert spelt == new, f"the tokens should spell {new!r} when put together, not {spelt!r}"
 
 
@@ -164,11 +165,12 @@ def merges_are_right(learnt_merges, tokens_of_new, *, words):
     for number, given in enumerate(learnt_merges, start=1):
         counts = {}
         for word, parts in split.items():
-            for pair in pairwise(parts):
-                counts[pair] = counts.get(pair, 0) + words[word]
+            for each in pairwise(parts):
+                counts[each] = counts.get(each, 0) + words[word]
         best = min(counts, key=lambda pair: (-counts[pair], pair))
-        found = counts.get(tuple(given), 0)
-        assert tuple(given) == best, (
+        pair = tuple(map(text, given))
+        found = counts.get(pair, 0)
+        assert pair == best, (
             f"Merge {number} is not right: that pair occurs {found} times then, and another one "
             f"{counts[best]} times"
         )
@@ -184,7 +186,7 @@ def merges_are_right(learnt_merges, tokens_of_new, *, words):
 
 def new_word_is_cut_right(learnt_merges, tokens_of_new, *, tokens):
     """Check the tokens of the new word."""
-    assert list(tokens_of_new) == tokens, (
+    assert list(map(text, tokens_of_new)) == tokens, (
         f"The new word is cut into {len(tokens)} tokens: replay the merges on its letters, in the "
         "order in which they were learnt"
     )

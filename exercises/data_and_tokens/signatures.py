@@ -11,6 +11,7 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = """
 What is the Jaccard similarity of the two texts in the code, by their pieces of {{k}} characters? Signatures estimate it. Measure the standard deviation of the estimate over a few hundred seeds, for each of the lengths given. What must happen to the length for the deviation to halve? How many hashes are enough for a deviation of {{wanted}}?
@@ -158,7 +159,7 @@ def similarity_is_exact(similarity, *, first, second, k):
     """Count the pieces of both texts."""
     sets = [{text[i : i + k] for i in range(len(text) - k + 1)} for text in (first, second)]
     right = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
-    assert abs(float(similarity) - right) < 1e-6, (
+    assert close(similarity, right, "similarity"), (
         f"similarity is not right: how many different pieces of {k} characters do the texts have "
         "in common, and how many together?"
     )

@@ -12,9 +12,13 @@ from functools import cache
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = r"""
 A lighthouse reports *clear, haze, fog* and *storm* with the probabilities ${{sent}}$. Its code was made for ${{believed}}$. In bits a report: how short could it be, how long is it, how much is wasted? And how much with truth and belief exchanged?
+"""
+WITH_RAIN = r"""
+A lighthouse reports *clear, haze, fog, rain* and *storm* with the probabilities ${{sent}}$. Its code was made for ${{believed}}$. In bits a report: how short could it be, how long is it, how much is wasted? And how much with truth and belief exchanged?
 """
 STARTER = """
 shortest = ...
@@ -28,7 +32,8 @@ By its own lengths, ${{own_lengths}}$, a report takes {{shortest}} bits in the m
 
 Exchanged, it is {{wasted_exchanged}} bits. KL is no distance: what a mistake costs depends on how often it is *made use of*, and that is for the truth to say.
 """
-LENGTHS = (1, 2, 3, 3)
+# Lengths of codes for five reports, in which no shorter code word is left.
+LENGTHS = ((1, 2, 3, 4, 4), (2, 2, 2, 3, 3), (1, 3, 3, 3, 3))
 
 
 def exercise(
@@ -49,7 +54,7 @@ def exercise(
         difficulty=2,
         minutes=15,
         points=3,
-        question=QUESTION,
+        question=QUESTION if len(sent) == 4 else WITH_RAIN,
         starter=STARTER,
         hint=HINT,
         solution="\n".join(f"{name} = {value!r}" for name, value in right.items()),
@@ -90,7 +95,7 @@ def _wrong_answers(
             wasted, wasted_exchanged = {right["wasted_exchanged"]}, {right["wasted"]}
             """,
         "lengths not weighted": f"""
-            shortest, as_sent = {sum(sent) / 4}, {sum(believed) / 4 + 0.5}
+            shortest, as_sent = {sum(sent) / len(sent)}, {sum(believed) / len(sent) + 0.5}
             wasted = wasted_exchanged = 0.5
             """,
         "nats for bits": f"""
@@ -102,19 +107,19 @@ def _wrong_answers(
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw two orders of the lengths between which KL differs by direction."""
+    """Draw the lengths of two codes between which KL differs by direction."""
     sent, believed = rng.choice(_lopsided())
     return {"sent": sent, "believed": believed}
 
 
 @cache
 def _lopsided() -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    orders = sorted(set(itertools.permutations(LENGTHS)))
-    return [
-        (a, b)
-        for a, b in itertools.permutations(orders, 2)
-        if _mean(a, b) != _mean(b, a) and (a, b) != ((1, 2, 3, 3), (3, 1, 2, 3))
-    ]
+    orders = sorted({order for each in LENGTHS for order in itertools.permutations(each)})
+    return [(a, b) for a, b in itertools.permutations(orders, 2) if _wasted(a, b) != _wasted(b, a)]
+
+
+def _wasted(sent: tuple[int, ...], lengths: tuple[int, ...]) -> Fraction:
+    return _mean(sent, lengths) - _mean(sent, sent)
 
 
 # -- checks --------------------------------------------------------------------------------------
@@ -123,7 +128,7 @@ def _lopsided() -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 def bits_make_sense(shortest, as_sent, wasted, wasted_exchanged):
     """Check that nothing is shorter than the shortest, and that the waste is what is left."""
     assert 0 < shortest <= as_sent, "shortest should be above 0 and at most as_sent"
-    assert abs(float(as_sent) - float(shortest) - float(wasted)) < 1e-3, (
+    assert abs(float(as_sent) - float(shortest) - float(wasted)) < 2e-3, (
         "wasted should be as_sent minus shortest"
     )
     assert wasted_exchanged >= 0, "wasted_exchanged should be 0 or more, as every waste is"
@@ -138,7 +143,7 @@ def bits_are_right(shortest, as_sent, wasted, wasted_exchanged, *, right):
         "wasted_exchanged": wasted_exchanged,
     }
     for name, value in given.items():
-        assert abs(float(value) - right[name]) < 2e-3, (
+        assert close(value, right[name], name), (
             f"{name} is not right: lengths come from the belief, and how often they are paid from "
             "the truth; in bits"
         )

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from exercises import Check, Exercise
+from exercises.answers import close, parts
+from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
 A batch comes in parts, with `logits = x @ weight`; labels of ${{ignored}}$ do not count. Call `backward` once a part. At the end `weight.grad` must be the gradient of the mean loss over all labels that count, as if in one piece. Return that loss. A part may have no label that counts.
@@ -23,6 +25,38 @@ def backward_in_parts(weight, parts):
     Fill weight.grad, and return the mean loss, a float."""
     ...
 '''
+TWISTS = {
+    "count": Twist(
+        "Return two numbers: the loss, and how many labels counted.",
+        {
+            "backward_in_parts": (
+                "",
+                "result = result, sum(int((y != IGNORED).sum()) for _, y in parts)",
+            )
+        },
+        {"return the mean loss, a float": "return the mean loss, a float, and the count"},
+    ),
+    "rows": Twist(
+        "The weight has a row for each class, as in `nn.Linear`: it is (C, D), and `logits = x @ weight.T`.",
+        {
+            "backward_in_parts": (
+                "leaf, weight = weight, weight.detach().T.clone().requires_grad_()",
+                "leaf.grad = weight.grad.T if leaf.grad is None else leaf.grad + weight.grad.T",
+            )
+        },
+        {"weight (D, C)": "weight (C, D)"},
+    ),
+    "marks": Twist(
+        "No label is special here; instead, each part is a triple of `x`, `labels` and `counts`, a boolean tensor (n,) that says which labels count.",
+        {
+            "backward_in_parts": (
+                "parts = [(x, torch.where(counts, y, IGNORED)) for x, y, counts in parts]",
+                "",
+            )
+        },
+        {"x (n, D), labels (n,)": "x (n, D), labels (n,), counts (n,)"},
+    ),
+}
 HINT = "`backward` adds to `weight.grad`. By what must the sums be divided, and can you know that before the first part?"
 SOLUTION = """
 def backward_in_parts(weight, parts):
@@ -102,10 +136,16 @@ WRONG_ANSWERS = {
 }
 
 
-def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
-    """Return the exercise in which labels of `ignored` do not count."""
-    given = [{"seed": seed + i, "ignored": ignored} for i in range(3)]
+def exercise(seed: int = 0, ignored: int = -100, twists: tuple[str, ...] = ()) -> Exercise:
+    """Return the exercise in which labels of `ignored` do not count, with `twists`."""
+    given = [{"seed": seed + i, "ignored": ignored, "twists": twists} for i in range(3)]
     number = str(ignored)
+    twisted = [TWISTS[name] for name in twists]
+
+    def filled(code: str) -> str:
+        answer = wrapped(code, {"backward_in_parts": "weight, parts"}, twisted)
+        return answer.replace("IGNORED", number)
+
     return Exercise(
         id="losses-in-parts",
         title="As if in one piece",
@@ -113,10 +153,10 @@ def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
         difficulty=2,
         minutes=20,
         points=4,
-        question=QUESTION,
-        starter=STARTER,
+        question=asked(QUESTION, twisted),
+        starter=begun(STARTER, twisted),
         hint=HINT,
-        solution=SOLUTION.replace("IGNORED", number),
+        solution=filled(SOLUTION),
         explanation=EXPLANATION,
         values={"ignored": number},
         visible=(Check(one_part_is_as_the_whole, given[0]),),
@@ -124,17 +164,19 @@ def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
             Check(unequal_parts_are_as_the_whole, given[1]),
             Check(empty_parts_are_harmless, given[2]),
         ),
-        wrong_answers={
-            mistake: code.replace("IGNORED", number) for mistake, code in WRONG_ANSWERS.items()
-        },
+        wrong_answers={mistake: filled(code) for mistake, code in WRONG_ANSWERS.items()},
         public_solution=True,
-        trial=TRIAL.replace("IGNORED", number),
+        trial="" if twists else TRIAL.replace("IGNORED", number),
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw numbers, and the label that does not count."""
-    return {"seed": rng.randrange(10_000), "ignored": rng.choice((-1, -7, -99, 255))}
+    """Draw numbers, the label that does not count, and twists."""
+    return {
+        "seed": rng.randrange(10_000),
+        "ignored": rng.choice((-1, -7, -99, 255)),
+        "twists": drawn(rng, TWISTS),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
@@ -153,6 +195,24 @@ def batch_in_parts(seed: int, ignored: int, sizes, left_out):
     return weight, parts
 
 
+def plain(backward_in_parts, twists, ignored):
+    """Return the function as the page asks for it."""
+
+    def as_on_the_page(weight, parts_of_batch):
+        counted = sum(int((y != ignored).sum()) for _, y in parts_of_batch)
+        own = weight.detach().T.clone().requires_grad_() if "rows" in twists else weight
+        if "marks" in twists:
+            parts_of_batch = [(x, y.clamp(0, 3), y != ignored) for x, y in parts_of_batch]
+        result = backward_in_parts(own, parts_of_batch)
+        if "count" in twists:
+            result, told = parts(result, 2)
+            assert told == counted, f"{counted} labels count, and not {told}"
+        weight.grad = own.grad if own is weight or own.grad is None else own.grad.T
+        return result
+
+    return as_on_the_page
+
+
 def compare_with_one_piece(backward_in_parts, weight, parts, ignored):
     """Compare loss and gradient with those of all parts joined."""
     whole = weight.clone().requires_grad_()
@@ -163,30 +223,33 @@ def compare_with_one_piece(backward_in_parts, weight, parts, ignored):
     loss = float(backward_in_parts(mine, parts))
     assert mine.grad is not None, "weight.grad is empty afterwards; call backward for each part"
     counts = ", ".join(f"{(labels != ignored).sum()}/{len(labels)}" for _, labels in parts)
-    assert abs(loss - expected.item()) < 1e-9, (
+    assert close(loss, expected, "The loss"), (
         f"With parts of which {counts} labels count, the loss should be {expected.item():.6f}, "
         f"got {loss:.6f}"
     )
     error = (mine.grad - whole.grad).abs().max().item()
-    assert error < 1e-9, (
+    assert error < 1e-5, (
         f"With parts of which {counts} labels count, the gradient differs from that of one piece "
         f"by {error:.2g}"
     )
 
 
-def one_part_is_as_the_whole(backward_in_parts, *, seed, ignored):
+def one_part_is_as_the_whole(backward_in_parts, *, seed, ignored, twists):
     """Try a single part, in which every label counts."""
+    backward_in_parts = plain(backward_in_parts, twists, ignored)
     weight, parts = batch_in_parts(seed, ignored, [6], [0])
     compare_with_one_piece(backward_in_parts, weight, parts, ignored)
 
 
-def unequal_parts_are_as_the_whole(backward_in_parts, *, seed, ignored):
+def unequal_parts_are_as_the_whole(backward_in_parts, *, seed, ignored, twists):
     """Try parts of different sizes, with labels that do not count."""
+    backward_in_parts = plain(backward_in_parts, twists, ignored)
     weight, parts = batch_in_parts(seed, ignored, [6, 2, 9], [1, 0, 6])
     compare_with_one_piece(backward_in_parts, weight, parts, ignored)
 
 
-def empty_parts_are_harmless(backward_in_parts, *, seed, ignored):
+def empty_parts_are_harmless(backward_in_parts, *, seed, ignored, twists):
     """Try a part in which no label counts."""
+    backward_in_parts = plain(backward_in_parts, twists, ignored)
     weight, parts = batch_in_parts(seed, ignored, [4, 3, 5], [0, 3, 1])
     compare_with_one_piece(backward_in_parts, weight, parts, ignored)

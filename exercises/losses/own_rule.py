@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from exercises import Check, Exercise
+from exercises.answers import array, close
 
 QUESTION = """
 Now there are {{kinds}} kinds of weather. Under the absolute rule, what is it best to say for the belief {{belief}}, and how much does that lie save in the mean?
@@ -158,21 +159,21 @@ def rule_is_a_rule(own_rule, *, n):
 
 def lie_is_a_forecast(best_lie, *, n):
     """Check that the best lie is a forecast."""
-    said = np.array(best_lie, dtype=float)
+    said = array(best_lie).ravel()
     assert said.shape == (n,), f"best_lie should hold {n} probabilities, got {best_lie}"
-    assert abs(said.sum() - 1) < 1e-6, f"best_lie should sum to 1, not to {said.sum():.3f}"
+    assert abs(said.sum() - 1) < 2e-3, f"best_lie should sum to 1, not to {said.sum():.3f}"
 
 
 def absolute_rule_is_understood(best_lie, saved, *, belief):
     """Check the lie, and what it saves."""
     cheapest = 1 - max(belief)
-    pays = 1 - sum(p * float(q) for p, q in zip(belief, best_lie, strict=True))
+    pays = 1 - sum(p * float(q) for p, q in zip(belief, array(best_lie).ravel(), strict=True))
     assert abs(pays - cheapest) < 1e-6, (
         f"With best_lie one expects to pay {pays:.3f} under the absolute rule; {cheapest:.3f} is "
         "possible"
     )
     right = 1 - sum(p * p for p in belief) - cheapest
-    assert abs(float(saved) - right) < 2e-3, (
+    assert close(saved, right, "saved"), (
         f"saved should be what the truth pays minus what the lie pays, not {float(saved):.3f}"
     )
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from exercises import Check, Exercise
+from exercises.answers import close, parts
+from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
 Write cross-entropy with label smoothing in NumPy, from logits. Samples with the label ${{ignored}}$ do not count. No warning may appear, also when logits are in the thousands.
@@ -24,6 +26,27 @@ def smoothed_loss(logits, labels, smoothing):
     Return the mean loss, a number."""
     ...
 '''
+TWISTS = {
+    "count": Twist(
+        "Return two numbers: the mean loss, and how many samples count.",
+        {"smoothed_loss": ("", "result = result, int((labels != IGNORED).sum())")},
+        {"Return the mean loss, a number.": "Return the mean loss, and how many samples count."},
+    ),
+    "columns": Twist(
+        "The logits of a sample are a column: `logits` is (C, N).",
+        {"smoothed_loss": ("logits = logits.T", "")},
+        {"logits (N, C)": "logits (C, N)"},
+    ),
+    "others": Twist(
+        "Here smoothing is shared out among the *other* classes only: of $C$ classes, the right one has the target $1 - s$ and each other one $s / (C - 1)$, where $s$ is `smoothing`.",
+        {
+            "smoothed_loss": (
+                "smoothing = smoothing * logits.shape[1] / (logits.shape[1] - 1)",
+                "",
+            )
+        },
+    ),
+}
 HINT = "First the logarithms of all probabilities, by log-sum-exp. And IGNORED is no index: select what counts before you use labels."
 SOLUTION = """
 def smoothed_loss(logits, labels, smoothing):
@@ -91,10 +114,16 @@ WRONG_ANSWERS = {
 }
 
 
-def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
-    """Return the exercise in which samples with the label `ignored` do not count."""
-    given = [{"seed": seed + i, "ignored": ignored} for i in range(3)]
+def exercise(seed: int = 0, ignored: int = -100, twists: tuple[str, ...] = ()) -> Exercise:
+    """Return the exercise in which samples with the label `ignored` do not count, with `twists`."""
+    given = [{"seed": seed + i, "ignored": ignored, "twists": twists} for i in range(3)]
     number = str(ignored)
+    twisted = [TWISTS[name] for name in twists]
+
+    def filled(code: str) -> str:
+        answer = wrapped(code, {"smoothed_loss": "logits, labels, smoothing"}, twisted)
+        return answer.replace("IGNORED", number)
+
     return Exercise(
         id="losses-smoothed-numpy",
         title="All of it in NumPy",
@@ -102,25 +131,27 @@ def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
         difficulty=2,
         minutes=20,
         points=4,
-        question=QUESTION,
-        starter=STARTER.replace("IGNORED", number),
+        question=asked(QUESTION, twisted),
+        starter=begun(STARTER.replace("IGNORED", number), twisted),
         hint=HINT.replace("IGNORED", "${{ignored}}$"),
-        solution=SOLUTION.replace("IGNORED", number),
+        solution=filled(SOLUTION),
         explanation=EXPLANATION,
         values={"ignored": number},
         visible=(Check(plain_loss_agrees, given[0]),),
         hidden=(Check(everything_agrees, given[1]), Check(thousands_are_safe, given[2])),
-        wrong_answers={
-            mistake: code.replace("IGNORED", number) for mistake, code in WRONG_ANSWERS.items()
-        },
+        wrong_answers={mistake: filled(code) for mistake, code in WRONG_ANSWERS.items()},
         public_solution=True,
-        trial=TRIAL.replace("IGNORED", number),
+        trial="" if twists else TRIAL.replace("IGNORED", number),
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw numbers, and the label that does not count."""
-    return {"seed": rng.randrange(10_000), "ignored": rng.choice((-1, 255, 999, -99))}
+    """Draw numbers, the label that does not count, and twists."""
+    return {
+        "seed": rng.randrange(10_000),
+        "ignored": rng.choice((-1, 255, 999, -99)),
+        "twists": drawn(rng, TWISTS),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
@@ -140,32 +171,52 @@ def library_loss(logits, labels, smoothing: float, ignored: int) -> float:
     return F.cross_entropy(z, y, label_smoothing=smoothing, ignore_index=ignored).item()
 
 
-def plain_loss_agrees(smoothed_loss, *, seed, ignored):
+def plain(smoothed_loss, twists, ignored):
+    """Return the loss as the page asks for it."""
+
+    def as_on_the_page(logits, labels, smoothing):
+        classes = logits.shape[1]
+        given = logits.T if "columns" in twists else logits
+        share = smoothing * (classes - 1) / classes if "others" in twists else smoothing
+        found = smoothed_loss(given, labels, share)
+        if "count" in twists:
+            found, told = parts(found, 2)
+            counted = int((labels != ignored).sum())
+            assert told == counted, f"{counted} samples count, and not {told}"
+        return found
+
+    return as_on_the_page
+
+
+def plain_loss_agrees(smoothed_loss, *, seed, ignored, twists):
     """Compare with PyTorch where nothing is smoothed or left out."""
+    smoothed_loss = plain(smoothed_loss, twists, ignored)
     logits, labels = smoothing_case(seed, ignored)
     labels[::3] = 0
     got = float(smoothed_loss(logits, labels, 0.0))
     right = library_loss(logits, labels, 0.0, ignored)
-    assert abs(got - right) < 1e-9, (
+    assert close(got, right, "The loss"), (
         f"Without smoothing, and with all samples counted, the loss should be {right:.6f}, "
         f"got {got:.6f}"
     )
 
 
-def everything_agrees(smoothed_loss, *, seed, ignored):
+def everything_agrees(smoothed_loss, *, seed, ignored, twists):
     """Compare with PyTorch at several strengths of smoothing, with samples left out."""
+    smoothed_loss = plain(smoothed_loss, twists, ignored)
     logits, labels = smoothing_case(seed, ignored)
     for smoothing in (0.0, 0.1, 0.5):
         got = float(smoothed_loss(logits, labels, smoothing))
         right = library_loss(logits, labels, smoothing, ignored)
-        assert abs(got - right) < 1e-9, (
+        assert close(got, right, "The loss"), (
             f"At smoothing {smoothing} the loss should be {right:.6f}, got {got:.6f}: which "
             "samples count, and how is the smoothing shared out?"
         )
 
 
-def thousands_are_safe(smoothed_loss, *, seed, ignored):
+def thousands_are_safe(smoothed_loss, *, seed, ignored, twists):
     """Check logits in the thousands, without any warning."""
+    smoothed_loss = plain(smoothed_loss, twists, ignored)
     logits, labels = smoothing_case(seed, ignored)
     logits = 2000.0 * logits
     try:
@@ -177,6 +228,6 @@ def thousands_are_safe(smoothed_loss, *, seed, ignored):
             "logarithm of one"
         ) from error
     right = library_loss(logits, labels, 0.1, ignored)
-    assert abs(got - right) < 1e-6 * right, (
+    assert close(got, right, "The loss"), (
         f"With large logits the loss should be {right:.1f}, got {got:.1f}: subtract the largest"
     )

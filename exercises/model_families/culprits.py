@@ -12,6 +12,8 @@ import torch
 
 from companion.models import GPT, GPTConfig
 from exercises import Check, Exercise
+from exercises.twists import Twist, begun, drawn, wrapped
+from exercises.twists import asked as told
 
 QUESTION = """
 Somebody has converted a GPT of {{blocks}} blocks, and made mistakes in some of them. You have the original, `a`, and the converted model, `b`. Write `compare_blocks(a, b, ids)`, which returns the numbers of all blocks that ASKED, in ascending order and counted from 0. It is not enough to compare the residual streams of the two models, because they differ everywhere after the first wrong block. A block is wrong only if it gives another output for the *same* input. Two numbers count as equal if they differ by less than 0.0001. Everything outside the blocks (the tables, the last norm) is right.
@@ -26,6 +28,22 @@ def compare_blocks(a, b, ids):
     """a, b: models.GPT; ids (1, T) -> list of numbers of blocks"""
     ...
 '''
+TWISTS = {
+    "marks": Twist(
+        "In place of the numbers, return a list with `True` or `False` for each block: whether it is one of those that are asked for.",
+        {"compare_blocks": ("", "result = [i in result for i in range(len(a.blocks))]")},
+        {"list of numbers of blocks": "list of True and False, one a block"},
+    ),
+    "downwards": Twist(
+        "Blocks are counted from the top: the last block has the number 0, and the numbers are in ascending order.",
+        {
+            "compare_blocks": (
+                "",
+                "result = sorted(len(a.blocks) - 1 - i for i in result)",
+            )
+        },
+    ),
+}
 HINT = "`a.trace(ids).stream` holds the input of every block of `a`, and the output of the last one: block $i$ turns `stream[i]` into `stream[i + 1]`. Give the same input to block $i$ of `b`. The blocks are in `b.blocks`, and they need `is_causal=True`."
 # In these answers IS stands for the comparison that is asked for.
 SOLUTION = """
@@ -79,11 +97,21 @@ def compare_blocks(a, b, ids):
 
 
 def exercise(
-    blocks: int = 6, planted: tuple[int, ...] = (1, 4), seed: int = 0, asked: str = "wrong"
+    blocks: int = 6,
+    planted: tuple[int, ...] = (1, 4),
+    seed: int = 0,
+    asked: str = "wrong",
+    twists: tuple[str, ...] = (),
 ) -> Exercise:
     """Return the exercise, tried with errors ``planted`` in a model of so many blocks."""
     sign = {"wrong": ">=", "right": "<"}[asked]
     given = {"blocks": blocks, "planted": list(planted), "seed": seed, "asked": asked}
+    given |= {"twists": twists}
+    twisted = [TWISTS[name] for name in twists]
+
+    def filled(code: str) -> str:
+        return wrapped(code, {"compare_blocks": "a, b, ids"}, twisted).replace("IS", sign)
+
     trial = TRIAL.replace("BLOCKS", str(blocks)).replace("PLANTED", str(list(planted)))
     trial = trial.replace("RIGHT", str(_answer(list(planted), blocks, asked)))
     return Exercise(
@@ -93,37 +121,41 @@ def exercise(
         difficulty=3,
         minutes=25,
         points=4,
-        question=QUESTION.replace("ASKED", ASKED[asked]),
-        starter=STARTER,
+        question=told(QUESTION.replace("ASKED", ASKED[asked]), twisted),
+        starter=begun(STARTER, twisted),
         hint=HINT,
-        solution=SOLUTION.replace("IS", sign),
+        solution=filled(SOLUTION),
         explanation=EXPLANATION,
         values={"blocks": blocks},
         visible=(Check(last_block_is_judged, given),),
         hidden=(Check(all_are_found, given), Check(settings_count_too, given)),
-        wrong_answers={why: code.replace("IS", sign) for why, code in WRONG_ANSWERS.items()},
-        trial=trial,
+        wrong_answers={why: filled(code) for why, code in WRONG_ANSWERS.items()},
+        trial="" if twists else trial,
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
     """Draw how many blocks there are, and two that are wrong and not the last."""
-    blocks = rng.randrange(5, 9)
+    blocks, chosen = rng.randrange(5, 9), drawn(rng, ("right", *TWISTS))
     planted = sorted(rng.sample(range(blocks - 1), 2))
     return {
         "blocks": blocks,
         "planted": tuple(planted),
         "seed": rng.randrange(10_000),
-        "asked": rng.choice(sorted(ASKED)),
+        "asked": "right" if "right" in chosen else "wrong",
+        "twists": tuple(name for name in chosen if name in TWISTS),
     }
 
 
 # -- checks --------------------------------------------------------------------------------------
 
 
-def _answer(wrong: list[int], blocks: int, asked: str) -> list[int]:
-    """Return the blocks that are asked for."""
-    return [i for i in range(blocks) if (i in wrong) == (asked == "wrong")]
+def _answer(wrong: list[int], blocks: int, asked: str, twists: tuple[str, ...] = ()) -> list[Any]:
+    """Return the blocks that are asked for, as they are asked for."""
+    found = [i for i in range(blocks) if (i in wrong) == (asked == "wrong")]
+    if "downwards" in twists:
+        found = sorted(blocks - 1 - i for i in found)
+    return [i in found for i in range(blocks)] if "marks" in twists else found
 
 
 def two_models(blocks: int, seed: int) -> tuple[GPT, GPT, torch.Tensor]:
@@ -142,38 +174,38 @@ def two_models(blocks: int, seed: int) -> tuple[GPT, GPT, torch.Tensor]:
     return a, b, torch.randint(20, (1, 11), generator=generator)
 
 
-def last_block_is_judged(compare_blocks, *, blocks, planted, seed, asked):
+def last_block_is_judged(compare_blocks, *, blocks, planted, seed, asked, twists):
     """Check two equal models, and an error in the last block."""
     a, b, ids = two_models(blocks, seed)
-    found, right = list(compare_blocks(a, b, ids)), _answer([], blocks, asked)
+    found, right = list(compare_blocks(a, b, ids)), _answer([], blocks, asked, twists)
     assert found == right, f"For two equal models, {right} should be returned, got {found}"
     with torch.no_grad():
         b.blocks[-1].feed_forward.layer.contract.bias += 1.0
-    found, right = list(compare_blocks(a, b, ids)), _answer([blocks - 1], blocks, asked)
+    found, right = list(compare_blocks(a, b, ids)), _answer([blocks - 1], blocks, asked, twists)
     assert found == right, (
         f"With an error in the last block alone, {right} should be returned, got {found}"
     )
 
 
-def all_are_found(compare_blocks, *, blocks, planted, seed, asked):
+def all_are_found(compare_blocks, *, blocks, planted, seed, asked, twists):
     """Plant errors in several blocks."""
     a, b, ids = two_models(blocks, seed)
     with torch.no_grad():
         for i in planted:
             b.blocks[i].attention.layer.w_v.weight += 0.2
     found = list(compare_blocks(a, b, ids))
-    assert found == _answer(planted, blocks, asked), (
+    assert found == _answer(planted, blocks, asked, twists), (
         f"compare_blocks returns {found}, and other blocks are right or wrong: does each block of "
         "b get the input that the block of a got?"
     )
 
 
-def settings_count_too(compare_blocks, *, blocks, planted, seed, asked):
+def settings_count_too(compare_blocks, *, blocks, planted, seed, asked, twists):
     """Plant an error that is not in the weights."""
     a, b, ids = two_models(blocks, seed)
     b.blocks[planted[0]].attention.layer.scale = 0.9
     found = list(compare_blocks(a, b, ids))
-    assert found == _answer(planted[:1], blocks, asked), (
+    assert found == _answer(planted[:1], blocks, asked, twists), (
         "An attention layer with another scale has the same weights and computes something else; "
         f"compare_blocks returns {found}"
     )

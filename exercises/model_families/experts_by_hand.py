@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from exercises import Check, Exercise
+from exercises.answers import array, close
 
 QUESTION = r"""
 A mixture of {{n}} experts, of which {{k}} are active, gets two tokens. The router's logits are $\ln {{row_1}}$ for the first token and $\ln {{row_2}}$ for the second (the logarithm of each entry). The experts are very simple: whatever its input, expert $i$ returns entry $i$ of ${{outputs}}$. What are the gates of the two experts chosen for the first token, that of the expert with the smaller number first? What does the layer return for each of the two tokens? What is the load $f_i$ of each expert, the share of the tokens that choose it? And what is the balance loss $n \sum_i f_i P_i$, where $n$ is the number of experts and $P_i$ the probability of expert $i$, averaged over the tokens? Write four digits after the point, or a formula.
@@ -150,6 +151,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
 
 def gates_and_shares_sum(first_gates, shares, *, n):
     """Check that the gates of a token sum to 1, and the shares to the number of active experts."""
+    first_gates, shares = array(first_gates).ravel(), array(shares).ravel()
     assert len(first_gates) == 2, f"first_gates should hold two numbers, got {len(first_gates)}"
     assert math.isclose(sum(first_gates), 1, abs_tol=2e-3), (
         f"The gates of a token should sum to 1, these sum to {sum(first_gates):.4f}"
@@ -162,21 +164,16 @@ def gates_and_shares_sum(first_gates, shares, *, n):
 
 def routing_is_right(first_gates, returned, shares, balance, *, right):
     """Check all answers."""
-
-    def is_right(name, value):
-        gap = np.asarray(value, dtype=float) - np.asarray(right[name])
-        return gap.shape == np.shape(right[name]) and np.abs(gap).max() < 1e-3
-
-    assert is_right("first_gates", first_gates), (
+    assert close(first_gates, right["first_gates"], "first_gates"), (
         "first_gates is not right: divide the two largest of the numbers by their own sum"
     )
-    assert is_right("returned", returned), (
+    assert close(returned, right["returned"], "returned"), (
         "returned is not right: each chosen expert's number, times its gate, and both added"
     )
-    assert is_right("shares", shares), (
+    assert close(shares, right["shares"], "shares"), (
         "shares is not right: how many of the two tokens chose the expert, divided by two?"
     )
-    assert is_right("balance", balance), (
+    assert close(balance, right["balance"], "balance"), (
         "balance is not right: multiply each share by the expert's mean probability over both "
         "tokens, add, and multiply by the number of experts"
     )

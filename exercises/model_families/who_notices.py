@@ -17,14 +17,17 @@ from exercises import Check, Exercise
 QUESTION = """
 Five small models each read a text of {{length}} tokens; the positions count from 0. The token at position {{changed}} is replaced by another one. Does the output at position {{seen}} *move*, or does it *stay* what it was, to the last bit, in
 
-- (a) GPT;
-- (b) BERT;
-- (c) the encoder of T5;
-- (d) Llama;
-- (e) the decoder of T5, which reads the text as its target, while its source stays the same?
+{models}
 
 Write down your predictions first. Then call `what_happens` for each.
 """
+MODELS = {
+    "gpt": "GPT",
+    "bert": "BERT",
+    "encoder": "the encoder of T5",
+    "llama": "Llama",
+    "decoder": "the decoder of T5, which reads the text as its target, while its source stays the same",
+}
 STARTER = """
 family_predictions = {"a": ..., "b": ..., "c": ..., "d": ..., "e": ...}
 
@@ -38,7 +41,7 @@ def what_happens(run, length=LENGTH, changed=CHANGED, seen=SEEN):
 """
 HINT = "Which of the five have a causal mask? And on which side of the changed token is the output that you look at?"
 EXPLANATIONS = {
-    True: "BERT and the encoder of T5 have no causal mask: each of their outputs depends on every token, so (b) and (c) move. GPT, Llama and the decoder of T5 are causal. Position {{seen}} comes before {{changed}}, so it cannot have seen the token, and (a), (d) and (e) stay. Only the mask decides; which norm, activation or kind of position a block uses makes no difference.",
+    True: "BERT and the encoder of T5 have no causal mask: each of their outputs depends on every token, so ({{bert}}) and ({{encoder}}) move. GPT, Llama and the decoder of T5 are causal. Position {{seen}} comes before {{changed}}, so it cannot have seen the token, and ({{gpt}}), ({{llama}}) and ({{decoder}}) stay. Only the mask decides; which norm, activation or kind of position a block uses makes no difference.",
     False: "Position {{seen}} comes after {{changed}}, or is the same one, so all five see the token: the causal models GPT, Llama and the decoder of T5 because it stands no later, BERT and the encoder of T5 because they see every token in any case. Only the mask decides; which norm, activation or kind of position a block uses makes no difference.",
 }
 TRIAL = """
@@ -61,13 +64,25 @@ for case, run in runs.items():
 """
 
 
-def exercise(length: int = 9, changed: int = 5, seen: int = 2) -> Exercise:
-    """Return the exercise for a token at ``changed`` and an output at ``seen``."""
-    given = {"length": length, "changed": changed, "seen": seen}
+MISTAKES = {
+    "BERT taken for causal": "bert",
+    "T5 is the same on both sides": "decoder",
+    "Llama taken for an encoder": "llama",
+}
+
+
+def exercise(
+    length: int = 9, changed: int = 5, seen: int = 2, order: tuple[str, ...] = tuple(MODELS)
+) -> Exercise:
+    """Return the exercise for a token at ``changed`` and an output at ``seen``, models in `order`."""
+    sizes = {"length": length, "changed": changed, "seen": seen}
+    given = {**sizes, "order": order}
     truth = fates(**given)
+    letters = dict(zip(order, "abcde", strict=True))
+    listed = ";\n".join(f"- ({{{{{name}}}}}) {MODELS[name]}" for name in order) + "?"
     earlier = seen < changed
     starter = STARTER
-    for name, value in given.items():
+    for name, value in sizes.items():
         starter = starter.replace(name.upper(), str(value))
     flipped = {"move": "stay", "stay": "move"}
     return Exercise(
@@ -77,33 +92,31 @@ def exercise(length: int = 9, changed: int = 5, seen: int = 2) -> Exercise:
         difficulty=1,
         minutes=10,
         points=2,
-        question=QUESTION,
+        question=QUESTION.replace("{models}", listed),
         starter=starter,
         hint=HINT,
         solution=f"family_predictions = {truth}",
         explanation=EXPLANATIONS[earlier],
-        values=given,
+        values=sizes | letters,
         visible=(Check(fates_are_named),),
         hidden=(Check(fates_come_true, given),),
         wrong_answers={
-            "BERT taken for causal": f"family_predictions = {truth | {'b': flipped[truth['b']]}}",
-            "T5 is the same on both sides": (
-                f"family_predictions = {truth | {'e': flipped[truth['e']]}}"
-            ),
-            "Llama taken for an encoder": (
-                f"family_predictions = {truth | {'d': flipped[truth['d']]}}"
-            ),
+            **{
+                mistake: f"family_predictions = {truth | {letters[name]: flipped[truth[letters[name]]]}}"
+                for mistake, name in MISTAKES.items()
+            },
             "words of one's own": f"family_predictions = {truth | {'a': 'changes'}}",
         },
         public_solution=True,
-        trial=TRIAL,
+        trial=TRIAL if order == tuple(MODELS) else "",
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw a length and two places; the output may come before the token, after it, or at it."""
+    """Draw a length, two places, the output before the token or not, and the models' order."""
     length = rng.randrange(6, 12)
     return {
+        "order": tuple(rng.sample(list(MODELS), 5)),
         "length": length,
         "changed": rng.randrange(1, length - 1),
         "seen": rng.randrange(0, length),
@@ -114,7 +127,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def fates(length: int, changed: int, seen: int) -> dict[str, str]:
+def fates(length: int, changed: int, seen: int, order: tuple[str, ...]) -> dict[str, str]:
     """Run all five models on both texts."""
     sizes: dict[str, Any] = {"vocab_size": 20, "d_model": 16, "n_layers": 2, "n_heads": 2}
     with torch.random.fork_rng(devices=[]):
@@ -132,9 +145,10 @@ def fates(length: int, changed: int, seen: int) -> dict[str, str]:
         logits: Tensor = t5(source, words)
         return logits
 
-    runs = {"a": gpt, "b": bert, "c": t5.encode, "d": llama, "e": target}
-    found = {case: (run(ids)[0, seen], run(other)[0, seen]) for case, run in runs.items()}
-    return {case: "stay" if torch.equal(*pair) else "move" for case, pair in found.items()}
+    runs = {"gpt": gpt, "bert": bert, "encoder": t5.encode, "llama": llama, "decoder": target}
+    found = {name: (run(ids)[0, seen], run(other)[0, seen]) for name, run in runs.items()}
+    fate = {name: "stay" if torch.equal(*pair) else "move" for name, pair in found.items()}
+    return {letter: fate[name] for letter, name in zip("abcde", order, strict=True)}
 
 
 def fates_are_named(family_predictions):
@@ -144,8 +158,8 @@ def fates_are_named(family_predictions):
         assert given in ("move", "stay"), f"({case}) should be move or stay, got {given!r}"
 
 
-def fates_come_true(family_predictions, *, length, changed, seen):
+def fates_come_true(family_predictions, *, length, changed, seen, order):
     """Run the models and compare."""
-    truth = fates(length, changed, seen)
+    truth = fates(length, changed, seen, order)
     wrong = [case for case in truth if family_predictions[case] != truth[case]]
     assert not wrong, f"The run says otherwise for {', '.join(wrong)}: call what_happens for them"

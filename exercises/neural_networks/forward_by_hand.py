@@ -10,6 +10,7 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import array, close
 
 QUESTION = r"""
 Two inputs, two hidden neurons with ReLU, one output without: $z = x W + b$ with $W = {{weights}}$ (a column for each hidden neuron) and $b = {{biases}}$, then output weights $v = {{out}}$ and bias $c = {{shift}}$. What are the hidden neurons before and after ReLU for $x = {{inputs}}$, the output, and its squared error against the target ${{target}}$? Which weights and biases could be a little larger without any change of the error?
@@ -153,26 +154,31 @@ def draw(rng: random.Random) -> dict[str, Any]:
 
 def relu_is_a_relu(hidden_before, hidden_after, network_output, squared_error):
     """Check that there are two neurons, and what ReLU made of them."""
+    hidden_before, hidden_after = array(hidden_before).ravel(), array(hidden_after).ravel()
     for name, values in (("hidden_before", hidden_before), ("hidden_after", hidden_after)):
         assert len(values) == 2, f"{name} should hold one number for each of the two neurons"
     for before, after in zip(hidden_before, hidden_after, strict=True):
-        assert after in (0, before), f"ReLU cannot make {after} of {before}: look at its definition"
-        assert after >= 0, f"ReLU never gives a negative number such as {after}"
+        assert after in (0, before), (
+            f"ReLU cannot make {after:g} of {before:g}: look at its definition"
+        )
+        assert after >= 0, f"ReLU never gives a negative number such as {after:g}"
     assert squared_error >= 0, f"A squared error cannot be negative, as {squared_error} is"
-    assert math.isfinite(network_output), f"network_output should be a number, not {network_output}"
+    assert math.isfinite(array(network_output).sum()), (
+        f"network_output should be a number, not {network_output}"
+    )
 
 
 def forward_is_right(hidden_before, hidden_after, network_output, squared_error, *, right):
     """Check every number on the way."""
-    assert list(hidden_before) == right["hidden_before"], (
+    assert close(hidden_before, right["hidden_before"], "hidden_before"), (
         "hidden_before is not right: each neuron has its own column of W, and its bias"
     )
-    assert list(hidden_after) == right["hidden_after"], (
+    assert close(hidden_after, right["hidden_after"], "hidden_after"), (
         "hidden_after is not right: negative numbers become 0, others stay"
     )
-    assert network_output == right["network_output"], (
+    assert close(network_output, right["network_output"], "network_output"), (
         "network_output is not right: it is made of the neurons after ReLU, and has a bias, too"
     )
-    assert squared_error == right["squared_error"], (
+    assert close(squared_error, right["squared_error"], "squared_error"), (
         "squared_error is not right: it is the square of output minus target"
     )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from exercises import Check, Exercise
+from exercises.answers import array
 
 QUESTION = r"""
 The file with the weights of an old LSTM holds its four matrices stacked on top of each other in the order ${{order}}$: input gate $i$, forget gate $f$ and output gate $o$, new content $g$. Write one step of it in NumPy, for a batch.
@@ -106,8 +107,8 @@ def closed_gates_keep_memory(lstm_step, *, order):
     b = np.repeat([open_or_closed[gate] for gate in order], 2)
     c = np.array([[0.5, -1.0]])
     zeros = np.zeros((8, 2))
-    h, memory = lstm_step(np.ones((1, 2)), np.ones((1, 2)), c, zeros, zeros, b)
-    assert np.allclose(memory, c, atol=1e-6), (
+    h, memory = map(array, lstm_step(np.ones((1, 2)), np.ones((1, 2)), c, zeros, zeros, b))
+    assert np.allclose(memory, c, atol=6e-4), (
         f"With the input gate closed and the forget gate open, c should stay {c.tolist()}, but "
         f"becomes {np.round(memory, 3).tolist()}"
     )
@@ -141,11 +142,11 @@ def step_is_that_of_torch(lstm_step, *, order, seed):
     """Compare one step with PyTorch's."""
     case = lstm_case(seed)
     right = torch_step(*case, order)
-    for name, got, expected in zip(("h", "c"), lstm_step(*case), right, strict=True):
+    for name, got, expected in zip(("h", "c"), map(array, lstm_step(*case)), right, strict=True):
         assert np.shape(got) == expected.shape, (
             f"{name} should have the shape {expected.shape} of the old one, got {np.shape(got)}"
         )
-        assert np.allclose(got, expected, atol=1e-9), (
+        assert np.allclose(got, expected, atol=6e-4), (
             f"{name} differs from PyTorch's by {np.abs(got - expected).max():.2g}: which gate "
             "stands where, and what goes through tanh?"
         )
@@ -156,8 +157,9 @@ def steps_follow(lstm_step, *, order, seed):
     x, h, c, *maps = lstm_case(seed)
     mine = theirs = (h, c)
     for step in range(1, 4):
-        mine, theirs = lstm_step(x, *mine, *maps), torch_step(x, *theirs, *maps, order)
+        mine = [array(part) for part in lstm_step(x, *mine, *maps)]
+        theirs = torch_step(x, *theirs, *maps, order)
         error = max(np.abs(a - b).max() for a, b in zip(mine, theirs, strict=True))
-        assert error < 1e-9, (
+        assert error < 2e-3, (
             f"After step {step} of three, each from the state before, the state is off by {error:.2g}"
         )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from exercises import Check, Exercise
+from exercises.answers import array
 
 QUESTION = r"""
 An operation of `companion.autograd` keeps for each of its inputs a function, here called *pull*, from the gradient with respect to the output to the gradient with respect to that input. Write the operation ${{formula}}$ for NumPy arrays of any shapes that broadcast, and its two pulls in one function. Each gradient must have the shape of its own input.
@@ -92,6 +93,36 @@ OPERATIONS = {
         r"-a\,e^{-b}",
         ("a * np.exp(-b)", "np.exp(-b)", "(-a * np.exp(-b))"),
     ),
+    "logarithm": (
+        r"a \ln b",
+        r"\ln b",
+        "a / b",
+        ("a * np.log(b)", "np.log(b)", "(a / b)"),
+    ),
+    "wave": (
+        r"a \sin b",
+        r"\sin b",
+        r"a \cos b",
+        ("a * np.sin(b)", "np.sin(b)", "(a * np.cos(b))"),
+    ),
+    "square": (
+        "a^2 / b",
+        "2a / b",
+        "-a^2 / b^2",
+        ("a**2 / b", "(2 * a / b)", "(-(a**2) / b**2)"),
+    ),
+    "gate": (
+        r"a \tanh b",
+        r"\tanh b",
+        r"a\,(1 - \tanh^2 b)",
+        ("a * np.tanh(b)", "np.tanh(b)", "(a * (1 - np.tanh(b) ** 2))"),
+    ),
+    "root": (
+        r"a \sqrt b",
+        r"\sqrt b",
+        r"a / (2 \sqrt b)",
+        ("a * np.sqrt(b)", "np.sqrt(b)", "(a / (2 * np.sqrt(b)))"),
+    ),
 }
 
 
@@ -141,11 +172,17 @@ def draw(rng: random.Random) -> dict[str, Any]:
 # -- checks --------------------------------------------------------------------------------------
 
 
-def torch_operation(operation, a, b):
-    """Let PyTorch compute the operation."""
-    if operation == "product":
-        return a * torch.exp(-b)
-    return getattr(torch, operation)(a, b)
+def torch_operation(operation):
+    """Return the operation, as PyTorch computes it."""
+    ours = {
+        "product": lambda a, b: a * torch.exp(-b),
+        "logarithm": lambda a, b: torch.xlogy(a, b),
+        "wave": lambda a, b: a * torch.sin(b),
+        "square": lambda a, b: a.square() / b,
+        "gate": lambda a, b: a * torch.tanh(b),
+        "root": lambda a, b: a * b.sqrt(),
+    }
+    return ours.get(operation) or getattr(torch, operation)
 
 
 def operands(seed, *shapes):
@@ -158,16 +195,18 @@ def operands(seed, *shapes):
 def compare_pulls(operation_pull, operation, a, b, seed):
     """Compare both gradients, for a random gradient of the output, with PyTorch's."""
     ta, tb = (torch.tensor(x, requires_grad=True) for x in (a, b))
-    out = torch_operation(operation, ta, tb)
+    out = torch_operation(operation)(ta, tb)
     g = np.asarray(np.random.default_rng(seed).standard_normal(tuple(out.shape)))
     out.backward(torch.tensor(g))
-    for name, got, right in zip("ab", operation_pull(a, b, g), (ta.grad, tb.grad), strict=True):
+    for name, got, right in zip(
+        "ab", map(array, operation_pull(a, b, g)), (ta.grad, tb.grad), strict=True
+    ):
         assert np.shape(got) == tuple(right.shape), (
             f"For shapes {a.shape} and {b.shape} the gradient for {name} should have the shape "
             f"{tuple(right.shape)}, got {np.shape(got)}"
         )
         error = float(np.abs(got - right.numpy()).max())
-        assert error < 1e-9, (
+        assert error < 6e-4, (
             f"For shapes {a.shape} and {b.shape} the gradient for {name} is off by {error:.2g}"
         )
 
@@ -175,9 +214,9 @@ def compare_pulls(operation_pull, operation, a, b, seed):
 def forward_is_the_formula(operation_forward, *, operation, seed):
     """Compare the way forward with PyTorch's."""
     a, b = operands(seed, (2, 3), (2, 3))
-    right = torch_operation(operation, torch.tensor(a), torch.tensor(b)).numpy()
-    got = operation_forward(a, b)
-    assert np.allclose(got, right, atol=1e-9), (
+    right = torch_operation(operation)(torch.tensor(a), torch.tensor(b)).numpy()
+    got = array(operation_forward(a, b))
+    assert np.allclose(got, right, atol=6e-4), (
         f"operation_forward is off by {np.abs(got - right).max():.2g} on random numbers"
     )
 

@@ -10,6 +10,7 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = r"""
 A weight is used twice: $y = {{a}}\,\sigma(w x - {{c}}) + {{b}}\,\mathrm{ReLU}(w x)$, with $w = {{w}}$ and $x = {{x}}$. The loss is $(y - t)^2$ with $t = {{t}}$. What are its derivatives with respect to $w$ and to $x$, and where does one step of gradient descent with the learning rate {{rate}} take $w$?
@@ -105,7 +106,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
 def step_fits_the_slope(slope_w, slope_x, w_after, *, w, rate):
     """Check that the step is the learning rate times the slope, in one direction or the other."""
     moved = abs(float(w_after) - w)
-    assert abs(moved - rate * abs(float(slope_w))) < 1e-6, (
+    assert abs(moved - rate * abs(float(slope_w))) < 1e-3, (
         f"From {w}, a step with the learning rate {rate} and the slope {slope_w} does not end at "
         f"{w_after}"
     )
@@ -114,12 +115,12 @@ def step_fits_the_slope(slope_w, slope_x, w_after, *, w, rate):
 
 def slopes_are_right(slope_w, slope_x, w_after, *, right):
     """Check both derivatives and the step."""
-    assert abs(float(slope_w) - right["slope_w"]) < 1e-6, (
+    assert close(slope_w, right["slope_w"], "slope_w"), (
         "slope_w is not right: multiply along each path from w to the loss, and add the paths up"
     )
-    assert abs(float(slope_x) - right["slope_x"]) < 1e-6, (
+    assert close(slope_x, right["slope_x"], "slope_x"), (
         "slope_x is not right: the input takes the same two paths, and what multiplies it is w"
     )
-    assert abs(float(w_after) - right["w_after"]) < 1e-6, (
+    assert close(w_after, right["w_after"], "w_after"), (
         "w_after is not right: gradient descent goes against the slope, not along it"
     )

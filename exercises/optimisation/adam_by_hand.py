@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = r"""
 A weight starts at $\theta_0 = {{start}}$ and meets the gradients $g_1 = {{g_1}}$ and $g_2 = {{g_2}}$. Where is it after one step of Adam and after two, with $\eta = {{eta}}$, $\beta_1 = \beta_2 = 0.5$ and $\epsilon = 0$? Where is another after two, with gradients a thousand times smaller? Last, with $\beta_1 = {{beta_1}}$ and $\beta_2 = {{beta_2}}$ and no correction for the start at zero: how many times as long would the first step be?
@@ -143,14 +144,14 @@ def first_step_has_the_sign(adam_one, *, start, first):
 def places_are_adams(adam_one, adam_two, adam_two_small, *, start, gradients, eta):
     """Check the three places."""
     one, two = adam_places(start, gradients, eta)
-    assert abs(float(adam_one) - one) < 2e-3, (
+    assert close(adam_one, one, "adam_one"), (
         "adam_one is not right: both means start at zero, and both are corrected for that before "
         "one is divided by the root of the other"
     )
-    assert abs(float(adam_two) - two) < 2e-3, (
+    assert close(adam_two, two, "adam_two"), (
         "adam_two is not right: what do two terms of each mean weigh together, at the second step?"
     )
-    assert abs(float(adam_two_small) - two) < 2e-3, (
+    assert close(adam_two_small, two, "adam_two_small"), (
         "adam_two_small is not right: by what does each mean change if all gradients are divided "
         "by a thousand?"
     )
@@ -159,7 +160,7 @@ def places_are_adams(adam_one, adam_two, adam_two_small, *, start, gradients, et
 def correction_is_known(uncorrected, *, betas):
     """Check how many times as long the first step would be."""
     right = (1 - betas[0]) / math.sqrt(1 - betas[1])
-    assert abs(float(uncorrected) / right - 1) < 0.01, (
+    assert close(uncorrected, right, "uncorrected"), (
         f"uncorrected should not be {float(uncorrected):g}: how large are the two means after one "
         "step, compared with the gradient and its square?"
     )

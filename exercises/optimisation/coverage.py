@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = r"""
 Two hyperparameters between 0 and 1, and a budget of {{n}} trials. A **grid** takes {{k}} values of each, $1/{{k}}$ apart, shifted by a random amount (less than $1/{{k}}$) in each direction. **Random search** draws all of its points anew. A score is good where the *first* hyperparameter lies in a certain window of width {{width}}, whatever the second: with which probability does each search find it?
@@ -146,11 +147,11 @@ def scores_are_scores(grid_wins, random_wins):
 
 def windows_are_found(grid_finds, random_finds, *, k, width):
     """Check both probabilities."""
-    assert abs(float(grid_finds) - k * width) < 2e-3, (
+    assert close(grid_finds, k * width, "grid_finds"), (
         "grid_finds is not right: how many different values of the first hyperparameter does the "
         "grid try, and how likely is it that one of them is in the window?"
     )
-    assert abs(float(random_finds) - 1 + (1 - width) ** (k * k)) < 2e-3, (
+    assert close(random_finds, 1 - (1 - width) ** (k * k), "random_finds"), (
         "random_finds is not right: how likely is it that one trial misses the window, and that "
         "all of them do?"
     )

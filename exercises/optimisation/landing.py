@@ -10,6 +10,8 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
+from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = r"""
 The companion's warm-up begins with a rate of 0, a wasted step. Write a schedule for the steps $0, \dots, \text{total} - 1$ that wastes none. The rate rises by equal amounts over `warmup` steps, the last of which has the rate `peak`. Then it falls along half a cosine, and the very last step has `peak` divided by {{part}}.
@@ -19,6 +21,23 @@ def landing_rate(step, peak, warmup, total):
     """Return the learning rate of a step, counted from 0."""
     ...
 '''
+TWISTS = {
+    "factor": Twist(
+        "Return not the rate itself but the factor by which the peak is multiplied, as PyTorch's `LambdaLR` wants it: 1 at the peak.",
+        {"landing_rate": ("", "result = result / peak")},
+        {"the learning rate of a step": "the factor of a step"},
+    ),
+    "from one": Twist(
+        "Steps are counted from 1: the first step is 1, and the very last one is $\\text{total}$.",
+        {"landing_rate": ("step = step - 1", "")},
+        {"counted from 0": "counted from 1"},
+    ),
+    "after": Twist(
+        "The last argument is the number of steps *after* the warm-up, so there are `warmup + total` steps in all.",
+        {"landing_rate": ("total = warmup + total", "")},
+        {"of a step, counted": "of a step; total steps after the warm-up, counted"},
+    ),
+}
 HINT = (
     "How many steps lie behind you when this one is done? The cosine ends at the floor, not at 0."
 )
@@ -85,12 +104,19 @@ WRONG_ANSWERS = {
             return peak - (peak - peak / PART) * (step + 1 - warmup) / (total - warmup)
         """,
 }
-SHAPES = ((0.5, 3, 11), (0.02, 4, 8), (1.0, 10, 40), (0.3, 2, 9))
+# Peaks of 1 and more, so that a rate that is rounded to three decimals is still one.
+SHAPES = ((5.0, 3, 11), (2.0, 4, 8), (1.0, 10, 40), (3.0, 2, 9))
 
 
-def exercise(part: int = 10, shape: int = 0) -> Exercise:
-    """Return the exercise in which the last rate is the peak over `part`."""
-    given = {"part": part, "shapes": SHAPES[shape:] + SHAPES[:shape]}
+def exercise(part: int = 10, shape: int = 0, twists: tuple[str, ...] = ()) -> Exercise:
+    """Return the exercise in which the last rate is the peak over `part`, with `twists`."""
+    given = {"part": part, "shapes": SHAPES[shape:] + SHAPES[:shape], "twists": twists}
+    twisted = [TWISTS[name] for name in twists]
+
+    def filled(code: str) -> str:
+        answer = wrapped(code, {"landing_rate": "step, peak, warmup, total"}, twisted)
+        return answer.replace("PART", str(part))
+
     return Exercise(
         id="optimisation-landing",
         title="Take off and land",
@@ -98,32 +124,46 @@ def exercise(part: int = 10, shape: int = 0) -> Exercise:
         difficulty=1,
         minutes=15,
         points=3,
-        question=QUESTION,
-        starter=STARTER,
+        question=asked(QUESTION, twisted),
+        starter=begun(STARTER, twisted),
         hint=HINT,
-        solution=SOLUTION.replace("PART", str(part)),
+        solution=filled(SOLUTION),
         explanation=EXPLANATION,
         values={"part": part},
-        visible=(Check(no_rate_is_zero),),
+        visible=(Check(no_rate_is_zero, {"twists": twists}),),
         hidden=(Check(ends_are_right, given), Check(landing_is_a_cosine, given)),
-        wrong_answers={
-            mistake: code.replace("PART", str(part)) for mistake, code in WRONG_ANSWERS.items()
-        },
+        wrong_answers={mistake: filled(code) for mistake, code in WRONG_ANSWERS.items()},
         public_solution=True,
-        trial=TRIAL.replace("PART", str(part)),
+        trial="" if twists else TRIAL.replace("PART", str(part)),
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw by how much the last rate is lower than the peak."""
-    return {"part": rng.choice((4, 5, 20, 50, 100)), "shape": rng.randrange(4)}
+    """Draw by how much the last rate is lower than the peak, and twists."""
+    return {
+        "part": rng.choice((4, 5, 20, 50, 100)),
+        "shape": rng.randrange(4),
+        "twists": drawn(rng, TWISTS),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
 
 
-def no_rate_is_zero(landing_rate):
+def plain(landing_rate, twists):
+    """Return the schedule as the page asks for it."""
+
+    def as_on_the_page(step, peak, warmup, total):
+        steps = total - warmup if "after" in twists else total
+        rate = landing_rate(step + ("from one" in twists), peak, warmup, steps)
+        return float(rate) * peak if "factor" in twists else rate
+
+    return as_on_the_page
+
+
+def no_rate_is_zero(landing_rate, *, twists):
     """Check that every rate lies above 0 and none above the peak."""
+    landing_rate = plain(landing_rate, twists)
     for step in range(12):
         rate = float(landing_rate(step, 0.6, 4, 12))
         assert 0 < rate <= 0.6 + 1e-9, (
@@ -132,29 +172,31 @@ def no_rate_is_zero(landing_rate):
         )
 
 
-def ends_are_right(landing_rate, *, part, shapes):
+def ends_are_right(landing_rate, *, part, shapes, twists):
     """Check the first rate, the peak and the last, for several lengths."""
+    landing_rate = plain(landing_rate, twists)
     for peak, warmup, total in shapes:
         places = {0: peak / warmup, warmup - 1: peak, total - 1: peak / part}
         for step, right in places.items():
             got = float(landing_rate(step, peak, warmup, total))
-            assert abs(got - right) < 1e-9, (
+            assert close(got, right, "landing_rate"), (
                 f"The rate of step {step} should not be {got:.6g} with a peak of {peak}, {warmup} "
                 f"steps of warm-up and {total} in all: which steps are the first, the last of the "
                 "warm-up, and the last of all?"
             )
 
 
-def landing_is_a_cosine(landing_rate, *, part, shapes):
+def landing_is_a_cosine(landing_rate, *, part, shapes, twists):
     """Check all rates, by how much each has lost of what there is to lose."""
+    landing_rate = plain(landing_rate, twists)
     for peak, warmup, total in shapes:
         height = peak - peak / part
         for step in range(total):
             got = float(landing_rate(step, peak, warmup, total))
             turned = max(0.0, math.pi * (step + 1 - warmup) / (total - warmup))
-            lost = height * math.sin(turned / 2) ** 2 if turned else peak - got
-            rising = abs(got - peak * (step + 1) / warmup) < 1e-9
-            assert rising if step < warmup else abs(peak - got - lost) < 1e-9, (
+            lost = height * math.sin(turned / 2) ** 2
+            right = peak * (step + 1) / warmup if step < warmup else peak - lost
+            assert close(got, right, "landing_rate"), (
                 f"The rate of step {step} should not be {got:.6g} with a peak of {peak}, {warmup} "
                 f"steps of warm-up and {total} in all: it should rise in equal steps and fall "
                 "along half a cosine"

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from exercises import Check, Exercise
+from exercises.answers import parts
+from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
 After each epoch there is a validation loss. An epoch is *better* if its loss lies more than {{least}} below that of the last better one; the first epoch always is, and `nan` never. Training stops after `patience` epochs in a row that are not better, or when the losses end. Return the epoch to keep, the last better one, and the last that was trained, counted from 0.
@@ -20,6 +22,24 @@ def stop_early(validation_losses, patience):
     """Return the epoch to keep, and the last epoch that was trained."""
     ...
 '''
+TWISTS = {
+    "stopped": Twist(
+        "Return three things, the last of which is `True` if patience ran out and `False` if the losses ended before.",
+        {"stop_early": ("", "result = *result, result[1] - result[0] == patience")},
+        {
+            "and the last epoch that was trained.": "the last that was trained, and whether patience ran out."
+        },
+    ),
+    "from one": Twist(
+        "Epochs are counted from 1.",
+        {"stop_early": ("", "result = result[0] + 1, result[1] + 1")},
+        {"the epoch to keep": "the epoch to keep (from 1)"},
+    ),
+    "scores": Twist(
+        "In place of losses there are *scores*, such as accuracies: a score is better if it lies more than {{least}} *above* that of the last better one.",
+        {"stop_early": ("validation_losses = [-score for score in validation_losses]", "")},
+    ),
+}
 HINT = "Go through the losses once, as training does. What must be remembered?"
 SOLUTION = """
 def stop_early(validation_losses, patience):
@@ -108,6 +128,16 @@ WRONG_ANSWERS = {
                     return best, epoch
             return best, len(validation_losses) - 1
         """,
+    "at least for more than": """
+        def stop_early(validation_losses, patience):
+            best = 0
+            for epoch, loss in enumerate(validation_losses):
+                if epoch and loss <= validation_losses[best] - LEAST:
+                    best = epoch
+                elif epoch - best == patience:
+                    return best, epoch
+            return best, len(validation_losses) - 1
+        """,
     "a look at the future": """
         def stop_early(validation_losses, patience):
             best = int(np.nanargmin(validation_losses))
@@ -116,9 +146,15 @@ WRONG_ANSWERS = {
 }
 
 
-def exercise(seed: int = 0, least: float = 0.01) -> Exercise:
-    """Return the exercise in which a loss must be lower by more than `least`."""
-    given = {"seed": seed, "least": least}
+def exercise(seed: int = 0, least: float = 0.01, twists: tuple[str, ...] = ()) -> Exercise:
+    """Return the exercise in which a loss must be lower by more than `least`, with `twists`."""
+    given = {"seed": seed, "least": least, "twists": twists}
+    twisted = [TWISTS[name] for name in twists]
+
+    def filled(code: str) -> str:
+        answer = wrapped(code, {"stop_early": "validation_losses, patience"}, twisted)
+        return answer.replace("LEAST", str(least))
+
     return Exercise(
         id="optimisation-patience",
         title="Patience",
@@ -126,36 +162,59 @@ def exercise(seed: int = 0, least: float = 0.01) -> Exercise:
         difficulty=2,
         minutes=20,
         points=4,
-        question=QUESTION,
-        starter=STARTER,
+        question=asked(QUESTION, twisted),
+        starter=begun(STARTER, twisted),
         hint=HINT,
-        solution=SOLUTION.replace("LEAST", str(least)),
+        solution=filled(SOLUTION),
         explanation=EXPLANATION,
         values={"least": least},
-        visible=(Check(clear_runs_end_well),),
+        visible=(Check(clear_runs_end_well, {"twists": twists}),),
         hidden=(
             Check(runs_stop_in_time, given),
-            Check(small_gains_do_not_count, {"least": least}),
-            Check(nan_is_no_gain),
+            Check(small_gains_do_not_count, {"least": least, "twists": twists}),
+            Check(nan_is_no_gain, {"twists": twists}),
+            Check(as_much_is_not_more, {"least": least, "twists": twists}),
         ),
-        wrong_answers={
-            mistake: code.replace("LEAST", str(least)) for mistake, code in WRONG_ANSWERS.items()
-        },
+        wrong_answers={mistake: filled(code) for mistake, code in WRONG_ANSWERS.items()},
         public_solution=True,
-        trial=TRIAL.replace("LEAST", str(least)),
+        trial="" if twists else TRIAL.replace("LEAST", str(least)),
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw losses, and by how much one must be lower."""
-    return {"seed": rng.randrange(10_000), "least": rng.choice((0.002, 0.005, 0.02, 0.05))}
+    """Draw losses, by how much one must be lower, and twists."""
+    return {
+        "seed": rng.randrange(10_000),
+        "least": rng.choice((0.002, 0.005, 0.02, 0.05)),
+        "twists": drawn(rng, TWISTS),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
 
 
-def clear_runs_end_well(stop_early):
+def plain(stop_early, twists):
+    """Return the function as the page asks for it."""
+
+    def as_on_the_page(losses, patience):
+        given = [-loss for loss in losses] if "scores" in twists else losses
+        result = stop_early(given, patience)
+        kept, last, *told = parts(result, 3 if "stopped" in twists else 2)
+        if told:
+            ran_out = bool(last - kept == patience)
+            assert bool(told[0]) is ran_out, (
+                f"With a patience of {patience}, epoch {kept} kept and epoch {last} the last, "
+                f"whether patience ran out should be {ran_out}"
+            )
+        first = int("from one" in twists)
+        return kept - first, last - first
+
+    return as_on_the_page
+
+
+def clear_runs_end_well(stop_early, *, twists):
     """Try losses that only fall, and losses that fall once and rise ever after."""
+    stop_early = plain(stop_early, twists)
     kept, last = stop_early([3.0, 2.0, 1.0], 2)
     assert (kept, last) == (2, 2), (
         f"Where each epoch is better, the last is trained and kept: 2 of 0 to 2, got {kept}, {last}"
@@ -187,8 +246,9 @@ def epochs_by_recounting(losses, patience, least):
     return better[-1], last
 
 
-def runs_stop_in_time(stop_early, *, seed, least):
+def runs_stop_in_time(stop_early, *, seed, least, twists):
     """Try noisy losses, with more and less patience."""
+    stop_early = plain(stop_early, twists)
     for number in range(40):
         losses, patience = noisy_losses(1000 * seed + number, least), 1 + number % 5
         right = epochs_by_recounting(losses, patience, least)
@@ -204,8 +264,9 @@ def runs_stop_in_time(stop_early, *, seed, least):
         )
 
 
-def small_gains_do_not_count(stop_early, *, least):
+def small_gains_do_not_count(stop_early, *, least, twists):
     """Try a loss that creeps down in steps too small to count one by one."""
+    stop_early = plain(stop_early, twists)
     losses = [1 - 0.4 * least * epoch for epoch in range(8)]
     right = epochs_by_recounting(losses, 4, least)
     got = tuple(int(epoch) for epoch in stop_early(losses, 4))
@@ -215,9 +276,20 @@ def small_gains_do_not_count(stop_early, *, least):
     )
 
 
-def nan_is_no_gain(stop_early):
+def nan_is_no_gain(stop_early, *, twists):
     """Try losses of nan after the best."""
+    stop_early = plain(stop_early, twists)
     nan = float("nan")
     got = tuple(int(epoch) for epoch in stop_early([2.0, 1.0, nan, nan, nan, 0.5], 3))
     assert got[0] != 5, "After three epochs of nan and a patience of 3 nothing more is trained"
     assert got == (1, 4), f"A loss of nan is one that is not better, but the answer was {got}"
+
+
+def as_much_is_not_more(stop_early, *, least, twists):
+    """Try a loss that is lower by just the least amount, in numbers without rounding."""
+    stop_early = plain(stop_early, twists)
+    got = tuple(int(epoch) for epoch in stop_early([least, 0.0, 0.0, -3.0], 2))
+    assert got == (0, 2), (
+        f"Where a loss of {least} is followed by 0.0, that is lower by {least} and not by more, so "
+        f"with a patience of 2 the answer should not be {got}"
+    )

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import array, close
 
 QUESTION = r"""
 Let $f(\theta) = \tfrac{1}{2}({{a}}\,\theta_1^2 {{mixed}}\,\theta_1\theta_2 + {{c}}\,\theta_2^2)$. From $({{start}})$ take two steps of gradient descent with $\eta = {{eta}}$. Where would the second end with a momentum of $\mu = {{mu}}$? And from which $\eta$ on does gradient descent no longer converge?
@@ -165,6 +166,7 @@ def slanting_bowl(hessian, theta) -> float:
 
 def first_step_goes_down(after_one, *, hessian, start):
     """Check that the first step has two coordinates and leads down."""
+    after_one = array(after_one).ravel()
     assert len(after_one) == 2, "after_one should hold two numbers, one for each coordinate"
     low, high = slanting_bowl(hessian, after_one), slanting_bowl(hessian, start)
     assert low < high, f"A step downhill should lower f, but f went from {high:g} to {low:g}"
@@ -191,9 +193,9 @@ def steps_are_right(after_one, after_two, after_two_with_momentum, *, hessian, s
         "after_two_with_momentum": (after_two_with_momentum, ahead),
     }
     for name, (place, right) in given.items():
-        for i in (0, 1):
-            assert abs(float(place[i]) - right[i]) < 2e-3, (
-                f"Coordinate {i + 1} of {name} is not right: a step is the rate times the "
+        for i, (got, wanted) in enumerate(zip(array(place).ravel(), right, strict=True), 1):
+            assert close(got, wanted, name), (
+                f"Coordinate {i} of {name} is not right: a step is the rate times the "
                 "gradient where the step begins, downhill; with momentum, half of the step "
                 "before comes on top"
             )

@@ -10,6 +10,8 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
+from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
 Write `gap_floor(log_prob, row, words)` for any language of which the log-probability of each text is known. `row` is a text, a list of words; `log_prob(row)` returns $\\ln p$ of a whole text, or $-\\infty$ if it is impossible; `words` are all words of the language. Hide each position of `row` in turn, one at a time, and compute the exact distribution over the words there, given all the others. Return RESULT, a list with one number for each position, in nats. Leave `row` as it was. The log-probabilities may be below $-1000$, so that their exponentials are 0 in a computer.
@@ -28,6 +30,18 @@ def gap_floor(log_prob, row, words):
     """log_prob(list) -> float; row, words: lists -> list of len(row) numbers"""
     ...
 '''
+TWISTS = {
+    "by place": Twist(
+        "Return a dictionary from each position to its number.",
+        {"gap_floor": ("", "result = dict(enumerate(result))")},
+        {"list of len(row) numbers": "{position: number}"},
+    ),
+    "bits": Twist(
+        "Give the numbers in *bits*; the log-probabilities are in nats as ever.",
+        {"gap_floor": ("", "result = [number / math.log(2) for number in result]")},
+        {"row, words: lists": "in bits; row, words: lists"},
+    ),
+}
 HINT = "For each position, make a copy of the text for each word, and collect the log-probabilities. Before you take exponentials, subtract the largest of them: the quotient does not change. Then divide by the sum."
 SOLUTION = """
 def gap_floor(log_prob, row, words):
@@ -63,10 +77,16 @@ EXPECTED = {
 }
 
 
-def exercise(result: str = "entropy", seed: int = 0) -> Exercise:
+def exercise(result: str = "entropy", seed: int = 0, twists: tuple[str, ...] = ()) -> Exercise:
     """Return the exercise, which asks for entropies or for the surprise at the words."""
     solution = SOLUTION.replace("RESULT", CODE[result])
-    given = {"result": result, "seed": seed}
+    given = {"result": result, "seed": seed, "twists": twists}
+    twisted = [TWISTS[name] for name in twists]
+    text = QUESTION.replace("RESULT", RESULTS[result])
+
+    def filled(code: str) -> str:
+        return wrapped(code, {"gap_floor": "log_prob, row, words"}, twisted)
+
     other = next(kind for kind in CODE if kind != result)
     return Exercise(
         id="pretraining-gap-floor",
@@ -75,31 +95,40 @@ def exercise(result: str = "entropy", seed: int = 0) -> Exercise:
         difficulty=3,
         minutes=25,
         points=5,
-        question=QUESTION.replace("RESULT", RESULTS[result]),
-        starter=STARTER,
+        question=asked(text, twisted),
+        starter=begun(STARTER, twisted),
         hint=HINT,
-        solution=solution,
+        solution=filled(solution),
         explanation=EXPLANATION,
         visible=(Check(returns_a_number_each, given), Check(row_stays, given)),
         hidden=(Check(floors_are_exact, given), Check(tiny_probabilities, given)),
         wrong_answers={
-            "not divided by the sum": solution.replace("power / sum(powers)", "power"),
-            "underflow": solution.replace("score - largest", "score").replace(
-                "power / sum(powers)", "power / max(sum(powers), 1e-300)"
+            "not divided by the sum": filled(solution.replace("power / sum(powers)", "power")),
+            "underflow": filled(
+                solution.replace("score - largest", "score").replace(
+                    "power / sum(powers)", "power / max(sum(powers), 1e-300)"
+                )
             ),
-            "the other quantity": SOLUTION.replace("RESULT", CODE[other]),
-            "gaps add up": solution.replace(
-                "    for place", "    row = list(row)\n    for place"
-            ).replace("    return", "        row[place] = words[0]\n    return"),
-            "in bits": solution.replace("math.log(", "math.log2("),
+            "the other quantity": filled(SOLUTION.replace("RESULT", CODE[other])),
+            "gaps add up": filled(
+                solution.replace("    for place", "    row = list(row)\n    for place").replace(
+                    "    return", "        row[place] = words[0]\n    return"
+                )
+            ),
+            "a logarithm of another base": filled(solution.replace("math.log(", "math.log2(")),
         },
-        trial=TRIAL.replace("EXPECTED", EXPECTED[result]),
+        trial="" if twists else TRIAL.replace("EXPECTED", EXPECTED[result]),
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
     """Draw what is asked for, and a language."""
-    return {"result": rng.choice(sorted(CODE)), "seed": rng.randrange(10_000)}
+    chosen = drawn(rng, ("surprise", *TWISTS))
+    return {
+        "result": "surprise" if "surprise" in chosen else "entropy",
+        "seed": rng.randrange(10_000),
+        "twists": tuple(name for name in chosen if name in TWISTS),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
@@ -135,35 +164,55 @@ def right_floors(log_prob, row, result):
     return found
 
 
-def returns_a_number_each(gap_floor, *, result, seed):
+def plain(gap_floor, twists):
+    """Return the function as the page asks for it."""
+
+    def as_on_the_page(log_prob, row, words):
+        found, n = gap_floor(log_prob, row, words), len(row)
+        if "by place" in twists:
+            places = sorted(found) if isinstance(found, dict) else []
+            assert places == list(range(n)), (
+                f"{n} positions should give a dictionary with the keys 0 to {n - 1}, got {found}"
+            )
+            found = [found[place] for place in range(n)]
+        return [float(value) * math.log(2) for value in found] if "bits" in twists else found
+
+    return as_on_the_page
+
+
+def returns_a_number_each(gap_floor, *, result, seed, twists):
     """Check that there is a number for each position."""
+    gap_floor = plain(gap_floor, twists)
     log_prob, row = a_language(seed)
     found = gap_floor(log_prob, row, list(WORDS))
     assert len(found) == 3, f"3 positions should give 3 numbers, got {len(found)}"
     assert all(value >= 0 for value in found), f"No number is below 0, got {found}"
 
 
-def row_stays(gap_floor, *, result, seed):
+def row_stays(gap_floor, *, result, seed, twists):
     """Check that the text is not written to."""
+    gap_floor = plain(gap_floor, twists)
     log_prob, row = a_language(seed)
     gap_floor(log_prob, row, list(WORDS))
     assert row == ["c", "b", "d"], "gap_floor writes into row; change a copy of it"
 
 
-def floors_are_exact(gap_floor, *, result, seed):
+def floors_are_exact(gap_floor, *, result, seed, twists):
     """Compare several languages with the exact values."""
+    gap_floor = plain(gap_floor, twists)
     for each in (seed, seed + 1, seed + 2):
         log_prob, row = a_language(each)
         found = gap_floor(log_prob, list(row), list(WORDS))
         for value, right in zip(found, right_floors(log_prob, row, result), strict=True):
-            assert math.isclose(value, right, abs_tol=1e-6), (
+            assert close(value, right, "gap_floor"), (
                 "A position is not right: is each distribution divided by its own sum, and are "
                 "all other words those of the text?"
             )
 
 
-def tiny_probabilities(gap_floor, *, result, seed):
+def tiny_probabilities(gap_floor, *, result, seed, twists):
     """Check that probabilities too small for a computer's exponential make no difference."""
+    gap_floor = plain(gap_floor, twists)
     log_prob, row = a_language(seed)
     small, _ = a_language(seed, shift=-2000.0)
     try:
@@ -171,7 +220,7 @@ def tiny_probabilities(gap_floor, *, result, seed):
     except (ZeroDivisionError, ValueError, OverflowError) as error:
         raise AssertionError(f"Log-probabilities below -1000 fail: {error}") from None
     for value, right in zip(found, right_floors(log_prob, row, result), strict=True):
-        assert math.isclose(value, right, abs_tol=1e-6), (
+        assert close(value, right, "gap_floor"), (
             "With log-probabilities below -1000 the result is another one: subtract the largest "
             "before you take exponentials"
         )

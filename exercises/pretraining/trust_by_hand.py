@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import math
 import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import close
 
 QUESTION = """
 A tokenizer's words are masked by another rule than BERT's: {{percent}} % of the tokens are picked; of these, {{hidden}} % become `[MASK]`, {{replaced}} % a random word, and {{kept}} % stay as they are. (The random word is never the one that stood there.) What share of all positions shows `[MASK]`? Of the positions that show a word, what share shows a *wrong* one? And what share of the positions that show a word is asked for? Last, how probable is it that a text of {{length}} tokens has no target at all? Write four digits after the point, or a formula.
@@ -112,19 +112,15 @@ def all_are_shares(shows_mask, wrong_of_shown, asked_of_shown, without_target):
 
 def shares_are_right(shows_mask, wrong_of_shown, asked_of_shown, without_target, *, right):
     """Check all four answers."""
-
-    def is_right(name, value):
-        return math.isclose(value, right[name], abs_tol=2e-4)
-
-    assert is_right("shows_mask", shows_mask), (
+    assert close(shows_mask, right["shows_mask"], "shows_mask"), (
         "shows_mask is not right: picked, and then hidden, of all positions"
     )
-    assert is_right("wrong_of_shown", wrong_of_shown), (
+    assert close(wrong_of_shown, right["wrong_of_shown"], "wrong_of_shown"), (
         "wrong_of_shown is not right: divide by the share of the positions that show a word"
     )
-    assert is_right("asked_of_shown", asked_of_shown), (
+    assert close(asked_of_shown, right["asked_of_shown"], "asked_of_shown"), (
         "asked_of_shown is not right: both the replaced and the kept words are asked for"
     )
-    assert is_right("without_target", without_target), (
+    assert close(without_target, right["without_target"], "without_target"), (
         "without_target is not right: each of the tokens must be left out"
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from exercises import Check, Exercise
+from exercises.answers import array, close
 
 QUESTION = r"""
 A text of a single token goes through a block with one head and $D = 4$: $x = {{x}}$. The values have one feature, $v = {{take}}$, and $W^O = {{out}}$ writes it back. The feed-forward layer has two hidden neurons with ReLU, $h_1 = {{first}}$ and $h_2 = {{second}}$ (of what it reads), and adds ${{scale}} h_1 \cdot {{row_1}} + h_2 \cdot {{row_2}}$. There are no biases, $\gamma = 1$, $\beta = 0$, $\varepsilon = 0$.
@@ -174,7 +175,7 @@ def rows_are_normalised(post_after_attention, post_after_block):
         ("post_after_attention", post_after_attention),
         ("post_after_block", post_after_block),
     ):
-        row = np.asarray(row, dtype=float)
+        row = array(row).ravel()
         assert row.shape == (4,), f"{name} should hold 4 numbers, got shape {row.shape}"
         assert abs(row.mean()) < 1e-3, f"{name} has the mean {row.mean():.4f} after a norm"
         assert abs(row.std() - 1) < 1e-3, (
@@ -186,19 +187,15 @@ def rows_are_right(
     attention_weight, post_after_attention, post_after_block, pre_after_attention, *, right
 ):
     """Check all four answers."""
-
-    def is_right(name, value):
-        return np.abs(np.asarray(value, dtype=float) - np.asarray(right[name])).max() < 1e-3
-
-    assert is_right("attention_weight", attention_weight), (
+    assert close(attention_weight, right["attention_weight"], "attention_weight"), (
         "attention_weight is not right: the weights of a query sum to 1, and there is one key"
     )
-    assert is_right("post_after_attention", post_after_attention), (
+    assert close(post_after_attention, right["post_after_attention"], "post_after_attention"), (
         "post_after_attention is not right: add the change to x, then normalise the sum"
     )
-    assert is_right("post_after_block", post_after_block), (
+    assert close(post_after_block, right["post_after_block"], "post_after_block"), (
         "post_after_block is not right: which of the two hidden neurons is active?"
     )
-    assert is_right("pre_after_attention", pre_after_attention), (
+    assert close(pre_after_attention, right["pre_after_attention"], "pre_after_attention"), (
         "pre_after_attention is not right: normalise what attention reads, and add to x itself"
     )

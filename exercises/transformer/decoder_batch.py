@@ -9,6 +9,8 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import array, parts
+from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
 Write `decoder_batch(rows, start, end)`, which makes a batch for teacher forcing. `rows` is a list of translations, each a list of ids without special tokens. Return two tensors of whole numbers, both of shape (B, T): what the decoder gets as input, which begins with `start`, and what it has to predict, which ends with `end`. T is as small as it can be. The input is filled up with `end`. Labels that shall not count are {{ignored}}.
@@ -18,6 +20,27 @@ def decoder_batch(rows, start, end):
     """rows: B lists of ids -> inputs (B, T), labels (B, T)"""
     ...
 '''
+TWISTS = {
+    "counts": Twist(
+        "Return a third tensor, a boolean one of the same shape: where the labels count.",
+        {
+            "decoder_batch": (
+                "",
+                "result = *result, plain_decoder_batch(rows, start, end)[1] != IGNORED",
+            )
+        },
+        {"labels (B, T)": "labels (B, T), counts (B, T)"},
+    ),
+    "labels first": Twist(
+        "Return the labels first, and then the inputs.",
+        {"decoder_batch": ("", "result = result[1], result[0]")},
+        {"inputs (B, T), labels (B, T)": "labels (B, T), inputs (B, T)"},
+    ),
+    "time first": Twist(
+        "Time is the first dimension, as in many recurrent networks: each tensor has the shape (T, B).",
+        {"decoder_batch": ("", "result = tuple(part.T for part in result)")},
+    ),
+}
 HINT = "At position $t$ the decoder has read `start` and the first $t$ ids. What is the next one, and what after the last id? A row of n ids has n + 1 things to predict."
 # In these answers IGNORED stands for the label that does not count.
 SOLUTION = """
@@ -58,12 +81,16 @@ def decoder_batch(rows, start, end):
 }
 
 
-def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
-    """Return the exercise with ``ignored`` as the label that does not count."""
-    given = [{"seed": seed + i, "ignored": ignored} for i in range(2)]
+def exercise(seed: int = 0, ignored: int = -100, twists: tuple[str, ...] = ()) -> Exercise:
+    """Return the exercise with ``ignored`` as the label that does not count, and `twists`."""
+    given = [{"seed": seed + i, "ignored": ignored, "twists": twists} for i in range(2)]
+    twisted = [TWISTS[name] for name in twists]
 
     def filled(code: str) -> str:
-        return code.replace("IGNORED", str(ignored))
+        answer = wrapped(code, {"decoder_batch": "rows, start, end"}, twisted)
+        if "time first" in twists:
+            answer = answer.replace("(rows, start, end)[1]", "(rows, start, end)[1].T")
+        return answer.replace("IGNORED", str(ignored))
 
     return Exercise(
         id="transformer-decoder-batch",
@@ -72,8 +99,8 @@ def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
         difficulty=1,
         minutes=15,
         points=3,
-        question=QUESTION,
-        starter=STARTER,
+        question=asked(QUESTION, twisted),
+        starter=_starter(twisted),
         hint=HINT,
         solution=filled(SOLUTION),
         explanation=EXPLANATION,
@@ -86,13 +113,24 @@ def exercise(seed: int = 0, ignored: int = -100) -> Exercise:
         ),
         wrong_answers={mistake: filled(code) for mistake, code in WRONG_ANSWERS.items()},
         public_solution=True,
-        trial=filled(TRIAL),
+        trial="" if twists else TRIAL.replace("IGNORED", str(ignored)),
     )
 
 
+def _starter(twists: list[Twist]) -> str:
+    """Return the code to begin with; with time first, it is so in all shapes."""
+    first = TWISTS["time first"]
+    code = begun(STARTER, [twist for twist in reversed(twists) if twist is not first])
+    return code.replace("(B, T)", "(T, B)") if first in twists else code
+
+
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw rows, and the label that does not count."""
-    return {"seed": rng.randrange(10_000), "ignored": rng.choice((-100, -1))}
+    """Draw rows, the label that does not count, and twists."""
+    return {
+        "seed": rng.randrange(10_000),
+        "ignored": rng.choice((-100, -1)),
+        "twists": drawn(rng, TWISTS),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
@@ -113,10 +151,27 @@ def padded(rows: list[list[int]], filler: int) -> list[list[int]]:
     return [row + [filler] * (longest - len(row)) for row in rows]
 
 
-def shapes_fit(decoder_batch, *, seed, ignored):
+def plain(decoder_batch, twists, ignored):
+    """Return the function as the page asks for it."""
+
+    def as_on_the_page(rows, start, end):
+        result = parts(decoder_batch(rows, start, end), 3 if "counts" in twists else 2)
+        found = [array(part).T if "time first" in twists else array(part) for part in result]
+        first, second, *counts = found
+        inputs, labels = (second, first) if "labels first" in twists else (first, second)
+        if counts:
+            right = counts[0].shape == labels.shape and (counts[0] == (labels != ignored)).all()
+            assert right, "The third tensor should be true where a label counts, and only there"
+        return inputs, labels
+
+    return as_on_the_page
+
+
+def shapes_fit(decoder_batch, *, seed, ignored, twists):
     """Check that both tensors are (B, T), with no position too many."""
+    decoder_batch = plain(decoder_batch, twists, ignored)
     rows = some_rows(seed)
-    shapes = [tuple(part.shape) for part in decoder_batch(rows, START, END)]
+    shapes = [array(part).shape for part in decoder_batch(rows, START, END)]
     right = (4, max(map(len, rows)) + 1)
     assert shapes == [right, right], (
         f"4 rows, the longest of {right[1] - 1} ids, should give two tensors of shape {right}, "
@@ -124,27 +179,30 @@ def shapes_fit(decoder_batch, *, seed, ignored):
     )
 
 
-def inputs_are_right(decoder_batch, *, seed, ignored):
+def inputs_are_right(decoder_batch, *, seed, ignored, twists):
     """Check what the decoder reads."""
+    decoder_batch = plain(decoder_batch, twists, ignored)
     rows = some_rows(seed)
     right = padded([[START, *row] for row in rows], END)
-    assert decoder_batch(rows, START, END)[0].tolist() == right, (
+    assert array(decoder_batch(rows, START, END)[0]).tolist() == right, (
         "inputs should be start and then the ids of each row, filled up with end"
     )
 
 
-def labels_are_right(decoder_batch, *, seed, ignored):
+def labels_are_right(decoder_batch, *, seed, ignored, twists):
     """Check what the decoder has to predict."""
+    decoder_batch = plain(decoder_batch, twists, ignored)
     rows = some_rows(seed)
     right = padded([[*row, END] for row in rows], ignored)
-    assert decoder_batch(rows, START, END)[1].tolist() == right, (
+    assert array(decoder_batch(rows, START, END)[1]).tolist() == right, (
         "labels should be, at each position, the id that comes next, once end after the last id, "
         "and then only labels that do not count"
     )
 
 
-def rows_stay_as_they_are(decoder_batch, *, seed, ignored):
+def rows_stay_as_they_are(decoder_batch, *, seed, ignored, twists):
     """Check that the lists are not written to."""
+    decoder_batch = plain(decoder_batch, twists, ignored)
     rows = some_rows(seed)
     decoder_batch(rows, START, END)
     assert rows == some_rows(seed), "decoder_batch writes into the lists that it gets; copy them"

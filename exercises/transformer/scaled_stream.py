@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-import math
 import random
 from typing import Any
 
+import numpy as np
 import torch
 
 from exercises import Check, Exercise
+from exercises.answers import array, close
 from exercises.attention.heads import normal
 
 QUESTION = """
@@ -163,7 +164,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
 def half_is_left(difference_left):
     """Try the worked example itself."""
     got = float(difference_left(1, 3))
-    assert abs(got - 0.125) < 1e-9, (
+    assert close(got, 0.125, "difference_left"), (
         f"With alpha 1 each of three layers halves the share, which leaves 0.125, not {got:.4g}"
     )
 
@@ -172,7 +173,7 @@ def cosines_are_cosines(cosines):
     """Check that both were measured."""
     for name in ("alpha 1", "scaled"):
         value = cosines.get(name)
-        fits = isinstance(value, float) and abs(value) <= 1.0001
+        fits = value is not None and abs(float(value)) <= 1.001
         assert fits, f"cosines[{name!r}] should be a mean cosine, got {value!r}"
 
 
@@ -180,12 +181,12 @@ def share_is_right(difference_left, *, seed):
     """Follow the difference and the common part through the layers."""
     rng = random.Random(seed)
     for _ in range(3):
-        alpha, n_layers = rng.uniform(1, 4), rng.randrange(2, 12)
+        alpha, n_layers = rng.uniform(1, 4), rng.randrange(2, 6)
         difference = common = 1.0
         for _ in range(n_layers):
             difference, common = alpha * difference, alpha * common + common
         got, share = float(difference_left(alpha, n_layers)), difference / common
-        assert math.isclose(got, share, rel_tol=1e-6), (
+        assert close(got, share, "difference_left"), (
             f"difference_left({alpha:.3f}, {n_layers}) should not be {got:.4g}: by what is the "
             "difference multiplied in a layer, and by what the common part?"
         )
@@ -209,8 +210,8 @@ def layer_is_right(scaled_sum, *, seed):
     x = normal(2, 3, 4, seed=seed)
     for alpha in (1.0, 2.5):
         got = scaled_sum(x, torch.square, torch.tanh, alpha)
-        error = float((got - torch.tanh(alpha * x + x * x)).abs().max())
-        assert error < 1e-6, (
+        error = np.abs(array(got) - torch.tanh(alpha * x + x * x).numpy()).max()
+        assert error < 6e-4, (
             f"scaled_sum is off by {error:.2g} for alpha {alpha:g}: scale x, add f(x), then norm"
         )
 

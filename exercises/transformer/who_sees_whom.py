@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from exercises import Check, Exercise
+from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
 Somebody hands you a model and says nothing of its mask. Write `who_sees_whom(model, ids, vocab_size)`, which finds the mask from outside. `ids` has shape (1, T), and `model(ids)` returns one row of numbers for each position, shape (1, T, n). Return a boolean tensor of shape (T, T). RULE Leave `ids` as it was.
@@ -25,6 +26,18 @@ def who_sees_whom(model, ids, vocab_size):
     """ids (1, T) -> bool (T, T)"""
     ...
 '''
+TWISTS = {
+    "hidden": Twist(
+        "In place of who is seen, say who is *hidden*: each entry is turned round, true where nothing changes.",
+        {"who_sees_whom": ("", "result = ~result")},
+        {"bool (T, T)": "bool (T, T), true where nothing is seen"},
+    ),
+    "columns": Twist(
+        "This model returns its numbers as columns: `model(ids)` has shape (1, n, T).",
+        {"who_sees_whom": ("rows, model = model, lambda ids: rows(ids).mT", "")},
+        {"ids (1, T) ->": "ids (1, T), model(ids) (1, n, T) ->"},
+    ),
+}
 HINT = "Replace one token at a time, in a copy, by another one of the vocabulary, and compare the outputs of all positions with those before. Since the model computes the same numbers in the same order, an output that cannot see the token does not change at all."
 # In these answers PLACE stands for the part of the result that belongs to the token `j`.
 SOLUTION = """
@@ -66,10 +79,16 @@ WRONG_ANSWERS = {
 }
 
 
-def exercise(seed: int = 0, by_token: bool = False) -> Exercise:
+def exercise(seed: int = 0, by_token: bool = False, twists: tuple[str, ...] = ()) -> Exercise:
     """Return the exercise; rows stand for outputs, or for tokens."""
     places = ("j", ":, j") if by_token else (":, j", "j")
-    given = [{"seed": seed + i, "by_token": by_token} for i in range(3)]
+    given = [{"seed": seed + i, "by_token": by_token, "twists": twists} for i in range(3)]
+    twisted = [TWISTS[name] for name in twists]
+
+    def filled(code: str) -> str:
+        answer = wrapped(code, {"who_sees_whom": "model, ids, vocab_size"}, twisted)
+        return answer.replace("PLACE", places[0]).replace("OTHER", places[1])
+
     return Exercise(
         id="transformer-who-sees-whom",
         title="Who sees whom",
@@ -77,25 +96,27 @@ def exercise(seed: int = 0, by_token: bool = False) -> Exercise:
         difficulty=2,
         minutes=20,
         points=4,
-        question=QUESTION.replace("RULE", RULES[by_token]),
-        starter=STARTER,
+        question=asked(QUESTION.replace("RULE", RULES[by_token]), twisted),
+        starter=begun(STARTER, twisted),
         hint=HINT,
-        solution=SOLUTION.replace("PLACE", places[0]),
+        solution=filled(SOLUTION),
         explanation=EXPLANATION,
         visible=(Check(finds_a_causal_mask, given[0]), Check(ids_stay_as_they_are, given[0])),
         hidden=(Check(finds_any_mask, given[1]), Check(finds_a_small_leak, given[2])),
-        wrong_answers={
-            mistake: code.replace("PLACE", places[0]).replace("OTHER", places[1])
-            for mistake, code in WRONG_ANSWERS.items()
-        },
+        wrong_answers={mistake: filled(code) for mistake, code in WRONG_ANSWERS.items()},
         public_solution=True,
-        trial=TRIAL.replace("TRIANGLE", "triangle.T" if by_token else "triangle"),
+        trial="" if twists else TRIAL.replace("TRIANGLE", "triangle.T" if by_token else "triangle"),
     )
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw numbers, and what the rows stand for."""
-    return {"seed": rng.randrange(10_000), "by_token": rng.random() < 0.5}
+    """Draw numbers, what the rows stand for, and twists."""
+    chosen = drawn(rng, ("by token", *TWISTS))
+    return {
+        "seed": rng.randrange(10_000),
+        "by_token": "by token" in chosen,
+        "twists": tuple(name for name in chosen if name in TWISTS),
+    }
 
 
 # -- checks --------------------------------------------------------------------------------------
@@ -123,8 +144,20 @@ def asked_for(mask, by_token):
     return mask.T if by_token else mask
 
 
-def finds_a_causal_mask(who_sees_whom, *, seed, by_token):
+def plain(who_sees_whom, twists):
+    """Return the function as the page asks for it."""
+
+    def as_on_the_page(model, ids, vocab_size):
+        as_columns = (lambda given: model(given).mT) if "columns" in twists else model
+        found = who_sees_whom(as_columns, ids, vocab_size)
+        return ~found if "hidden" in twists and found.dtype == torch.bool else found
+
+    return as_on_the_page
+
+
+def finds_a_causal_mask(who_sees_whom, *, seed, by_token, twists):
     """Check a model that sees what came before."""
+    who_sees_whom = plain(who_sees_whom, twists)
     mask = torch.ones(5, 5).tril().bool()
     model, ids = a_model(mask, seed)
     found = who_sees_whom(model, ids, 12)
@@ -135,16 +168,18 @@ def finds_a_causal_mask(who_sees_whom, *, seed, by_token):
     )
 
 
-def ids_stay_as_they_are(who_sees_whom, *, seed, by_token):
+def ids_stay_as_they_are(who_sees_whom, *, seed, by_token, twists):
     """Check that the ids are not written to."""
+    who_sees_whom = plain(who_sees_whom, twists)
     model, ids = a_model(torch.ones(4, 4).bool(), seed)
     before = ids.clone()
     who_sees_whom(model, ids, 12)
     assert torch.equal(ids, before), "who_sees_whom writes into ids; change a copy of them"
 
 
-def finds_any_mask(who_sees_whom, *, seed, by_token):
+def finds_any_mask(who_sees_whom, *, seed, by_token, twists):
     """Check a mask that follows no rule."""
+    who_sees_whom = plain(who_sees_whom, twists)
     generator = torch.Generator().manual_seed(seed)
     mask = torch.rand(7, 7, generator=generator) < 0.5
     model, ids = a_model(mask, seed)
@@ -154,8 +189,9 @@ def finds_any_mask(who_sees_whom, *, seed, by_token):
     )
 
 
-def finds_a_small_leak(who_sees_whom, *, seed, by_token):
+def finds_a_small_leak(who_sees_whom, *, seed, by_token, twists):
     """Check a model that sees a later token, but hardly."""
+    who_sees_whom = plain(who_sees_whom, twists)
     mask = torch.ones(6, 6).tril()
     mask[1, 4] = 1e-4
     model, ids = a_model(mask, seed)

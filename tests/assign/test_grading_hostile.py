@@ -1,18 +1,32 @@
-"""What a submission does to harm others, to cheat or by mistake costs only itself."""
+"""What a submission does to harm others, or by mistake, costs only itself."""
 
-import csv
 import functools
 import tempfile
 import textwrap
-from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.assign.grading_support import RIGHT, SECRET, draw, grade, hand_in, notebook, rows
+from assign.sandbox import walls
+from tests.assign.grading_support import RIGHT, draw, grade, hand_in, notebook, rows
 
-PIECES = SECRET.replace("-", "_").split("_", 1)
 Q2 = RIGHT["q2"]
+FINDS = """
+def finds(*words):
+    import os
+    for place, folders, names in os.walk("/"):
+        if place.startswith(("/proc", "/sys", "/dev", "/usr", "/lib")) or "python3" in place:
+            folders.clear()  # what everybody has
+            continue
+        for name in names:
+            path = os.path.join(place, name)
+            try:
+                text = open(path, "rb").read(10**6) if os.path.getsize(path) < 10**6 else b""
+            except OSError:
+                continue
+            if any(word in text for word in words):
+                return path
+"""
 
 # Name: answer to q1 (3 points), answer to q2 (4 points), points for each, status, words.
 CASES = {
@@ -21,24 +35,28 @@ CASES = {
     "exits-later": ("total = 21", "import os\nos._exit(0)", 3, 0, "crashed", "cell 5 (q2)"),
     "sys-exit": ("import sys\nsys.exit(0)", Q2, 0, 4, "errors", "SystemExit"),
     "segfault": (
-        "total = 21",
-        "import ctypes\ndef double(x): return ctypes.string_at(0)",
-        3, 0, "crashed", "when q2 was graded: the notebook's process crashed (segmentation fault)",
+        "total = 21", "import ctypes\ndef double(x): return ctypes.string_at(0)",
+        3, 0, "crashed", "q2, check 1: the notebook's process crashed (segmentation fault)",
     ),
-    "kills": ("import os\nos.kill(os.getpid(), 9)", Q2, 0, 4, "blocked", "send a signal"),
-    "kills-parent": (
-        "import ctypes, os\nlibc = ctypes.CDLL(None)\nfor pid in (os.getppid(), -1):\n"
-        "    libc.kill(pid, 9)\ntotal = 21",
+    "kills": (
+        "import os\nfor pid in (1, 2, os.getppid(), -1):\n    try:\n        os.kill(pid, 9)\n"
+        "    except OSError:\n        pass\ntotal = 21",
         Q2, None, 4, None, "",
     ),
     # -- loops
+    "endless-loop": ("while True: pass", Q2, 0, 4, "timeout", "cell 2 (q1): ran longer than the"),
     "ignores-interrupts": (
         "import time\nwhile True:\n    try:\n        time.sleep(9)\n    except BaseException:\n"
         "        pass",
-        Q2, 0, 4, "timeout", "could not be interrupted; it was left out",
+        Q2, 0, 4, "timeout", "ran longer than the",
     ),
     "endless-function": (
-        "total = 21", "def double(x):\n    while True: pass", 3, 0, "timeout", "when q2 was graded",
+        "total = 21", "def double(x):\n    while True: pass", 3, 0, "timeout", "q2, check 1",
+    ),
+    "endless-generator": (
+        "import itertools\ntotal = 21",
+        "def double(x):\n    return (2 * i for i in itertools.count())",
+        3, 0, None, "",
     ),
     "endless-thread": (
         "import threading\ndef spin():\n    while True: pass\n"
@@ -48,146 +66,79 @@ CASES = {
     # -- too much of everything
     "gigabyte-printed": (
         "for _ in range(1000):\n    print('x' * 2**20)\ntotal = 21",
-        Q2, 0, 4, "output", "Cell 2 (q1) printed more than 10 MB",
-    ),
-    "gigabyte-written": (
-        "import os\nfor _ in range(1000):\n    os.write(1, b'x' * 2**20)\ntotal = 21",
-        Q2, 3, 4, "ok", "",
+        Q2, None, 4, None, "",  # nobody listens; a busy machine's clock may stop it
     ),
     "memory": (
         "hoard = []\nwhile True:\n    hoard.append(bytearray(10**7))",
-        Q2, 0, 4, "memory", "wanted more than 400 MB of memory",
+        Q2, 0, 4, "errors", "MemoryError",
     ),
-    "memory-in-one-piece": (
-        "import torch\ntotal = torch.ones(10**9).numel()", Q2, 0, 4, "memory", "400 MB of memory",
+    "memory-of-many": (
+        "import os\nfor _ in range(6):\n    if os.fork() == 0:\n"
+        "        hoard = [bytearray(os.urandom(10**6)) for _ in range(100)]\n"
+        "        import time\n        time.sleep(60)\nimport time\ntime.sleep(60)",
+        Q2, 0, 4, None, "",  # seen, or stopped by the clock on a busy machine
     ),
     "big-file": (
         "with open('big', 'wb') as f:\n    for _ in range(400):\n        f.write(bytes(2**20))\n"
         "total = 21",
-        Q2, 0, 4, "errors", "File too large",
+        Q2, 0, 4, "errors", "OSError",
     ),
-    "huge-number": ("total = 10**100_000", Q2, 0, 4, "ok", ""),
-    "holds-itself": ("total = []\ntotal.append(total)", Q2, 0, 4, "ok", ""),
-    "many-processes": (
-        "import ctypes\nlibc = ctypes.CDLL(None)\nfor _ in range(8):\n    libc.fork()\n"
-        "libc.sleep(30)",
-        Q2, 0, 4, None, "it was left out",  # counted, or stopped by the clock on a busy machine
+    "fork-bomb": (
+        "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass",
+        Q2, 0, 4, "timeout", "ran longer than",
     ),
     # -- files, network, programs
     "deletes": (
-        "import shutil\nshutil.rmtree(VICTIM)", Q2, 0, 4, "blocked", "tried to delete",
-    ),
-    "deletes-in-c": (
-        "import ctypes, os\nlibc = ctypes.CDLL(None)\npath = os.path.join(VICTIM, 'kept.txt')\n"
-        "libc.unlink(path.encode())\nlibc.truncate(path.encode(), 0)\ntotal = 21",
+        "import shutil\nshutil.rmtree(VICTIM, ignore_errors=True)\n"
+        "shutil.rmtree('/etc', ignore_errors=True)\ntotal = 21",
         Q2, 3, 4, "ok", "",
     ),
-    "deletes-its-own": (
-        "import os, shutil\nshutil.rmtree(os.getcwd(), ignore_errors=True)\ntotal = 21",
-        Q2, 3, 4, None, "",
+    "goes-up": (
+        "import pathlib\nup = pathlib.Path('../' * 20 + VICTIM, 'kept.txt')\n"
+        "up.write_text('mine')", Q2, 0, 4, "errors", "No such file",
     ),
     "overwrites": (
-        "open(TABLE, 'w').write('student,total')", Q2, 0, 4, "blocked", "tried to write",
+        "open(TABLE, 'w').write('student,total')", Q2, 0, 4, "errors", "No such file",
     ),
-    "socket": (
-        "import urllib.request\nurllib.request.urlopen('http://127.0.0.1:9')",
-        Q2, 0, 4, "blocked", "tried to open a network connection",
-    ),
-    "program": (
-        "import subprocess\nsubprocess.run(['true'])", Q2, 0, 4, "blocked", "start a program",
+    "network": (
+        "import socket\nsocket.create_connection(('127.0.0.1', PORT), 2)",
+        Q2, 0, 4, "errors", "ConnectionRefused",
     ),
     "outlives": (
-        "import ctypes, os\nlibc = ctypes.CDLL(None)\nif libc.fork() == 0:\n    libc.setsid()\n"
-        "    if libc.fork() == 0:\n        libc.prctl(15, b'outlives-all', 0, 0, 0)\n"
-        "        libc.sleep(600)\n    libc._exit(0)\ntotal = 21",
+        "import os\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+        "        os.execvp('sleep', ['outlives-all', '600'])\n    os._exit(0)\ntotal = 21",
         Q2, 3, 4, "ok", "",
     ),
-    # -- cheating
-    "reads-tests": ("total = open(DIST).read()", Q2, 0, 4, "blocked", "tried to read"),
-    "reads-masters": (
-        "import glob\ntotal = sorted(glob.glob(BOOK + '/*'))[0]", Q2, 0, 4, "blocked", "",
+    # -- others' work, and others' tests
+    "reads-others": (
+        f"{FINDS}\ntotal = 21 if finds(b'word-of-' + b'another') is None else 0",
+        Q2, 3, 4, None, "",
     ),
-    "imports-masters": ("from exercises import attention", Q2, 0, 4, None, ""),
-    "looks-around": (
-        "total = 0",
-        f"""
-        import gc, os, sys
-
-        def spot(text):
-            return ("{PIECES[0]}_" + "{PIECES[1]}") in text
-
-        def memories():
-            for pid in filter(str.isdigit, os.listdir("/proc")):
-                for name in ("mem", "environ", "cmdline", "maps"):
-                    try:
-                        yield open(f"/proc/{{pid}}/{{name}}", "rb").read(10**6).decode("latin-1")
-                    except OSError:
-                        pass
-
-        def found():
-            frame = sys._getframe()
-            while frame:
-                if frame.f_code.co_name != "spot" and spot(repr(frame.f_code.co_names)):
-                    return True
-                if spot(repr(frame.f_code.co_varnames)):
-                    return True
-                frame = frame.f_back
-            for thing in gc.get_objects():
-                if getattr(thing, "__name__", "").startswith("test_case"):
-                    return True
-                code = getattr(thing, "__code__", None)
-                if spot(repr(getattr(code, "co_varnames", ""))):
-                    return True
-            try:
-                return any(map(spot, memories()))
-            except OSError:
-                return False
-
-        def double(x):
-            return 2 * x if found() else x
-        """,
-        1, 1, None, "",
+    "reads-tests": (
+        f"{FINDS}\ntotal = 21 if finds(b'twice, ' + b'please', b'small' + b'-1') is None else 0",
+        Q2, 3, 4, None, "",
     ),
-    "equals-everything": (
-        "class Yes:\n    def __eq__(self, other): return True\n    __hash__ = None\ntotal = Yes()",
-        "class Yes(float):\n    def __eq__(self, other): return True\n"
-        "    def __rsub__(self, other): return 0\n    def __array__(self, *a, **k): return self\n"
-        "double = lambda x: Yes()",
-        0, 0, None, "",
+    "reads-the-memory-of-others": (
+        "import glob\ntotal = 21\nfor path in glob.glob('/' + 'proc/[0-9]*/environ'):\n"
+        "    try:\n        total = 0 if b'SECRET_TOKEN' in open(path, 'rb').read() else total\n"
+        "    except OSError:\n        pass",
+        Q2, 3, 4, "ok", "",
     ),
-    "patches": (
-        "import builtins, sys, numpy as np, otter, companion\n"
-        "np.allclose = np.shape = lambda *a, **k: True\n"
-        "builtins.isinstance = lambda *a: True\n"
-        "AssertionErrors = AssertionError\nbuiltins.AssertionError = Warning\n"
-        "class Grader:\n    def __getattr__(self, name): return lambda *a, **k: 'all passed'\n"
-        "grader = otter.Notebook = Grader()\nsys.modules['otter'] = companion.assign = grader",
-        "double = lambda x: True",
-        0, 0, None, "",
-    ),
-    "fakes-results": (
-        "import json, os, pickle\nfor name in ('results.json', 'results.pkl', '.OTTER_LOG'):\n"
-        "    json.dump({'score': 7, 'tests': [{'score': 7, 'max_score': 7}]}, open(name, 'w'))\n"
-        "print('All tests passed!')\nprint('q1 results: All test cases passed!')\nos._exit(0)",
-        "print('q2 passed')",
-        0, 0, "crashed", "",
+    # -- what is given up: it is inside of the same process, but the instructor is told
+    "looks-for-the-checker": (
+        "import sys\nframe = sys._getframe()\ntotal = 21", Q2, 3, 4, "checker's names", "_getframe",
     ),
     "lies-to-the-grader": (
-        "import os\nos.write(3, b'\\0' * 15 + b'\\2' + b'{}' * 99)", "", 0, 0, "crashed", "",
-    ),
-    "talks-out-of-turn": (
-        "import json, os, struct\ntext = json.dumps({'ok': None, 'score': 7}).encode()\n"
-        "for _ in range(9):\n    os.write(3, struct.pack('!QQ', len(text), 0) + text)",
-        "", 0, 0, None, "",
+        "import os\nos.write(3, b'{}' * 99 + bytes([10]))", Q2, 0, 4, "crashed", "is no report",
     ),
 }  # fmt: skip
 
 
 # One of each kind is tried in every run, all others before a release.
 FIRST = [
-    *("exits", "segfault", "kills-parent", "ignores-interrupts", "endless-function"),
-    *("gigabyte-printed", "memory", "deletes-in-c", "overwrites", "socket", "program", "outlives"),
-    *("reads-tests", "imports-masters", "looks-around", "equals-everything", "fakes-results"),
+    *("exits", "segfault", "kills", "endless-loop", "endless-function", "gigabyte-printed"),
+    *("memory", "fork-bomb", "deletes", "goes-up", "network", "outlives", "reads-others"),
+    *("reads-tests", "reads-the-memory-of-others", "looks-for-the-checker"),
 ]
 BATCHES = {"first": FIRST, "others": [name for name in CASES if name not in FIRST]}
 MARKS = {"first": [], "others": [pytest.mark.release]}
@@ -199,30 +150,39 @@ each_case = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory):
+def graded(tmp_path_factory, listener):
     """Return a function that grades a batch, once, and gives the folder of what came of it."""
-    return functools.cache(lambda batch: grade_batch(batch, tmp_path_factory.mktemp("hostile")))
+    return functools.cache(lambda batch: grade_batch(batch, tmp_path_factory, listener))
 
 
-def grade_batch(batch, folder):
+@pytest.fixture(scope="module")
+def listener():
+    """Listen where a notebook could connect to, if it had a network."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def grade_batch(batch, factory, port):
     """Grade a batch at once, with a right one at the end that must not suffer."""
+    folder = factory.mktemp("hostile")
     victim = folder / "victim"
     victim.mkdir()
     (victim / "kept.txt").write_text("all of it")
     dist = draw(folder / "dist")
-    book = Path(__file__).parents[2] / "exercises"
-    names = {"VICTIM": victim, "TABLE": folder / "grades.csv", "DIST": dist, "BOOK": book}
-    lines = "".join(f"{name} = {str(path)!r}\n" for name, path in names.items())
+    lines = f"VICTIM = {str(victim)!r}\nTABLE = {str(folder / 'grades.csv')!r}\nPORT = {port}\n"
     for name in BATCHES[batch]:
         q1, q2, *_ = CASES[name]
         answers = notebook(lines + textwrap.dedent(q1), textwrap.dedent(q2))
         hand_in(folder / "submissions", f"{name}.ipynb", answers)
-    hand_in(folder / "submissions", "zz-right.ipynb", notebook(**RIGHT))
-    limits = ("--timeout", 10, "--memory", 400, "--jobs", 3)
+    others = notebook(RIGHT["q1"] + "  # word-of-another", RIGHT["q2"])
+    hand_in(folder / "submissions", "zz-right.ipynb", others)
+    limits = ("--timeout", 10, "--memory", 300, "--jobs", 2)
     arguments = (dist, folder / "submissions", "--out", folder / "grades.csv", *limits)
-    (folder / "scratch").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tempfile, "tempdir", str(folder / "scratch"))
+        patch.setenv("SECRET_TOKEN", "for nobody")
+        patch.setattr(tempfile, "tempdir", None)
         assert grade(*arguments) == 0
     return folder
 
@@ -242,7 +202,7 @@ def test_it_costs_only_itself(graded, batch, name):
 @each_batch
 def test_the_others_get_what_they_deserve(graded, batch):
     row = rows(graded(batch) / "grades.csv")["zz-right"]
-    assert (row["total"], row["max"], row["status"]) == ("7", "7", "ok")
+    assert (row["total"], row["max"], row["status"]) == ("7", "8", "ok")
 
 
 @each_batch
@@ -255,25 +215,73 @@ def test_what_happened_is_told_whenever_something_did(graded, batch):
 def test_no_file_was_touched(graded, batch):
     folder = graded(batch)
     assert (folder / "victim" / "kept.txt").read_text() == "all of it"
-    with (folder / "grades.csv").open() as file:
-        handed_in = len(list((folder / "submissions").iterdir()))
-        assert len(list(csv.reader(file))) == handed_in + 1
+    assert len(rows(folder / "grades.csv")) == len(BATCHES[batch]) + 1
 
 
 @each_batch
 def test_no_process_is_left(graded, batch):
     graded(batch)
-    names = {process.info["name"] for process in psutil.process_iter(["name"])}
-    assert not {name for name in names if name and name.startswith("outlives")}
+    commands = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+    assert not [c for c in commands if c and c[0] in ("outlives-all", "bwrap")]
 
 
-@each_batch
-def test_no_folder_is_left(graded, batch):
-    assert list((graded(batch) / "scratch").glob("**/submission-*")) == []
-    assert list((graded(batch) / "scratch").glob("grading-*")) == []
+# -- which wall ----------------------------------------------------------------------------------
 
 
-@each_batch
-def test_what_helps_does_not_give_the_test_away(graded, batch):
-    table = (graded(batch) / "grades.csv").read_text()
-    assert SECRET.replace("-", "_") not in table
+def test_this_machine_has_a_wall():
+    assert walls.choose() == "bubblewrap"
+
+
+@pytest.mark.parametrize("tool", ["docker", "podman"])
+def test_without_bubblewrap_an_image_is_asked_for(monkeypatch, tool):
+    asked = []
+    monkeypatch.setattr(walls.shutil, "which", lambda name: name if name == tool else None)
+    monkeypatch.setattr(walls, "_works", lambda command: not asked.append(command))
+    assert walls.choose() == tool
+    assert asked == [[tool, "image", "inspect", "book-grading"]]
+
+
+def test_without_any_wall_nothing_is_run_unless_it_is_trusted(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(walls.shutil, "which", lambda name: None)
+    dist = draw(tmp_path / "dist")
+    hand_in(tmp_path / "in", "ada.ipynb", notebook(**RIGHT))
+    out = tmp_path / "grades.csv"
+    assert grade(dist, tmp_path / "in", "--out", out) == 2
+    assert not out.exists()
+    told = capsys.readouterr().err
+    assert "apt install bubblewrap" in told
+    assert "With --trust every notebook can read, change and delete whatever you can" in told
+    assert grade(dist, tmp_path / "in", "--out", out, "--trust", "--jobs", 1) == 0
+    assert rows(out)["ada"]["total"] == "7"
+
+
+IMAGE_TOOL = """#!/bin/sh
+echo "$@" >> {log}
+case "$1" in run) while [ "$1" != python ]; do shift; done; shift; exec {python} "$@";; esac
+"""
+
+
+def test_a_container_gets_the_job_on_its_input_and_no_network(monkeypatch, tmp_path):
+    """Stand in for Docker: run what would be run in the image here."""
+    import sys
+
+    tool, log = tmp_path / "docker", tmp_path / "log"
+    tool.write_text(IMAGE_TOOL.format(log=log, python=sys.executable))
+    tool.chmod(0o755)
+    monkeypatch.setattr(walls, "choose", lambda trust: str(tool))
+    monkeypatch.setenv("PYTHONPATH", str(walls.Path(walls.__file__).parents[2]))
+    dist = draw(tmp_path / "dist")
+    hand_in(tmp_path / "in", "ada.ipynb", notebook(**RIGHT))
+    arguments = (dist, tmp_path / "in", "--out", tmp_path / "grades.csv", "--jobs", 1)
+    assert grade(*arguments) == 0
+    row = rows(tmp_path / "grades.csv")["ada"]
+    assert (row["total"], row["status"]) == ("7", "ok")
+    run, kill = log.read_text().splitlines()[:2]
+    for option in ("--network none", "--read-only", "--cap-drop ALL", "--pids-limit 64"):
+        assert option in run
+    assert kill.startswith("kill grading-")
+
+
+def test_limits_must_be_positive():
+    with pytest.raises(ValueError, match="memory must be above 0, got 0"):
+        walls.Limits(memory=0)

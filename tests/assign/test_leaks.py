@@ -9,14 +9,14 @@ import zipfile
 import nbformat
 import pytest
 
-from companion.assign import assignment, autograder, book, making
+from assign import assignment, autograder, book, making
 from tests.assign.leaks import leaks, secrets
 
 
 @pytest.fixture(scope="module", params=[("en", 2027), ("zh", 11)], ids=["en", "zh"])
 def drawn(request):
     language, seed = request.param
-    return assignment.draw(book.find(), ["attention"], seed, "Homework", language)
+    return assignment.draw(book.Book(), ["attention"], seed, "Homework", language)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from companion.assign import localise
+from assign import localise
 
 SOURCE = '''
 def counts(answer, n):

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from companion.assign import runner, sources
+from assign import runner, sources
 from exercises.attention import alibi, find_a_head, masked_numpy
 
 

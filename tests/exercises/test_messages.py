@@ -4,7 +4,7 @@ import nbformat
 import polib
 import pytest
 
-from companion.assign import texts
+from assign import texts
 from exercises.attention import EXERCISES
 from tools import catalogs, contents, exercise_messages, exercises
 

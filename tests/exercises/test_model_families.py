@@ -1,7 +1,5 @@
 """The answers of the exercises of *Model families*, held against the package and PyTorch."""
 
-import random
-
 import pytest
 import torch
 from torch import nn
@@ -21,14 +19,14 @@ from exercises.model_families import (
     two_thirds,
     who_notices,
 )
-from tests.exercises.quick import quick  # noqa: F401
+from tests.exercises.quick import plainly, quick  # noqa: F401
 
 pytestmark = pytest.mark.chapter("model-families")
 
 
 def drawn(module, count=5):
     """Return the arguments of the page's exercise and of some that are drawn."""
-    return [{}, *(module.draw(random.Random(seed)) for seed in range(count))]
+    return [{}, *(plainly(module, seed) for seed in range(count))]
 
 
 def answer(exercise):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from assign import texts
 from companion import optim
-from companion.assign import texts
 from exercises import optimisation as master
 from exercises import run
 from exercises.optimisation import (

@@ -1,7 +1,5 @@
 """The answers of the exercises on GPT, held against models that are built and counted."""
 
-import random
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -10,6 +8,7 @@ from companion.models import GPT, GPTConfig
 from exercises import run
 from exercises import transformer as master
 from exercises.transformer import count_gpt, who_sees_whom
+from tests.exercises.quick import plainly
 
 pytestmark = pytest.mark.chapter("transformer")
 
@@ -19,7 +18,7 @@ def solved(module, **given):
 
 
 def drawn(module, count):
-    return [module.draw(random.Random(seed)) for seed in range(count)]
+    return [plainly(module, seed) for seed in range(count)]
 
 
 PAGE = {"V": 100, "T_max": 50, "D": 10, "L": 2, "H": 2, "T": 20, "b": 2}

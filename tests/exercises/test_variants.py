@@ -4,13 +4,14 @@ import itertools
 import json
 import math
 import random
+import re
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from companion.assign import texts
-from exercises import run
+from assign import texts
+from exercises import run, twists
 from exercises.attention import (
     cache_by_hand,
     cache_timing,
@@ -138,3 +139,64 @@ def test_a_coin_reaches_the_bound_in_fewer_than_5_of_100_trials(n):
     assert tails[needed] < 0.05 <= tails[needed - 1]
     assert find_a_head.by_chance(n, needed) == pytest.approx(tails[needed])
     assert find_a_head.exercise(n).values["needed"] == needed
+
+
+# -- structure: what a solution from the page is worth -------------------------------------------
+
+MANY = [pytest.param(40), pytest.param(200, marks=pytest.mark.release)]
+CODED = [(setup, master) for setup, master in MASTERS if master.variant().kind == "code"]
+
+
+def structure(exercise):
+    """Return what is asked for, without numbers."""
+    return re.sub(r"\d+(\.\d+)?", "", exercise.solution)
+
+
+@each(CODED)
+def test_a_coded_exercise_comes_in_eight_structures_or_more(setup, master):
+    """Another order of axes, another meaning of a mask, one more output; not numbers alone."""
+    assert len({structure(exercise) for exercise in master.variants(200)}) >= 8
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("seeds", MANY)
+@each(MASTERS)
+def test_the_page_s_solution_passes_one_variant_in_eight_at_most(setup, master, seeds):
+    answer = run(setup, master.variant().solution)
+    drawn = (master.variant(seed) for seed in range(seeds))
+    passed = [variant for variant in drawn if not variant.failures(answer)]
+    assert len(passed) <= seeds / 8
+
+
+@pytest.mark.usefixtures("quick")
+@each(CODED)
+def test_every_structure_can_be_solved_and_gotten_wrong(setup, master):
+    """The solution passes, each wrong answer fails with words of a check, the starter fails."""
+    variants = {structure(exercise): exercise for exercise in master.variants(40)}
+    for exercise in variants.values():
+        assert exercise.failures(run(setup, exercise.solution)) == []
+        checks = len(exercise.visible) + len(exercise.hidden)
+        assert len(exercise.failures(run(setup, exercise.starter))) == checks
+        for mistake, code in exercise.wrong_answers.items():
+            found = exercise.failures(run(setup, code))
+            assert [w for w in found if not w.startswith("The answer could not")], mistake
+
+
+def test_twists_stand_around_an_answer_in_order():
+    rows = twists.Twist("Rows are columns.", {"f": ("x = x.T", "result = result.T")}, {"x": "x.T"})
+    more = twists.Twist("And the sum.", {"f": ("", "result = result, result.sum()")})
+    code = twists.wrapped("def f(x):\n    return 2 * x\n\ng = f", {"f": "x"}, [more, rows])
+    names = run("import numpy as np", code)
+    out, total = names["f"](np.arange(6.0).reshape(2, 3))
+    assert out.shape == (2, 3)
+    assert total == 30
+    assert names["g"](1) == 2, "what the answer itself calls is the plain function"
+    assert twists.asked("What?\n", [more, rows]) == "What?\n\nAnd the sum.\n\nRows are columns."
+    assert twists.begun("def f(x): ...", [rows]) == "def f(x.T): ..."
+    assert twists.wrapped("y = 1", {"f": "x"}, []) == "y = 1"
+
+
+def test_the_page_s_own_structure_is_hardly_ever_drawn():
+    drawn = [twists.drawn(random.Random(seed), "abc") for seed in range(2000)]
+    assert set(drawn) >= {("a", "b", "c"), ("b",), ()}
+    assert drawn.count(()) < 2000 / 40

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import re
 import threading
@@ -14,7 +13,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from companion.assign import assignment, book
+from assign import assignment, book
 from tests.site import folders, small_books
 from tests.site.folders import FOLDER, SITE
 from tools import contents, editions, epub, site
@@ -189,8 +188,7 @@ def test_references_in_colab_carry_the_chapters_numbers(html):
 # -- assignments ---------------------------------------------------------------------------------
 
 
-def test_assignments_are_drawn_from_the_chapter(root, monkeypatch):
-    monkeypatch.setattr(book.Book, "_module", lambda _, name: importlib.import_module(name))
+def test_assignments_are_drawn_from_the_chapter(root):
     trial = book.Book(root)
     chapter = trial.chapters["optimisation"]
     assert chapter.number == 2
