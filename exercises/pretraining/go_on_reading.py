@@ -194,11 +194,11 @@ def read(batches_to_come, n, size, seed, done, until, drop, twists):
 
 def reads_an_epoch(batches_to_come, *, drop, seed, twists):
     """Check the first batches of a run, which is not interrupted."""
-    found = read(batches_to_come, 12, 6, seed, 0, 2, drop, twists)
-    assert len(found) == 2, f"Steps 1 and 2 should give a list of 2, got {len(found)}"
-    right = expected(12, 6, seed, 0, 2, drop, twists)
+    found = read(batches_to_come, 14, 6, seed, 0, 3, drop, twists)
+    assert len(found) == 3, f"Steps 1 to 3 should give a list of 3, got {len(found)}"
+    right = expected(14, 6, seed, 0, 3, drop, twists)
     assert found == right, (
-        f"With n = 12, size = 6 and seed = {seed}, the first two steps read {right}, not {found}"
+        f"With n = 14, size = 6 and seed = {seed}, the first three steps read {right}, not {found}"
     )
 
 

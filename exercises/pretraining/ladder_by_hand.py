@@ -145,7 +145,7 @@ def each_mark_is_no_higher_than_the_one_before(
 def marks_are_right(uniform_loss, unigram_loss, bigram_loss, lowest_loss, *, right):
     """Check all four losses."""
     assert close(uniform_loss, right["uniform_loss"], "uniform_loss"), (
-        "uniform_loss is not right: how many different tokens are there?"
+        "uniform_loss is not right: how many different tokens are there, and which logarithm is in nats?"
     )
     assert close(unigram_loss, right["unigram_loss"], "unigram_loss"), (
         "unigram_loss is not right: take the entropy of the shares of all tokens in a long text"

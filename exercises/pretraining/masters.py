@@ -2,6 +2,8 @@
 
 from exercises import Master
 from exercises.pretraining import (
+    add_gradients,
+    extend_law,
     fill_gaps,
     gap_floor,
     go_on_reading,
@@ -29,7 +31,9 @@ MASTERS: list[Master] = [
         ladder_by_hand,
         fill_gaps,
         go_on_reading,
+        add_gradients,
         gap_floor,
+        extend_law,
     )
 ]
 EXERCISES = [master.variant() for master in MASTERS]
