@@ -21,7 +21,7 @@ Models with different numbers of parameters, `sizes`, were trained on the same t
 # What takes the place of FLOOR, of WEIGHTED and of ASKED.
 FLOORS = {
     False: "The floor $h$ is known: `floor`.",
-    True: "The floor is not known, and is fitted, too: it is the number $h$ from 0 up to the lowest loss for which the squares of the errors, with the best $A$ and $\\\\alpha$ for this $h$, have the smallest sum. A search among 1,000 or more values will do.",
+    True: "The floor is not known, and is fitted, too: it is the number $h$ from 0 up to the lowest loss for which the squares of the errors, with the best $A$ and $\\\\alpha$ for this $h$, have the smallest sum. A search among 2,000 values will do.",
 }
 WEIGHTED = {
     False: ", where each model counts the same",
@@ -65,7 +65,7 @@ def extend_law(ARGUMENTS):
 WEIGHTS = {False: "np.ones(len(sizes))", True: "np.array(runs, dtype=float)"}
 SEARCH = {
     False: "h = floor",
-    True: "h = min(np.linspace(0, min(reached), 4000, endpoint=False), key=lambda h: fit(h)[0])",
+    True: "h = min(np.linspace(0, min(reached), 2000, endpoint=False), key=lambda h: fit(h)[0])",
 }
 RESULT = {
     "loss": "h + np.exp(a + slope * np.log(target))",
@@ -80,9 +80,9 @@ check("an exact law", found, 1.51, 0.001)
 sizes = np.array({sizes})
 reached = np.array({reached})
 found = extend_law(sizes, reached, {floor}, {target})
-check("five runs", found, {right:.4f}, 0.001)
+check("five runs", found, {right:.4f}, 0.0005)
 """
-RUNS = [1.0e4, 3.2e4, 1.1e5, 3.6e5, 6.2e5], [1.93, 1.31, 1.16, 0.93, 0.91]
+RUNS = [1.0e4, 3.2e4, 1.1e5, 3.6e5, 6.2e5], [1.93, 1.31, 1.24, 0.90, 0.91]
 
 
 def exercise(
@@ -170,9 +170,7 @@ def wrong_answers(unknown: bool, weighted: bool, asked: str, halving: bool) -> d
     else:
         found["large models count more"] = SOLUTION.replace("WEIGHTS", "np.array(sizes)")
     if unknown:
-        found["the lowest loss is taken for the floor"] = SOLUTION.replace(
-            "SEARCH", "h = 0.999 * min(reached)"
-        )
+        found["a floor that is guessed"] = SOLUTION.replace("SEARCH", "h = 0.5 * min(reached)")
     if halving:
         found["what halving the parameters does"] = SOLUTION.replace(
             "RETURN", "return found, 2 ** -slope"
@@ -200,27 +198,28 @@ def some_runs(seed, scatter):
     rng = np.random.default_rng(seed)
     alpha, floor = rng.uniform(0.3, 0.5), rng.uniform(0.6, 1.2)
     sizes = np.round(1e4 * 2.0 ** np.arange(8) * rng.uniform(0.9, 1.1, 8))
-    runs = rng.permutation([1, 1, 2, 3, 6, 9, 16, 16])
+    runs = np.array([1, *rng.permutation([2, 3, 6, 9, 16, 16]), 1])
     noise = scatter * rng.standard_normal(8) / np.sqrt(runs)
     excess = rng.uniform(1.5, 2.5) * (sizes[0] / sizes) ** alpha * np.exp(noise)
     return sizes, floor + excess, runs, floor, 4 * sizes[-1]
 
 
-def line_of(sizes, reached, floor, weights):
-    """Return slope, height, and the sum of squares of the line through the logarithms."""
-    x, y, w = np.log(sizes), np.log(np.array(reached) - floor), np.array(weights) / np.sum(weights)
-    slope = (w * (x - w @ x) * (y - w @ y)).sum() / (w * (x - w @ x) ** 2).sum()
-    height = w @ y - slope * (w @ x)
-    return slope, height, (w * (y - height - slope * x) ** 2).sum()
+def line_of(sizes, reached, floors, weights):
+    """Return slope, height, and the mean square of the errors, for each of some floors."""
+    w = np.array(weights) / np.sum(weights)
+    x, y = np.log(sizes), np.log(np.array(reached) - np.array(floors)[..., None])
+    slope = y @ (w * (x - x @ w)) / (w @ (x - x @ w) ** 2)
+    height = y @ w - slope * (x @ w)
+    return slope, height, (y - height[..., None] - slope[..., None] * x) ** 2 @ w
 
 
 def best_floor(sizes, reached, weights):
     """Return the floor with the smallest sum of squares, from ever finer searches."""
     low, high = 0.0, min(reached) * (1 - 1e-6)
-    for _ in range(6):
-        tried = np.linspace(low, high, 400)
-        best = int(np.argmin([line_of(sizes, reached, h, weights)[2] for h in tried]))
-        low, high = tried[max(best - 2, 0)], tried[min(best + 2, 399)]
+    for _ in range(4):
+        tried = np.linspace(low, high, 500)
+        best = int(np.argmin(line_of(sizes, reached, tried, weights)[2]))
+        low, high = tried[max(best - 2, 0)], tried[min(best + 2, 499)]
     return tried[best]
 
 
@@ -254,7 +253,7 @@ def asked_and_found(extend_law, seed, scatter, form):
 
 def judge(found, right, form):
     """Compare one or two numbers."""
-    loose = 8 if form["unknown"] else 1
+    loose = 3 if form["unknown"] else 1
     if form["asked"] == "loss":
         assert abs(found[0] - right[0]) < 0.001 * loose, (
             f"The predicted loss should be near {right[0]:.3f}, got {found[0]:.3f}: the line is "
@@ -280,6 +279,6 @@ def finds_an_exact_law(extend_law, *, form, seed):
 
 def fits_scattered_runs(extend_law, *, form, seed):
     """Check losses that lie beside the law, each in its own way."""
-    for number in range(5):
+    for number in range(4):
         found, right = asked_and_found(extend_law, seed + number, 0.12, form)
         judge(found, right, form)

@@ -3,6 +3,7 @@
 from exercises import Master
 from exercises.pretraining import (
     add_gradients,
+    diagnose_run,
     extend_law,
     fill_gaps,
     gap_floor,
@@ -33,6 +34,7 @@ MASTERS: list[Master] = [
         go_on_reading,
         add_gradients,
         gap_floor,
+        diagnose_run,
         extend_law,
     )
 ]
