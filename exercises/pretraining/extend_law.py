@@ -245,7 +245,9 @@ def asked_and_found(extend_law, seed, scatter, form):
         if form["unknown"]
         else [sizes.copy(), reached.copy(), floor, target]
     )
-    found = extend_law(*given, runs.copy()) if form["weighted"] else extend_law(*given)
+    given = [*given, runs.copy()] if form["weighted"] else given
+    with np.errstate(all="ignore"):  # a number that is none is judged below
+        found = extend_law(*given)
     found = parts(found, 2) if form["halving"] else [found]
     right = extended(sizes, reached, h, weights, target, form["asked"])
     return [float(array(number).squeeze()) for number in found], right
