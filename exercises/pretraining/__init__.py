@@ -1,7 +1,17 @@
 """Exercises of the chapter *Pretraining*."""
 
 from exercises import Master
-from exercises.pretraining import fill_gaps, gap_floor, how_many, trust_by_hand
+from exercises.pretraining import (
+    add_gradients,
+    diagnose_run,
+    extend_law,
+    fill_gaps,
+    gap_floor,
+    go_on_reading,
+    how_many,
+    ladder_by_hand,
+    trust_by_hand,
+)
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -19,8 +29,13 @@ MASTERS: list[Master] = [
     for module in (
         how_many,
         trust_by_hand,
+        ladder_by_hand,
         fill_gaps,
+        go_on_reading,
+        add_gradients,
         gap_floor,
+        diagnose_run,
+        extend_law,
     )
 ]
 EXERCISES = [master.variant() for master in MASTERS]

@@ -166,11 +166,11 @@ def plain(fill_gaps, twists):
     def as_on_the_page(inputs, outputs, sentinels):
         lacking = [token for token in inputs if token in sentinels and token not in outputs]
         pairs = [(None, [])]
-        for token in outputs:
-            if token in sentinels:
-                pairs.append((token, []))
+        for part in outputs:
+            if part in sentinels:
+                pairs.append((part, []))
             else:
-                pairs[-1][1].append(token)
+                pairs[-1][1].append(part)
         given = [pair for pair in pairs if pair[0] is not None or pair[1]]
         result = fill_gaps(inputs, given if "pairs" in twists else outputs, sentinels)
         if "lacking" in twists:
@@ -179,7 +179,7 @@ def plain(fill_gaps, twists):
                 f"Of the inputs {inputs} with the outputs {outputs}, the gaps without an answer "
                 f"are {lacking}, and not {list(told)}"
             )
-        return result
+        return result.tolist() if hasattr(result, "tolist") else result
 
     return as_on_the_page
 
