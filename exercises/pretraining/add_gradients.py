@@ -206,8 +206,9 @@ def draw(rng: random.Random) -> dict[str, Any]:
 V = 7
 
 
+# A small model that notices if a part is run before the one before it is done.
 class Watched(nn.Module):
-    """A small model that notices if a part is run before the one before it is done."""
+    """A watchful model."""
 
     def __init__(self, seed):
         super().__init__()
@@ -231,7 +232,7 @@ class Watched(nn.Module):
         return logits
 
     def done(self, _):
-        """Notice a backward pass."""
+        """Stop watching."""
         self.running = False
 
 

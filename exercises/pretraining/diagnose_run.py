@@ -139,8 +139,8 @@ def toy_run(fault, seed, steps=60, words=8):
             inputs, targets = few[0][place], few[1][place]
         if fault == "bad batch" and step == 40:
             targets = p[inputs].argmin(axis=1)
-        begun = 35 if fault == "restarted" and step >= 35 else 0
-        rate = highest * min(1, (step - begun + 1) / 10)  # warm-up
+        since = 35 if fault == "restarted" and step >= 35 else 0
+        rate = highest * min(1, (step - since + 1) / 10)  # warm-up
         loss, gradient = loss_and_gradient(inputs, targets)
         velocity = 0.9 * velocity + gradient
         table = table - rate * velocity
