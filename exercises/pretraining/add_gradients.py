@@ -280,7 +280,7 @@ def agrees(add_gradients, batches, rule, seed, twists):
             f"add_gradients should return the loss as a Python number, got {type(told).__name__}"
         )
     same = all(
-        torch.allclose(sign * grad, wanted, rtol=0, atol=1e-9)
+        torch.allclose(sign * grad, wanted, rtol=0, atol=1e-6)
         for grad, wanted in zip(found, right, strict=True)
     )
     return same, told, loss

@@ -187,7 +187,7 @@ def exercise(more: tuple[str, ...] = (), seed: int = 8, twists: tuple[str, ...] 
 def wrong_answers(more: tuple[str, ...]) -> dict[str, str]:
     """Return rules that miss something; those for some faults only where these occur."""
     found = {
-        "everything is healthy": 'def diagnose_run(history, marks):\n    return "healthy"\n',
+        "everything is healthy": 'def diagnose_run(history, marks):\n    return str("healthy")\n',
         "the training loss alone": SOLUTION.replace(
             'np.array(history["held_out"])', 'np.array(history["loss"])'
         ),
