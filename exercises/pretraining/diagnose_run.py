@@ -139,8 +139,8 @@ def toy_run(fault, seed, steps=60, words=8):
             inputs, targets = few[0][place], few[1][place]
         if fault == "bad batch" and step == 40:
             targets = p[inputs].argmin(axis=1)
-        begun = 35 if fault == "restarted" and step >= 35 else 0
-        rate = highest * min(1, (step - begun + 1) / 10)  # warm-up
+        since = 35 if fault == "restarted" and step >= 35 else 0
+        rate = highest * min(1, (step - since + 1) / 10)  # warm-up
         loss, gradient = loss_and_gradient(inputs, targets)
         velocity = 0.9 * velocity + gradient
         table = table - rate * velocity
@@ -167,7 +167,7 @@ def exercise(more: tuple[str, ...] = (), seed: int = 8, twists: tuple[str, ...] 
     starter = STARTER.replace("TOY_RUN", inspect.getsource(toy_run))
     return Exercise(
         id="pretraining-diagnose-run",
-        title="A clinic of your own",
+        title="What is wrong with this run?",
         kind="code",
         difficulty=3,
         minutes=35,
@@ -187,7 +187,7 @@ def exercise(more: tuple[str, ...] = (), seed: int = 8, twists: tuple[str, ...] 
 def wrong_answers(more: tuple[str, ...]) -> dict[str, str]:
     """Return rules that miss something; those for some faults only where these occur."""
     found = {
-        "everything is healthy": 'def diagnose_run(history, marks):\n    return "healthy"\n',
+        "everything is healthy": 'def diagnose_run(history, marks):\n    return str("healthy")\n',
         "the training loss alone": SOLUTION.replace(
             'np.array(history["held_out"])', 'np.array(history["loss"])'
         ),

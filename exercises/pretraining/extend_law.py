@@ -16,12 +16,12 @@ from exercises.twists import Twist, begun, drawn
 from exercises.twists import asked as told
 
 QUESTION = """
-Models with different numbers of parameters, `sizes`, were trained on the same text and reached the losses `reached`, in nats a token. Suppose that the *excess* over the floor follows a power law, $L - h = A / N^\\\\alpha$. FLOOR Fit $A$ and $\\\\alpha$ by least squares to the *logarithm* of the excessWEIGHTED. Write `extend_law(ARGUMENTS)`, which returns ASKED. Both `sizes` and `reached` are arrays of the same length.
+Models with different numbers of parameters, `sizes`, were trained on the same text and reached the losses `reached`, in nats a token. Suppose that the *excess* over the floor follows a power law, $L - h = A / N^\\alpha$. FLOOR Fit $A$ and $\\alpha$ by least squares to the *logarithm* of the excessWEIGHTED. Write `extend_law(ARGUMENTS)`, which returns ASKED. Both `sizes` and `reached` are arrays of the same length.
 """
 # What takes the place of FLOOR, of WEIGHTED and of ASKED.
 FLOORS = {
     False: "The floor $h$ is known: `floor`.",
-    True: "The floor is not known, and is fitted, too: it is the number $h$ from 0 up to the lowest loss for which the squares of the errors, with the best $A$ and $\\\\alpha$ for this $h$, have the smallest sum. A search among 2,000 values will do.",
+    True: "The floor is not known, and is fitted, too: it is the number $h$ from 0 up to the lowest loss for which the squares of the errors, with the best $A$ and $\\alpha$ for this $h$, have the smallest sum. A search among 2,000 values will do.",
 }
 WEIGHTED = {
     False: ", where each model counts the same",
@@ -43,7 +43,7 @@ HALVING = Twist(
 )
 HINT = "In logarithms the law is a straight line: what is its slope, and what does it cut off? `np.polyfit` or `np.linalg.lstsq` fits it. A line is fitted to the excess, but a loss is asked for, or given."
 EXPLANATION = """
-The logarithm of the excess is $\\\\ln A - \\\\alpha \\\\ln N$, a straight line. Subtract the floor *before* you take the logarithm: without it, the losses themselves would have to fall to 0, and the curve would bend where the line does not. A floor that has to be fitted is the least certain number of all, because the small differences to it are multiplied by the extension. And a law holds for what it was fitted to; how far it can be extended, it does not say. For a weight $w$ the squares are multiplied by $w$, so rows of the linear system are multiplied by $\\\\sqrt w$. The excess is halved when $N$ is multiplied by $2^{1/\\\\alpha}$.
+The logarithm of the excess is $\\ln A - \\alpha \\ln N$, a straight line. Subtract the floor *before* you take the logarithm: without it, the losses themselves would have to fall to 0, and the curve would bend where the line does not. A floor that has to be fitted is the least certain number of all, because the small differences to it are multiplied by the extension. And a law holds for what it was fitted to; how far it can be extended, it does not say. For a weight $w$ the squares are multiplied by $w$, so rows of the linear system are multiplied by $\\sqrt w$. The excess is halved when $N$ is multiplied by $2^{1/\\alpha}$.
 """
 # Words in capitals stand for what depends on the variant.
 SOLUTION = """

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from exercises import Check, Exercise
-from exercises.answers import close
+from exercises.answers import array, close
 
 QUESTION = r"""
 A machine prints an endless text. Each sentence is *SENTENCE*: the first name is *Mia* with probability ${{p}}$ and *Ben* with probability ${{rest}}$, SECOND. The full stop is a token, so a sentence has {{n}} tokens and the language has {{n}} different ones. In nats a token, what is the loss of a model for which all tokens are alike, of the best unigram model, of the best bigram model, and the lowest that any model can reach? Write four digits after the point, or a formula.
@@ -135,7 +135,7 @@ def each_loss_is_no_higher_than_the_one_before(
     uniform_loss, unigram_loss, bigram_loss, lowest_loss
 ):
     """Check the order: who sees more cannot do worse."""
-    found = [float(loss) for loss in (uniform_loss, unigram_loss, bigram_loss, lowest_loss)]
+    found = [array(loss).item() for loss in (uniform_loss, unigram_loss, bigram_loss, lowest_loss)]
     assert found == sorted(found, reverse=True), (
         f"Each of these predictors sees more than the one before, so none can do worse; got {found}"
     )
