@@ -21,7 +21,7 @@ Models with different numbers of parameters, `sizes`, were trained on the same t
 # What takes the place of FLOOR, of WEIGHTED and of ASKED.
 FLOORS = {
     False: "The floor $h$ is known: `floor`.",
-    True: "The floor is not known, and is fitted, too: it is the number $h$ from 0 up to the lowest loss for which the squares of the errors, with the best $A$ and $\\alpha$ for this $h$, have the smallest sum. A search among 2,000 values will do.",
+    True: "The floor is not known, and is fitted, too: it is the number $h$ from 0 up to the lowest loss for which the squares of the errors, with the best $A$ and $\\alpha$ for this $h$, have the smallest sum. A search among 1,000 values will do.",
 }
 WEIGHTED = {
     False: ", where each model counts the same",
@@ -65,7 +65,7 @@ def extend_law(ARGUMENTS):
 WEIGHTS = {False: "np.ones(len(sizes))", True: "np.array(runs, dtype=float)"}
 SEARCH = {
     False: "h = floor",
-    True: "h = min(np.linspace(0, min(reached), 2000, endpoint=False), key=lambda h: fit(h)[0])",
+    True: "h = min(np.linspace(0, min(reached), 1000, endpoint=False), key=lambda h: fit(h)[0])",
 }
 RESULT = {
     "loss": "h + np.exp(a + slope * np.log(target))",
@@ -281,6 +281,6 @@ def finds_an_exact_law(extend_law, *, form, seed):
 
 def fits_scattered_runs(extend_law, *, form, seed):
     """Check losses that lie beside the law, each in its own way."""
-    for number in range(4):
+    for number in range(3):
         found, right = asked_and_found(extend_law, seed + number, 0.12, form)
         judge(found, right, form)
