@@ -60,7 +60,8 @@ def graded(request, tmp_path_factory):
         hand_in(folder / "submissions", f"{name}.ipynb", answered(drawn, answers))
     command = (folder, folder / "submissions", "--out", folder / "grades.csv", "--jobs", 1)
     assert grade(*command, "--timeout", 600) == 0
-    return drawn, {made["student"]: made for made in table.read(folder / "grades.jsonl")}
+    records, _ = table.read(folder / "grades.jsonl")
+    return drawn, {made["student"]: made for made in records}
 
 
 def checks_of(made):

@@ -102,11 +102,11 @@ def chapters():
 
 
 def test_chapters_are_as_long_as_the_page_says(chapters):
-    assert "Each has eight exercises for two to three and a half hours of work" in TEXT
+    assert "Each has eight or nine exercises for two to three and a half hours of work" in TEXT
     assert set(re.findall(r"{doc}`[\w ]+ <../([\w-]+)(?:/index)?>`", TEXT)) == set(chapters)
     for name, chapter in chapters.items():
         minutes = [master.variant().minutes for master in chapter.masters]
-        assert len(minutes) == 8, name
+        assert len(minutes) in (8, 9), name
         assert 1.9 < sum(minutes) / 60 < 3.6, name
 
 
