@@ -55,7 +55,7 @@ def test_operations_of_attention_are_counted_if_its_sizes_are_given(attention, p
 
 
 def test_days_of_published_runs():
-    """Narayanan et al. 2021, section 5.1, who compute the forward pass twice: 8 and not 6."""
+    """Narayanan et al. 2021, equation 4, table 1: they go forward twice, so 8 and not 6."""
     for name, n_parameters, n_tokens, n_gpus, reached, days in (
         ("GPT-3 175B", 175e9, 300e9, 1024, 140e12, 34),
         ("1T", 1008e9, 450e9, 3072, 163e12, 84),
@@ -85,7 +85,7 @@ def test_the_bubble_is_what_the_clock_shows(schedule, p, m):
 
 
 def test_schedules_by_hand():
-    """Four stages, as in figure 2 of Huang et al. and figure 4 of Narayanan et al."""
+    """Four stages, as in figure 2c of Huang et al. and figure 4 (top) of Narayanan et al."""
     same("gpipe", "by hand", short(parallel.gpipe(2, 4, 4)), "f0 f1 f2 f3 b0 b1 b2 b3")
     found = [short(parallel.one_forward_one_backward(stage, 4, 5)) for stage in range(4)]
     expected = [
@@ -133,7 +133,8 @@ def test_stages_that_wait_for_one_another_are_refused():
 
 # -- memory --------------------------------------------------------------------------------------
 
-# Rajbhandari et al. 2020, table 1: gigabytes a process, for stages 1, 2 and 3.
+# Rajbhandari et al. 2020, table 1: gigabytes a process, for stages 1, 2 and 3. Some are rounded and
+# some cut off.
 TABLE_1 = {
     (7.5, 1): (120, 120, 120),
     (7.5, 4): (52.5, 41.3, 30),
@@ -141,9 +142,18 @@ TABLE_1 = {
     (7.5, 64): (31.4, 16.6, 1.88),
     (7.5, 256): (30.4, 15.4, 0.47),
     (7.5, 1024): (30.1, 15.1, 0.12),
+    (128, 1): (2048, 2048, 2048),
     (128, 4): (896, 704, 512),
+    (128, 16): (608, 368, 128),
     (128, 64): (536, 284, 32),
+    (128, 256): (518, 263, 8),
+    (128, 1024): (513, 257, 2),
+    (1000, 1): (16000, 16000, 16000),
+    (1000, 4): (7000, 5500, 4000),
     (1000, 16): (4750, 2875, 1000),
+    (1000, 64): (4187, 2218, 250),
+    (1000, 256): (4046, 2054, 62.5),
+    (1000, 1024): (4011, 2013, 15.6),
 }
 
 
@@ -153,7 +163,7 @@ def test_memory_is_that_of_the_paper(billions, n):
         found = parallel.state_bytes(int(billions * 1e9), n_data=n, stage=stage) / 1e9
         subject, oracle = f"state_bytes, stage {stage}", "Rajbhandari et al. 2020, table 1"
         digits = len(str(printed).partition(".")[2])
-        assert abs(found - printed) <= 0.51 * 10.0**-digits
+        assert abs(found - printed) < 10.0**-digits
         agree(subject, oracle, found / printed, 1.0, 0.03, limit="printed digits")
 
 

@@ -96,7 +96,7 @@ def training_days(
 
     Examples
     --------
-    >>> round(training_days(3.8e25, 16_384, 989e12, 0.41))  # Llama 3 405B, on H100
+    >>> round(training_days(3.8e25, 16_384, 989e12, 0.41))  # Llama 3 405B, if its 41 % are kept up
     66
     """
     _require_positive(flops=flops, peak_flops=peak_flops, utilization=utilization)
@@ -107,12 +107,12 @@ def training_days(
 
 
 def bubble_share(p: int, m: int) -> float:
-    r"""Return the share of time in which the stages of a pipeline stand idle (Huang et al. 2019).
+    r"""Return the share of time in which the stages of a pipeline stand idle.
 
     .. math:: \frac{p - 1}{m + p - 1}
 
-    It is the same for GPipe and for 1F1B. (Narayanan et al. 2021 divide the idle time by the
-    busy one, which gives :math:`(p-1)/m`.)
+    Huang et al. 2019, section 2.3. It is the same for GPipe and for 1F1B. (Narayanan et al. 2021,
+    section 2.2.1, divide the idle time by the busy one, which gives :math:`(p-1)/m`.)
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 r"""Who does what when in a pipeline of stages: schedules, and a clock.
 
 This file adds: two schedules, which say what each stage does and in which order (GPipe, Huang et
-al. 2019, section 2.3; 1F1B, Narayanan et al. 2021, section 2.2); and a clock that shows when each
+al. 2019, section 2.2; 1F1B, Narayanan et al. 2021, section 2.2.1); and a clock that shows when each
 stage works and how long it stands idle.
 
 Letters: ``p`` stages, one a process; ``m`` micro-batches, the parts of the batch.
