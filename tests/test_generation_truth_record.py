@@ -91,8 +91,32 @@ def test_the_curve_of_the_temperature_shows_the_record():
 
 def test_the_distance_at_temperature_one_is_that_of_the_model():
     assert found("temperature", 1.0)["kl"] == found("model")["kl"]
-    lowest = min(record()["runs"], key=lambda run: abs(run.get("kl", {"mean": -1})["mean"] - 0))
-    assert lowest["method"] in ("model", "temperature")
+
+
+def test_what_one_should_see_is_recorded():
+    plain, cool, cold = (found("temperature", tau) for tau in (1.0, 0.7, 0.3))
+    light, strong = found("min-p", 0.05), found("top-p", 0.8)
+    said = cells()["expect"]
+    assert f"tells {percent(plain['possible'])} possible stories" in said
+    assert f"at temperature 1 {percent(plain['grammar'])} of the stories have one" in said
+    assert f"at 0.7 only {percent(cool['grammar'])}" in said
+    assert f"They are {percent(plain['meaning'])}" in said
+    cuts = [run for run in record()["runs"] if run["method"] in METHODS[1:]]
+    least = min(run["meaning"]["mean"] for run in cuts)
+    assert f"no cut brings them below {100 * least:.0f} %" in said
+    assert f"at 0.3 it has fallen to {percent(cold['possible'])}" in said
+    lengths = [f"{run['sentences']['mean']:.1f}" for run in (cold, plain)]
+    assert f"have {lengths[0]} sentences instead of {lengths[1]}" in said
+    assert f"Min-p 0.05 tells {percent(light['possible'])} possible stories" in said
+    assert f"can still write {percent(light['writable'])} of the true ones" in said
+    assert f"has lost all but {percent(strong['writable'])} of the language" in said
+    assert strong["possible"]["mean"] < light["possible"]["mean"]
+
+
+def test_colder_is_not_always_better():
+    shares = [found("temperature", tau)["possible"]["mean"] for tau in (0.3, 0.5, 0.7, 1.0, 1.5)]
+    assert shares.index(max(shares)) == 2
+    assert shares == sorted(shares[:3]) + sorted(shares[3:], reverse=True)
 
 
 def test_the_figure_of_the_trap_shows_the_record():
