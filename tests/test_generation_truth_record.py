@@ -98,8 +98,8 @@ def test_what_one_should_see_is_recorded():
     light, strong = found("min-p", 0.05), found("top-p", 0.8)
     said = cells()["expect"]
     assert f"tells {percent(plain['possible'])} possible stories" in said
-    assert f"at temperature 1 {percent(plain['grammar'])} of the stories have one" in said
-    assert f"at 0.7 only {percent(cool['grammar'])}" in said
+    assert f"at temperature 1, {percent(plain['grammar'])} of the stories have one" in said
+    assert f"at 0.7, only {percent(cool['grammar'])}" in said
     assert f"They are {percent(plain['meaning'])}" in said
     cuts = [run for run in record()["runs"] if run["method"] in METHODS[1:]]
     least = min(run["meaning"]["mean"] for run in cuts)
