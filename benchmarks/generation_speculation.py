@@ -1,8 +1,8 @@
 """When speculative decoding pays: SmolLM2 with guesses that are looked up in the text itself.
 
-The draft is `lookup` of the chapter: it finds where the last tokens occurred before, and guesses
-that the text goes on as it did there. It costs next to nothing, and is often right where an answer
-repeats the question. Both ways write the same text by greedy decoding, and take turns. A turn is
+The draft is `lookup_draft` of the chapter: it finds where the last two tokens occurred before, and
+guesses that the text goes on as it did there. It costs next to nothing, and is often right where a text
+repeats itself. Both ways write the same text by greedy decoding, and take turns. A turn is
 counted by the time for which the processor works, in one thread; the ratio of a pair is the time of
 plain decoding by that of speculation. Besides, it is measured how much longer one call takes that
 reads several tokens. From the repository's root, on an idle machine:
@@ -21,14 +21,12 @@ from companion import generation, models
 
 CHAPTER = records.chapter("generation/decoding")
 RESULT = records.RESULTS / "generation_speculation.json"
-SENTENCES = (
+PARAGRAPH = (
     "The old lighthouse keeper walked down to the harbour every morning. He counted the boats, "
-    "greeted the fishermen and bought a loaf of bread."
+    "greeted the fishermen and bought a loaf of bread. Then he climbed the stairs and cleaned the "
+    "lamp."
 )
-PROMPTS = {
-    "copy": f"Repeat the following text word for word: {SENTENCES}",
-    "open": "Tell me a story about the sea.",
-}
+QUESTION = "Tell me a story about the sea."
 GUESSES = (2, 4, 8)
 N_NEW, PAIRS, AT_ONCE, CALLS = 48, 3, (1, 2, 3, 5, 9, 17), 9
 
@@ -40,10 +38,19 @@ def seconds_of(work: Any) -> tuple[float, Any]:
     return time.process_time() - start, done
 
 
+def prompts(tokenizer: Any) -> dict[str, list[int]]:
+    """Return a text that is about to repeat a paragraph, and a question that asks for a story."""
+    again = f"{PARAGRAPH}\n\nThe same text again:\n\nThe old lighthouse"
+    return {
+        "copy": tokenizer.encode(again),
+        "open": tokenizer.chat_prompt([{"role": "user", "content": QUESTION}]),
+    }
+
+
 def compared(model: Any, lookup: Any, name: str, n_guesses: int) -> dict[str, Any]:
-    """Write one answer in both ways, again and again."""
+    """Write one text in both ways, again and again."""
     tokenizer = model.tokenizer
-    prompt = tokenizer.chat_prompt([{"role": "user", "content": PROMPTS[name]}])
+    prompt = prompts(tokenizer)[name]
     stop = tokenizer.special_ids["<|im_end|>"]
     settings = {"max_new_tokens": N_NEW, "stop": stop}
     ratios = []
@@ -88,7 +95,7 @@ def main() -> None:
     calls = cost_of_calls(model)
     print(calls, flush=True)
     runs = []
-    for name in PROMPTS:
+    for name in prompts(model.tokenizer):
         for n_guesses in GUESSES:
             lookup = code["lookup_draft"](model.config.vocab_size)
             runs.append(compared(model, lookup, name, n_guesses))

@@ -75,15 +75,21 @@ def test_what_longer_calls_cost_is_recorded():
     drawn = recorded.constants(source("pays-widget"))["CALLS"]
     assert drawn == {int(n): times for n, times in speculation()["calls"].items()}
     assert f"reads five tokens takes {drawn[5]:.1f} times as long as one that reads one" in text()
+    assert drawn[2] > 1.3  # already takes much longer than one
+    assert drawn[9] < 1.3 * drawn[2]  # hardly longer than two
 
 
 def test_when_looking_up_guesses_pays_is_recorded():
     runs = {(run["prompt"], run["guesses"]): run for run in speculation()["runs"]}
     assert all(run["same_text"] for run in runs.values())
-    for prompt, says in (("copy", "a request to repeat a text"), ("open", "a request for a story")):
+    said = {
+        "copy": "Where a text begins to repeat a paragraph",
+        "open": "Where a question asks for a story",
+    }
+    for prompt, says in said.items():
         run = runs[prompt, 4]
         assert (
-            f"On {says} {100 * run['accepted']:.0f} % of the guesses were accepted, and writing "
+            f"{says}, {100 * run['accepted']:.0f} % of the guesses were accepted, and writing "
             f"was {run['times_as_fast']:.1f} times as fast"
         ) in text()
     assert runs["copy", 4]["times_as_fast"] > 1 > runs["open", 4]["times_as_fast"]
