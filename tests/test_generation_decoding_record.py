@@ -93,6 +93,7 @@ def test_when_looking_up_guesses_pays_is_recorded():
             f"was {run['times_as_fast']:.1f} times as fast"
         ) in text()
     assert runs["copy", 4]["times_as_fast"] > 1 > runs["open", 4]["times_as_fast"]
+    assert runs["open", 4]["accepted"] == 0
 
 
 def test_the_benchmark_takes_its_draft_from_the_chapter():
