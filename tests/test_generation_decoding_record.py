@@ -74,7 +74,7 @@ def test_how_fast_the_package_is_beside_transformers_is_recorded():
 def test_what_longer_calls_cost_is_recorded():
     drawn = recorded.constants(source("pays-widget"))["CALLS"]
     assert drawn == {int(n): times for n, times in speculation()["calls"].items()}
-    assert f"reads five tokens takes {drawn[5]:.1f} times as long as one that reads one" in text()
+    assert f"read five tokens took {drawn[5]:.1f} times as long as one that read one" in text()
     assert drawn[2] > 1.3  # already takes much longer than one
     assert drawn[9] < 1.3 * drawn[2]  # hardly longer than two
 
