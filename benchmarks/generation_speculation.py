@@ -1,8 +1,8 @@
 """When speculative decoding pays: SmolLM2 with guesses that are looked up in the text itself.
 
 The draft is `lookup_draft` of the chapter: it finds where the last two tokens occurred before, and
-guesses that the text goes on as it did there. It costs next to nothing, and is often right where a text
-repeats itself. Both ways write the same text by greedy decoding, and take turns. A turn is
+guesses that the text goes on as it did there. It costs next to nothing, and is often right where a
+text repeats itself. Both ways write the same text by greedy decoding, and take turns. A turn is
 counted by the time for which the processor works, in one thread; the ratio of a pair is the time of
 plain decoding by that of speculation. Besides, it is measured how much longer one call takes that
 reads several tokens. From the repository's root, on an idle machine:
