@@ -79,7 +79,10 @@ def exercise(
             "greedy": right["greedy_text"],
         },
         visible=(Check(texts_are_texts),),
-        hidden=(Check(beams_are_right, {"right": right}), Check(winners_are_right, {"right": right})),
+        hidden=(
+            Check(beams_are_right, {"right": right}),
+            Check(winners_are_right, {"right": right}),
+        ),
         wrong_answers=_wrong_answers(table, right),
         public_solution=True,
     )

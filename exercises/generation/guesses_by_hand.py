@@ -60,7 +60,10 @@ def exercise(
         explanation=EXPLANATION,
         values=_texts(p, q, guesses, u, v, n_guesses, cost),
         visible=(Check(all_are_in_range),),
-        hidden=(Check(decisions_are_right, {"right": right}), Check(speed_is_right, {"right": right})),
+        hidden=(
+            Check(decisions_are_right, {"right": right}),
+            Check(speed_is_right, {"right": right}),
+        ),
         wrong_answers=_wrong_answers(p, q, guesses, n_guesses, cost, right),
         public_solution=True,
     )

@@ -133,9 +133,7 @@ def _wrong_answers(
     }
 
 
-def _texts(
-    given: dict[str, Any], left: dict[str, int], share: dict[str, float]
-) -> dict[str, Any]:
+def _texts(given: dict[str, Any], left: dict[str, int], share: dict[str, float]) -> dict[str, Any]:
     p = given["probabilities"]
     powers = [q ** (1 / given["tau"]) for q in p]
     changed = [q / sum(powers) for q in powers]
