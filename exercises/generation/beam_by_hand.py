@@ -188,12 +188,15 @@ def texts_are_texts(running_texts, greedy_text, winner_by_sum, winner_by_mean):
     """Check that all texts are made of the three tokens."""
     assert len(running_texts) == 2, f"Two beams go on, not {len(running_texts)}"
     for found in map(text, running_texts):
-        assert len(found) == 2 and set(found) <= set("ab"), (
-            f"A beam that goes on after the second step has two tokens and no full stop, got {found!r}"
+        assert len(found) == 2 == sum(map(found.count, "ab")), (
+            "A beam that goes on after the second step has two tokens and no full stop, got "
+            f"{found!r}"
         )
     for found in map(text, (greedy_text, winner_by_sum, winner_by_mean)):
-        right = 1 <= len(found) <= 3 and set(found) <= set("ab.") and "." not in found[:-1]
-        assert right and (len(found) == 3 or found[-1] == "."), (
+        body, last = found[:-1], found[-1:]
+        made_of_tokens = last in ("a", "b", ".") and set(body) <= set("ab")
+        ended = len(found) == 3 or (last == "." and len(found) < 3)
+        assert made_of_tokens * ended, (
             f"A finished text has three tokens or ends with a full stop, got {found!r}"
         )
 

@@ -104,9 +104,7 @@ found = may_follow(open_end, {2}, ["a", "c", "ca"], "", 5)
 check("no token has a b", list(found), [1], 0)
 """
 # On the page: what is written, the room, and what may follow.
-CASES = (
-    '(("", 9, [0]), ("[", 1, [6]), ("[", 2, [1, 5, 6]), ("[7", 1, [4]), ("[7", 2, [1, 2, 4, 5, 6]))'
-)
+CASES = '(("", 9, [0]), ("[", 1, [6]), ("[", 2, [1, 3, 5, 6]), ("[7", 1, [4]), ("[7", 2, [1, 2, 4, 5, 6]))'
 
 
 def exercise(unit: str = "tokens", seed: int = 0, twists: tuple[str, ...] = ()) -> Exercise:
@@ -255,7 +253,7 @@ def room_is_enough(may_follow, *, unit, seed, twists):
     moves = {(0, "["): 1, (1, "7"): 2, (2, "7"): 2, (2, ","): 1, (2, "]"): 3}
     tokens = ["[", "7", ",7", "]", "7]", "77"]
     for numbers in ([], [0], [0, 1], [0, 5], [0, 4]):
-        for room in range(1, 5):
+        for room in range(1, 4):
             found = asked_for(may_follow, moves, {3}, tokens, numbers, room, twists)
             right = by_trying(moves, {3}, tokens, "".join(tokens[i] for i in numbers), room, unit)
             extra, lacking = set(found) - set(right), set(right) - set(found)

@@ -21,7 +21,7 @@ Write `second_chance(p, q, r)`. The arguments are arrays of shape (V,). Return t
 """
 STARTER = '''
 def second_chance(p, q, r):
-    """p, q, r: arrays (V,) -> first (V,), second (V,), last (V,)"""
+    """p, q, r: (V,) each -> first (V,), second (V,), last (V,)"""
     ...
 '''
 TWISTS = {
@@ -52,12 +52,12 @@ TWISTS = {
                 "",
             )
         },
-        {"p, q, r: arrays (V,)": "p, q, r: logits (V,)"},
+        {"p, q, r: (V,) each": "p, q, r: logits, (V,) each"},
     ),
     "together": Twist(
         "The three arguments come as the rows of one array of shape (3, V), which is the only argument: the function is called as `second_chance(rows)`.",
         {},
-        {"(p, q, r)": "(rows)", "p, q, r: ": "rows: p, q and r, each of the "},
+        {"(p, q, r)": "(rows)", "p, q, r: ": "rows: p, q, r below one another, "},
     ),
 }
 HINT = "After the first rejection the token must be drawn from the residual. So this is what the second guess has to imitate: for it, the residual is the target."
@@ -173,7 +173,7 @@ def judged(second_chance, p, q, r, twists):
     given = [p, q, r]
     if "logits" in twists:
         with np.errstate(divide="ignore"):
-            given = [np.log(x) + shift for x, shift in zip(given, (0.5, -2.0, 700.0), strict=True)]
+            given = [np.log(x) + shift for x, shift in zip(given, (0.5, 0.5, -3.0), strict=True)]
     copies = [x.copy() for x in given]
     result = second_chance(np.stack(copies)) if "together" in twists else second_chance(*copies)
     found = [array(part) for part in parts(result, 4 if "share" in twists else 3)]
@@ -197,7 +197,7 @@ def results_are_probabilities(second_chance, *, seed, twists):
     """Check that all results are probabilities, and that the last ones sum to 1."""
     one, two, last = judged(second_chance, *some_distributions(seed), twists)
     for found in (one, two, last):
-        assert (found >= 0).all() and (found <= 1).all(), (
+        assert ((found >= 0) & (found <= 1)).all(), (
             f"All results are probabilities, from 0 to 1, but some are {found}"
         )
     assert abs(last.sum() - 1) < 4e-3, (

@@ -163,7 +163,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
     """Draw a distribution and settings for which no number lies on a border."""
     while True:
         cuts = sorted(rng.sample(range(5, 100), 4))
-        parts = sorted((b - a for a, b in zip([0, *cuts], [*cuts, 100])), reverse=True)
+        parts = sorted((b - a for a, b in zip([0, *cuts], [*cuts, 100], strict=True)), reverse=True)
         given = {
             "probabilities": tuple(part / 100 for part in parts),
             "k": rng.choice((2, 3, 4)),
@@ -201,7 +201,8 @@ def _is_clear(given: dict[str, Any]) -> bool:
 def all_are_possible(tokens_left, share_of_first):
     """Check that there are four counts from 1 to 5, and four probabilities."""
     for name in "abcd":
-        assert name in tokens_left and name in share_of_first, f"There is no answer for ({name})"
+        there = name in tokens_left, name in share_of_first
+        assert all(there), f"Both dictionaries should have an answer for ({name})"
         count, share = array(tokens_left[name]).item(), array(share_of_first[name]).item()
         assert count in (1, 2, 3, 4, 5), (
             f"({name}) should leave a whole number of tokens, from 1 to 5, got {count:g}"
