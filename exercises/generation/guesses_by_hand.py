@@ -31,7 +31,7 @@ HINT = r"A guess $x$ is accepted with probability $\min(1, p(x) / q(x))$. The re
 EXPLANATION = r"""
 Token {{one}} is accepted with probability {{accepted_one}} and token {{two}} with probability {{accepted_two}}. As $u = {{u}}$ lies between them, the guess {{rejected}} is rejected. The draft gives too little of the tokens with $\max(0, p - q) = ({{missing}})$, together {{total}}, so the residual is $({{residual}})$. Its sums are {{sums}}, and ${{v}}$ falls into token {{drawn}}.
 
-The smaller of both numbers, token by token, sum to $\alpha = {{alpha}}$, which is $1 - {{total}}$. A call gives $1 + \alpha + \dots + \alpha^{{{n}}} = {{tokens}}$ tokens. A round takes $1 + {{n}} \cdot {{cost}} = {{round}}$ times as long as a call of the target, so speculative decoding is {{speed}} times as fast.
+Take the smaller of both probabilities for each token. Together they are $\alpha = {{alpha}}$, which is $1 - {{total}}$. A call gives $1 + \alpha + \dots + \alpha^{{{n}}} = {{tokens}}$ tokens. A round takes $1 + {{n}} \cdot {{cost}} = {{round}}$ times as long as a call of the target, so speculative decoding is {{speed}} times as fast.
 """
 
 

@@ -30,7 +30,7 @@ share_of_first = {"a": ..., "b": ..., "c": ..., "d": ...}
 """
 HINT = r"For top-p, add up the probabilities from the left until the sum reaches $p$; the token that reaches it stays. Min-p compares with $p$ times the largest probability. For (d), raise each probability to the power $1 / \tau$ and divide by the sum before you add up."
 EXPLANATION = r"""
-(a) {{k}} tokens stay, with the sum {{sum_a}}, so the first one gets ${{first}} / {{sum_a}} = {{share_a}}$. (b) The sums from the left are {{sums}}; the first that reaches {{p}} is the one of {{left_b}} tokens, so the first token gets {{share_b}}. (c) The threshold is ${{least}} \cdot {{first}} = {{threshold}}$. It keeps {{left_c}} tokens, and the first one gets {{share_c}}. (d) The temperature changes the probabilities to {{changed}}, whose sums are {{changed_sums}}. Now {{left_d}} tokens reach {{p}}, and the first one gets {{share_d}}. The same top-p keeps another number of tokens because the temperature came before it.
+(a) {{k}} tokens stay, with the sum {{sum_a}}, so the first one gets ${{first}} / {{sum_a}} = {{share_a}}$. (b) The sums from the left are {{sums}}. The number of tokens that reach {{p}} together is {{left_b}}, so the first token gets {{share_b}}. (c) The threshold is ${{least}} \cdot {{first}} = {{threshold}}$. The number of tokens that reach it is {{left_c}}, and the first one gets {{share_c}}. (d) The temperature changes the probabilities to {{changed}}, whose sums are {{changed_sums}}. Now the number of tokens that reach {{p}} together is {{left_d}}, and the first one gets {{share_d}}. The same top-p keeps another number of tokens because the temperature came before it.
 """
 TRIAL = """
 five = torch.tensor([PROBABILITIES]).log()

@@ -176,7 +176,7 @@ def test_two_guesses_are_judged_as_twice_by_the_package(seed):
 def test_two_guesses_are_accepted_more_often_than_one_and_never_more_than_both_together():
     for seed in range(10):
         p, q, r = second_chance.some_distributions(seed)
-        one, two, _ = solved(second_chance.exercise())["second_chance"](p, q, r)
+        _, two, _ = solved(second_chance.exercise())["second_chance"](p, q, r)
         alone = np.minimum(p, q).sum()
         both = alone + (1 - alone) * (r * two).sum()
         assert alone < both <= np.minimum(p, q + r).sum() + 1e-12
