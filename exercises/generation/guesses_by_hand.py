@@ -29,17 +29,17 @@ times_as_fast = ...
 """
 HINT = r"A guess $x$ is accepted with probability $\min(1, p(x) / q(x))$. The residual has only those tokens of which the draft gives too little. For the last part, use {eq}`eq-decoding-tokens`; a round takes the time of one call of the target and of all guesses."
 EXPLANATION = r"""
-Token {{one}} is accepted with probability {{accepted_one}} and token {{two}} with probability {{accepted_two}}. As $u = {{u}}$ lies between them, the guess {{rejected}} is rejected. The draft gives too little of the tokens with $\max(0, p - q) = ({{missing}})$, together {{total}}, so the residual is $({{residual}})$. Its sums are {{sums}}, and ${{v}}$ falls into token {{drawn}}.
+Token {{one}} is accepted with probability {{accepted_one}} and token {{two}} with probability {{accepted_two}}. As $u = {{u}}$ lies between them, token {{rejected}} is rejected. The draft gives too little of the tokens with $\max(0, p - q) = ({{missing}})$, together {{total}}, so the residual is $({{residual}})$. Its sums are {{sums}}, and ${{v}}$ falls into token {{drawn}}.
 
 Take the smaller of both probabilities for each token. Together they are $\alpha = {{alpha}}$, which is $1 - {{total}}$. A call gives $1 + \alpha + \dots + \alpha^{{{n}}} = {{tokens}}$ tokens. A round takes $1 + {{n}} \cdot {{cost}} = {{round}}$ times as long as a call of the target, so speculative decoding is {{speed}} times as fast.
 """
 
 
 def exercise(
-    p: tuple[int, ...] = (12, 45, 25, 18),
+    p: tuple[int, ...] = (12, 40, 20, 28),
     q: tuple[int, ...] = (30, 20, 32, 18),
     guesses: tuple[int, int] = (2, 0),
-    u: float = 0.6,
+    u: float = 0.5,
     v: float = 0.8,
     n_guesses: int = 3,
     cost: float = 0.1,

@@ -50,8 +50,8 @@ BODIES = {
 HINTS = {
     "typical": "Take $-\\ln p$ of all tokens first. `argsort` sorts, and `cumsum` adds up in that order. Which token is the last one to stay? And what is 0 times infinity in a computer?",
     "sigma": "A standard deviation of numbers of which one is minus infinity is not a number.",
-    "epsilon": "Make probabilities of the logits, and compare. The logits themselves are what you return.",
-    "square": "Make probabilities of the logits, and compare. The logits themselves are what you return.",
+    "epsilon": "Make probabilities of the logits, and compare. Which token stays in any case?",
+    "square": "Make probabilities of the logits, and compare; `masked_fill` takes the result of a comparison.",
 }
 EXPLANATIONS = {
     "typical": "The token that reaches `amount` stays, so a token stays if the sum of those *before* it is smaller. A token with probability 0 has an infinite surprise; its product with 0 is not a number, so it is left out of the entropy. Unlike top-p, this sampler may drop the most probable token, if it is much less surprising than the average (Meister et al. 2023).",

@@ -66,7 +66,7 @@ def whole_characters(tokens):
     return shown
 """
 EXPLANATION = """
-What is held back is always the beginning of one character, three bytes at most, so the work for each token does not grow with the text. To decode the whole text again after each token, and to show what is new, takes longer and longer, and it is wrong as well: an unfinished character is decoded as �, which has the same length as the character that replaces it, so the character is never shown. A model may also write bytes that are no UTF-8 at all. Then nothing would be shown any more, which is why a program uses the incremental decoder of Python's module `codecs`, as the package does.
+What is held back is always the beginning of one character, three bytes at most, so the work for each token does not grow with the text. To decode the whole text again after each token, and to show what is new, takes longer and longer, and it is wrong as well: an unfinished character is decoded as �, which has the same length as the character that replaces it, so the character is never shown. A model may also write bytes that are no UTF-8 at all. Then this function would cut off the wrong bytes and show some characters twice. So a program uses the incremental decoder of Python's module `codecs`, as the package does.
 """
 TRIAL = """
 for said, size in (("né 日!", 1), ("Zoë: 好的 🙂", 2), ("日本語", 4)):

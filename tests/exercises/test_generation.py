@@ -139,7 +139,7 @@ def test_beams_are_those_of_the_package(given):
 @pytest.mark.parametrize("given", drawn(guesses_by_hand, 6), ids=str)
 def test_guesses_are_judged_as_by_the_package(given):
     exercise = guesses_by_hand.exercise(**given)
-    page = {"p": (12, 45, 25, 18), "q": (30, 20, 32, 18), "guesses": (2, 0), "u": 0.6, "v": 0.8}
+    page = {"p": (12, 40, 20, 28), "q": (30, 20, 32, 18), "guesses": (2, 0), "u": 0.5, "v": 0.8}
     given = {**page, "n_guesses": 3, "cost": 0.1, **given}
     right = solved(exercise)
     p, q = (torch.tensor([given[name]], dtype=torch.float64) / 100 for name in "pq")
