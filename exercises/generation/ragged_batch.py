@@ -125,10 +125,7 @@ def exercise(side: str = "left", seed: int = 0, twists: tuple[str, ...] = ()) ->
 
 
 WRONG_ANSWERS = {
-    "positions count the columns": SOLUTION.replace(
-        "positions = torch.zeros(B, T, dtype=torch.long)",
-        "positions = torch.arange(T).repeat(B, 1)",
-    ).replace("        positions[i, real] = torch.arange(n)\n", ""),
+    "positions end together": SOLUTION.replace("torch.arange(n)", "torch.arange(T - n, T)"),
     "the filler is seen": SOLUTION.replace(
         "sees = torch.eye(T, dtype=torch.bool).repeat(B, 1, 1)",
         "sees = torch.ones(T, T, dtype=torch.bool).tril().repeat(B, 1, 1)",
