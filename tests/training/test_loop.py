@@ -461,7 +461,7 @@ def test_what_the_bar_shows():
     shown = spy.shown[1]
     assert shown["above_floor"] == history[1]["loss"] - 0.5
     assert shown["held_out"] == history[1]["held_out"]
-    assert set(spy.shown[0]) == {"loss", "lr", "above_floor"}
+    assert set(spy.shown[0]) == {"loss", "above_floor"}
 
 
 X = torch.ones(2, 4)
