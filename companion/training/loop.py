@@ -226,7 +226,9 @@ def _shown(history: History, floor: float | None) -> dict[str, float]:
     shown = {"loss": last["loss"]}
     if floor is not None:
         shown["above_floor"] = last["loss"] - floor
-    return {**shown, "held_out": last["held_out"]} if "held_out" in last else shown
+    elif "held_out" in last:
+        shown["held_out"] = last["held_out"]
+    return shown
 
 
 # -- inside a step -------------------------------------------------------------------------------
