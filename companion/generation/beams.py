@@ -16,10 +16,11 @@ from torch import Tensor
 
 from companion._arguments import _require_int, _require_number
 from companion._tensors import _wide
-from companion.generation.jobs import Prompts, _evaluating, _Job
+from companion.generation.jobs import Prompts, _Job
 from companion.generation.readers import Model
 from companion.generation.samplers import Sampler, _sampled
 from companion.generation.stops import Stops, _require_no_text
+from companion.training.evaluation import _evaluating
 
 __all__ = ["Beam", "beam_search"]
 

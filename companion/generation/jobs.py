@@ -3,9 +3,8 @@ r"""What is to be written, and how far it has come: the bookkeeping of `generate
 All arguments are checked here before a model runs.
 """
 
-import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +16,6 @@ from companion.generation.draws import Draw, Generators, _uniform_draw
 from companion.generation.readers import (
     Model,
     _Causal,
-    _device_of,
     _EncoderDecoder,
     _Function,
     _has_encoder,
@@ -31,7 +29,7 @@ from companion.generation.samplers import Sampler, _require_samplers, _sampled
 from companion.generation.stops import Stops, _Ends
 from companion.models import Pretrained
 from companion.tokenizers import Tokenizer
-from companion.training.evaluation import modes, set_modes
+from companion.training.evaluation import _device_of
 
 __all__ = ["Prompts"]
 
@@ -135,17 +133,6 @@ def _reader(
     if _has_encoder(model):
         return _EncoderDecoder(model, given, longest, cache)
     return _Causal(model, rows, longest, cache, window)
-
-
-@contextlib.contextmanager
-def _evaluating(*models: Any) -> Iterator[None]:
-    """Put models into the mode of evaluation, without dropout."""
-    before = [pair for model in models for pair in modes(model) if pair[1]]
-    try:
-        set_modes((module, False) for module, _ in before)
-        yield
-    finally:
-        set_modes(before)
 
 
 def _chooser(

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from companion.attention import KVCache, padding_mask
 from companion.generation.lean import _lean_block, _lean_decoder_block, _turns
@@ -289,8 +289,3 @@ def _most_positions(model: Any) -> int | None:
     """Return how many tokens a text can have; only learned positions come to an end."""
     learned = isinstance(model, GPT) and model.config.positions == "learned"
     return model.config.max_length if learned else None
-
-
-def _device_of(model: Any) -> torch.device:
-    first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    return torch.device("cpu") if first is None else first.device

@@ -18,10 +18,11 @@ from companion._arguments import _require_int
 from companion._tensors import _wide
 from companion.generation.draws import _inverse_cdf
 from companion.generation.guesses import accept, acceptance, residual
-from companion.generation.jobs import _evaluating, _Job, _require_finite
-from companion.generation.readers import Model, _device_of, _most_positions, _vocab_size
+from companion.generation.jobs import _Job, _require_finite
+from companion.generation.readers import Model, _most_positions, _vocab_size
 from companion.generation.samplers import Sampler, _sampled
 from companion.generation.stops import Stops, _require_no_text
+from companion.training.evaluation import _device_of, _evaluating
 
 __all__ = ["Speculated", "speculate"]
 

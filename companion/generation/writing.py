@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from companion.generation.draws import Draw, Generators
-from companion.generation.jobs import Prompts, _evaluating, _Job
+from companion.generation.jobs import Prompts, _Job
 from companion.generation.pieces import _held_back
 from companion.generation.readers import Model
 from companion.generation.samplers import Sampler
 from companion.generation.stops import Stops
 from companion.tokenizers import Tokenizer
+from companion.training.evaluation import _evaluating
 
 __all__ = ["Generated", "generate", "stream"]
 

@@ -73,7 +73,7 @@ def evaluate(
     objective = TokenLoss() if objective is None else objective
     counts: list[dict[str, float]] = []
     sums: list[dict[str, float]] = []
-    with _evaluating(model, mixed.device), torch.no_grad():
+    with _seeded(mixed.device), _evaluating(model), torch.no_grad():
         for batch in finite(batches):
             rows, count = rows_to_evaluate(batch)
             n: dict[str, float] = {**require_counts(objective.count(rows))}
@@ -94,16 +94,22 @@ def _device_of(model: Any) -> torch.device:
 
 
 @contextlib.contextmanager
-def _evaluating(model: Any, device: torch.device) -> Iterator[None]:
-    """Put a model into the mode of evaluation; what is drawn is the same in each evaluation."""
-    before = modes(model)
+def _seeded(device: torch.device) -> Iterator[None]:
+    """Let what is drawn be the same in each evaluation, and change no later draw."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        try:
-            set_modes((module, False) for module, _ in before)
-            yield
-        finally:
-            set_modes(before)
+        yield
+
+
+@contextlib.contextmanager
+def _evaluating(*models: Any) -> Iterator[None]:
+    """Put models into the mode of evaluation, without dropout; then each part into its own."""
+    before = [pair for model in models for pair in modes(model)]
+    try:
+        set_modes((module, False) for module, _ in before)
+        yield
+    finally:
+        set_modes(before)
 
 
 def modes(model: Any) -> Modes:

@@ -223,10 +223,12 @@ def _go_through(run: Run, steps: range, bar: Callable[..., Any], floor: float | 
 def _shown(history: History, floor: float | None) -> dict[str, float]:
     """Return what stands behind the bar."""
     last = history[-1]
-    shown = {"loss": last["loss"], "lr": last["lr"]}
+    shown = {"loss": last["loss"]}
     if floor is not None:
         shown["above_floor"] = last["loss"] - floor
-    return {**shown, "held_out": last["held_out"]} if "held_out" in last else shown
+    elif "held_out" in last:
+        shown["held_out"] = last["held_out"]
+    return shown
 
 
 # -- inside a step -------------------------------------------------------------------------------

@@ -141,8 +141,8 @@ def _wrong_answers(pipeline: str, mended: str) -> dict[str, str]:
 def draw(rng: random.Random) -> dict[str, Any]:
     """Draw the sizes of the data."""
     return {
-        "rows": rng.choice((48, 54, 66, 72)),
-        "features": rng.choice((400, 600, 700)),
+        "rows": rng.choice((54, 66, 72, 90)),
+        "features": rng.choice((100, 150, 200)),
         "kept": rng.choice((15, 25, 30)),
     }
 

@@ -83,7 +83,7 @@ def test_the_leak_predicts_coin_flips_and_the_mended_one_does_not(given):
     rows = (given or {"rows": 60})["rows"]
     error = math.sqrt(0.25 / (50 * (rows // 3)))
     assert abs(answer["honest_mean"] - 0.5) < 4 * error
-    assert answer["leaky_mean"] > 0.75
+    assert answer["leaky_mean"] > 0.5 + 8 * error
 
 
 def test_the_step_that_is_accused_does_the_harm():

@@ -212,7 +212,7 @@ def test_pages_name_no_other_repository(html):
         if link["href"].startswith("https://github.com/")
         and not link["href"].startswith(REPOSITORY)
     }
-    assert not any("edit" in link or "issues" in link for link in elsewhere)
+    assert not any("/edit/" in link or link.endswith(("/issues", "/new")) for link in elsewhere)
 
 
 # -- a book with a fault -------------------------------------------------------------------------

@@ -274,9 +274,9 @@ def test_a_link_to_nowhere_stops_the_build(run_builder, tmp_path, capfd, text, l
 
 @cache
 def expected() -> dict[str, int]:
-    """Return how many of each kind the chapters' sources hold."""
+    """Return how many of each kind the notebooks' sources hold."""
     count = dict.fromkeys(indexes.LISTS, 0)
-    for path in contents.chapter_notebooks():
+    for path in contents.notebooks():
         count["worked-examples"] += markdown(path).count(":class: worked-example")
         count["exercises"] += len(re.findall(r"\{exercise\}", markdown(path)))
         for cell in cells(path, "code"):

@@ -272,10 +272,14 @@ def test_other_data_or_another_model_need_another_folder(file, run):
 
 
 def test_a_first_word_names_another_command(run, monkeypatch):
-    other = types.ModuleType("companion.training.speedrun")
+    other = types.ModuleType("companion.training.other")
     other.main = lambda arguments: print(arguments)
     monkeypatch.setitem(sys.modules, other.__name__, other)
-    assert run("speedrun", "--steps", "3") == (0, "['--steps', '3']\n", "")
+    monkeypatch.setitem(command.COMMANDS, "other", other.__name__)
+    assert run("other", "--steps", "3") == (0, "['--steps', '3']\n", "")
+    code, _, err = run("another")
+    assert code == 2
+    assert "unrecognized arguments: another" in err
 
 
 def test_help_names_every_field(run):

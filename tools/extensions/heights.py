@@ -56,14 +56,15 @@ class Window:
     line: float
     code: int  # letters in a line
     code_line: float
-    cell: int  # letters in a line of a table's cell
+    cell: int  # letters in a line of a table's cell, at most
+    row: int  # letters in a line of all cells of a row
     stacked: bool  # whether cells stand below one another
     live: float  # how high a live model is, in rem
 
 
 WINDOWS = {
-    "phone": Window(358, 40, 1.77, 48, 1.2, 38, stacked=True, live=113),
-    "desk": Window(704, 70, 1.92, 88, 1.35, 24, stacked=False, live=71),
+    "phone": Window(358, 40, 1.77, 48, 1.2, 38, 38, stacked=True, live=113),
+    "desk": Window(704, 70, 1.92, 86, 1.35, 24, 76, stacked=False, live=71),
 }
 
 
@@ -118,8 +119,12 @@ def height(section: str, window: Window, chinese: bool) -> float:
 
 def row_height(row: str, window: Window) -> float:
     """Return how high a table's row is, in lines of text: its letters are smaller."""
-    cells = [lines_of(words_of(cell), window.cell) for cell in CELL.findall(row)]
-    lines = sum(cells) if window.stacked else max(cells, default=0)
+    texts = [words_of(cell) for cell in CELL.findall(row)]
+    if window.stacked:
+        lines = sum(lines_of(text, window.cell) for text in texts)
+    else:
+        width = min(window.cell, window.row // max(1, len(texts)))
+        lines = max((lines_of(text, width) for text in texts), default=0)
     return 0.75 * lines + 0.5
 
 

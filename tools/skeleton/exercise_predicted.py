@@ -51,8 +51,8 @@ def exercise(times: int = 2, parts: int = 2) -> Exercise:
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
-    """Draw what the slope is multiplied by, and what the place is divided by."""
-    return {"times": rng.randrange(2, 7), "parts": rng.randrange(3, 7)}
+    """Draw what the slope is multiplied by, and what the place is divided by: never the same."""
+    return {"times": rng.choice((2, 4, 6)), "parts": rng.choice((3, 5, 7))}
 
 
 # -- checks --------------------------------------------------------------------------------------
