@@ -18,10 +18,11 @@ PORT ?= 8000
 # Images of containers often forbid Python to keep what it has compiled. Hundreds of processes
 # would then each compile PyTorch anew, which takes longer than most of what they are there for.
 unexport PYTHONDONTWRITEBYTECODE
-# Tests that run side by side share the cores; threads of their own would only be in the way.
+# Tests that run side by side share the cores; threads of their own would only be in the way. A
+# process that dies is not replaced: the new one would begin with the very test that ended it.
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
   $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 5 \
-  --max-worker-restart 1
+  --max-worker-restart 0
 
 .PHONY: help setup book colab slides pdf epub serve test release lighthouse verification
 .PHONY: lab execute translations lint format clean check chapter bench

@@ -21,6 +21,19 @@ __all__ = ["Bar", "Wish", "bar", "heeding"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def _own_lock() -> None:
+    """Give a forked process a lock of its own for its bars.
+
+    ``tqdm`` guards all bars by a semaphore that a forked process shares with its parent. Killed
+    while it draws, the process would keep it, and the parent would wait for it for ever.
+    """
+    tqdm.set_lock(threading.RLock())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_own_lock)
+
+
 class Wish:
     """Whether the run was asked to stop; made by `heeding`."""
 

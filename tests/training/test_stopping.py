@@ -1,10 +1,15 @@
 """Signals are wishes, and the bar is a bar."""
 
+import multiprocessing
+import os
 import signal
 
 import pytest
+from tqdm import tqdm
 
 from companion.training import stopping
+
+FORK = multiprocessing.get_context("fork") if hasattr(os, "fork") else None
 
 
 @pytest.mark.verifies("heeding", "the first signal is a wish, the second what it always is")
@@ -48,3 +53,30 @@ def test_the_bar_can_be_silent(monkeypatch, capsys):
     for _ in (bar := stopping.bar(range(2))):
         bar.set(loss=0.5)
     assert capsys.readouterr() == ("", "")
+
+
+def goes_on_after_its_child_was_killed():
+    """Draw a bar after a forked process was killed while it drew one."""
+    child = FORK.Process(target=killed_while_it_draws)
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    assert list(stopping.bar(range(3))) == [0, 1, 2]
+
+
+def killed_while_it_draws():
+    tqdm.get_lock().acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(FORK is None, reason="needs os.fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_is_killed_while_it_draws_holds_nobody_up():
+    process = FORK.Process(target=goes_on_after_its_child_was_killed)
+    process.start()
+    try:
+        process.join(30)
+        assert process.exitcode == 0
+    finally:
+        process.kill()
+        process.join()
