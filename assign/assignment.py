@@ -184,7 +184,7 @@ def draw(
     book: Book,
     selection: Iterable[str],
     seed: int,
-    title: str,
+    title: str | None = None,
     language: str = "en",
     due: str | None = None,
     secret: str = "",
@@ -199,7 +199,8 @@ def draw(
         name: ``attention:2,4``, ``attention:alibi``.
     seed : int
         The same seed draws the same assignment.
-    title : str
+    title : str, optional
+        Without one it is "Assignment", in the language asked for.
     language : str, default="en"
         ``"en"`` or ``"zh"``.
     due : str, optional
@@ -218,7 +219,7 @@ def draw(
     """
     if language not in LANGUAGES:
         raise AssignError(f"language must be one of {', '.join(LANGUAGES)}, got {language!r}")
-    if not re.search(r"\w", title):
+    if title is not None and not re.search(r"\w", title):
         raise AssignError(f"title must hold a letter or a digit, got {title!r}")
     chosen = list(dict.fromkeys(choose(book.chapters, selection)))
     if not chosen:
@@ -240,6 +241,8 @@ def draw(
             )
         )
     selected = [f"{chapter}:{place}" for chapter, place in chosen]
+    if title is None:
+        title = questions[0].into(phrases.STUDENT["title"])
     return Assignment(title, seed, language, _date(due), selected, questions, book, secret)
 
 

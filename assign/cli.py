@@ -69,7 +69,7 @@ def _make_parser(parser: argparse.ArgumentParser) -> None:
         help="a chapter, or exercises of it by number or name: attention:2,alibi",
     )
     parser.add_argument("--seed", type=int, required=True, help="the same seed, the same numbers")
-    parser.add_argument("--title", default="Assignment", help="default: Assignment")
+    parser.add_argument("--title", help="default: Assignment, in the language asked for")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--language", choices=list(LANGUAGES), default="en")
     parser.add_argument("--due", help="a date that students are told: 2027-03-01")

@@ -25,6 +25,7 @@ TRY = "Run your answer, and then this. It stops where your answer is not right y
 SOLUTION = "Solution"
 
 STUDENT = {
+    "title": "Assignment",
     "intro": "Write your answers into the code cell below each question, in place of every `...`. You may add cells of your own. Run the cells from the top; the first one installs what is missing, on Colab for instance.",
     "rule": "Numbers may be exact or rounded to three decimals, and a list, an array and a tensor are the same.",
     "checks": "Below your answer stands a cell with checks. Run it as often as you like: it says what is not right yet. When your work is graded, further checks are run.",

@@ -20,7 +20,7 @@ from assign import localise, phrases, sources, texts
 from exercises import TEXTS, Exercise, Master
 from tools import code_words, contents, exercises
 
-SEEDS = 30  # as many variants are looked at for messages of their own
+SEEDS = 40  # as many variants are looked at for messages of their own
 FOLDER = "exercises"
 COMMON = f"{FOLDER}/assignments"
 NUMBER = re.compile(r"(?<![\w.])-?\d+(\.\d+)?(?!\w)")

@@ -75,7 +75,7 @@ def exercise(
         difficulty=1,
         minutes=10,
         points=3,
-        question=QUESTION.format(cases=";\n".join(listed) + "."),
+        question=QUESTION.format(cases="\n".join(listed)),
         starter=STARTER.format(english=english, phrase=phrase),
         hint=HINT,
         solution=f"token_counts = {right}\ncount_after_training = 1",

@@ -64,7 +64,7 @@ def exercise(
         difficulty=2,
         minutes=20,
         points=3,
-        question=QUESTION.format(lines=";\n".join(lines) + "."),
+        question=QUESTION.format(lines="\n".join(lines)),
         starter=STARTER,
         hint=HINT,
         solution="\n".join(f"{name} = {value!r}" for name, value in right.items()),

@@ -103,7 +103,7 @@ def exercise(
         difficulty=1,
         minutes=10,
         points=2,
-        question=QUESTION.format(cases=";\n".join(listed) + "."),
+        question=QUESTION.format(cases="\n".join(listed)),
         starter=STARTER.format(rows=[list(row) for row in rows], labels=list(labels)),
         hint=HINT,
         solution=f"knob_predictions = {truth}",

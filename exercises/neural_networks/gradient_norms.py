@@ -101,7 +101,7 @@ def exercise(
         difficulty=2,
         minutes=15,
         points=2,
-        question=QUESTION.replace("{cases}", ";\n".join(listed) + "."),
+        question=QUESTION.replace("{cases}", "\n".join(listed)),
         starter=STARTER.replace("DEPTH", str(depth)).replace("WIDTH", str(width)),
         hint=HINT,
         solution=f"depth_predictions = {truth}",

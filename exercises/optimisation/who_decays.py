@@ -118,7 +118,7 @@ def exercise(
         difficulty=2,
         minutes=15,
         points=3,
-        question=QUESTION.replace("{cases}", ";\n".join(listed) + "."),
+        question=QUESTION.replace("{cases}", "\n".join(listed)),
         starter=STARTER,
         hint=HINT,
         solution=f"decay_predictions = {truth}",

@@ -21,7 +21,7 @@ The function `toy_run(fault, seed)` below trains a table of logits, one row for 
 
 - `"healthy"`: none.
 - `"shift"`: the targets are the inputs.
-- `"rate"`: the learning rate is forty times too high (which rate is right depends on the seed, so the number alone does not say).
+- `"rate"`: the learning rate is forty times the right one (which rate is right depends on the seed, so the number alone does not say).
 - `"leak"`: the run reads the same 40 words again and again, and the held-out text consists of these words, too.
 - `"repeated"`: the run reads the same 40 words again and again, and the held-out text is new.
 - `"blind"`: the model does not see its inputs.MORE

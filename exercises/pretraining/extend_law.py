@@ -41,9 +41,9 @@ HALVING = Twist(
     {},
     {"-> one number": "-> two numbers"},
 )
-HINT = "In logarithms the law is a straight line: what is its slope, and what does it cut off? `np.polyfit` or `np.linalg.lstsq` fits it. A line is fitted to the excess, but a loss is asked for, or given."
+HINT = "In logarithms the law is a straight line: what are its slope and its intercept? `np.polyfit` or `np.linalg.lstsq` fits it. A line is fitted to the excess, but a loss is asked for, or given."
 EXPLANATION = """
-The logarithm of the excess is $\\ln A - \\alpha \\ln N$, a straight line. Subtract the floor *before* you take the logarithm: without it, the losses themselves would have to fall to 0, and the curve would bend where the line does not. A floor that has to be fitted is the least certain number of all, because the small differences to it are multiplied by the extension. And a law holds for what it was fitted to; how far it can be extended, it does not say. For a weight $w$ the squares are multiplied by $w$, so rows of the linear system are multiplied by $\\sqrt w$. The excess is halved when $N$ is multiplied by $2^{1/\\alpha}$.
+The logarithm of the excess is $\\ln A - \\alpha \\ln N$, a straight line. Subtract the floor *before* you take the logarithm: a line through the logarithms of the losses themselves would go on falling, below any floor. A floor that has to be fitted is the least certain number of all, because the small differences to it are multiplied by the extension. And a law holds for what it was fitted to; how far it can be extended, it does not say. For a weight $w$ the squares are multiplied by $w$, so rows of the linear system are multiplied by $\\sqrt w$. The excess is halved when $N$ is multiplied by $2^{1/\\alpha}$.
 """
 # Words in capitals stand for what depends on the variant.
 SOLUTION = """

@@ -70,7 +70,7 @@ TWISTS = {
 }
 LACKING = {"empty": "Thank you me last week", "kept": "Thank you <X> me last week"}
 EXPLANATION = """
-The sentinels name the gaps, so their order does not matter, and one missing answer does not shift the others. `at` is the list that tokens are added to at the moment. When a sentinel comes a second time, it is a new list that nobody keeps. In `join_spans` of the package such outputs are errors, because there they come from `cut_spans` and must be whole.
+The sentinels name the gaps, so their order does not matter, and one missing answer does not shift the others. `at` is the list that tokens are added to at the moment. When a sentinel comes a second time, `at` becomes a new list that nobody keeps. In `join_spans` of the package such outputs are errors, because there they come from `cut_spans` and must be whole.
 """
 TRIAL = """
 X, Y, Z = "<X>", "<Y>", "<Z>"

@@ -12,7 +12,7 @@ from exercises import Check, Exercise
 from exercises.answers import close
 
 QUESTION = """
-A tokenizer's words are masked by another rule than BERT's: {{percent}} % of the tokens are picked; of these, {{hidden}} % become `[MASK]`, {{replaced}} % a random word, and {{kept}} % stay as they are. (The random word is never the one that stood there.) What share of all positions shows `[MASK]`? Of the positions that show a word, what share shows a *wrong* one? And what share of the positions that show a word is asked for? Last, how probable is it that a text of {{length}} tokens has no target at all? Write four digits after the point, or a formula.
+Tokens are masked by another rule than BERT's: {{percent}} % of the tokens are picked; of these, {{hidden}} % become `[MASK]`, {{replaced}} % a random word, and {{kept}} % stay as they are. (The random word is never the one that stood there.) What share of all positions shows `[MASK]`? Of the positions that show a word, what share shows a *wrong* one? And what share of the positions that show a word is asked for? Last, how probable is it that a text of {{length}} tokens has no target at all? Write four digits after the point, or a formula.
 """
 STARTER = """
 shows_mask = ...

@@ -295,3 +295,8 @@ def test_it_runs_as_a_module():
     assert done.returncode == 2
     assert "no chapter 'losing'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Assignment"), ("zh", "作业")])
+def test_without_a_title_it_is_named_in_its_language(repository, language, title):
+    assert draw(repository, "losses:2", title=None, language=language).title == title

@@ -92,3 +92,10 @@ def test_every_message_of_the_pages_exercises_is_derived(written):
 
 def test_a_page_without_exercises_gets_nothing(written):
     assert exercise_messages.derive(written, "xx", "index") == []
+
+
+@pytest.mark.release
+def test_later_seeds_say_nothing_that_is_not_in_the_catalogs(monkeypatch, extracted):
+    monkeypatch.setattr(exercise_messages, "SEEDS", 3 * exercise_messages.SEEDS)
+    for name, messages in exercise_messages.extract().items():
+        assert set(messages) == set(extracted[name]), name
