@@ -29,7 +29,8 @@ from companion.transformer import Block, DecoderBlock, PostNorm, PreNorm
 
 Layer = Callable[..., Tensor]
 
-#: A copy of a matrix takes as long as it saves in 3 to 60 tokens, by its size.
+#: A copy takes as long as it saves in some tokens, or in dozens where a matrix is large: recorded
+#: by ``benchmarks/generation_speed.py``.
 TOKENS_THAT_PAY = 32
 #: Of a model with more numbers, a gigabyte of 32 bits each, there shall be no second one in memory.
 MOST_COPIED = 2**28
@@ -96,7 +97,7 @@ def _side_by_side(
 ) -> Callable[[Tensor], Sequence[Tensor]]:
     """Return what several maps make of one vector; with copies it is one product."""
     linear = [layer for layer in layers if type(layer) is Linear]
-    biases = [layer.bias for layer in linear if layer.bias is not None]
+    biases: list[Tensor] = [layer.bias for layer in linear if layer.bias is not None]
     alike = len(linear) == len(layers) and len(biases) in (0, len(layers))
     if not (copies and alike):
         each = [_lean(layer, copies) for layer in layers]
