@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from companion.attention import KVCache, padding_mask
-from companion.generation.lean import Layer, _lean_causal, _lean_decoder_block, _turns
+from companion.generation.lean import _lean_causal, _lean_decoder_block, _turns
 from companion.layers import alibi_bias, sinusoidal_positions
 from companion.models import GPT, T5, Llama, Seq2Seq
 
@@ -103,7 +103,7 @@ class _Causal(_Cached):
         self.longest = longest
 
     @cached_property
-    def lean(self) -> tuple[list[Layer], Layer]:
+    def lean(self) -> tuple[list[Callable[..., Tensor]], Callable[..., Tensor]]:
         """The blocks and what predicts as functions, made when one token comes alone."""
         return _lean_causal(self.model, self.longest, self.longest - self.seen)
 
