@@ -74,7 +74,8 @@ def test_what_the_layout_of_a_matrix_is_worth_is_recorded():
     run = of_shape[256, 1024]
     assert (
         f"on that machine such a product took {run['rows_of_in_us']:.0f} µs where rows of 256 "
-        f"numbers follow one another, as layers keep them, and {run['rows_of_out_us']:.0f} µs where rows of 1,024 do"
+        f"numbers follow one another, as layers keep them, "
+        f"and {run['rows_of_out_us']:.0f} µs where rows of 1,024 do"
     ) in text()
     assert f"For texts of {TOKENS_THAT_PAY} tokens and more" in text()
     for (d_in, d_out), run in of_shape.items():
