@@ -5,7 +5,9 @@ one run, so that whatever else the machine does disturbs both alike. A turn is o
 ``generate``, in float32 on a CPU, from prompts of one length or, where the name says so, of
 several; nobody stops before the last token, and it is counted how many rows are alike. The time of
 a turn is that for which the processor works, in one thread. The ratio of a pair is their time by
-ours; the median of the ratios is what counts. From the repository's root, on an idle machine:
+ours; the median of the ratios is what counts. Recorded, too, is how long a product of one vector
+with a matrix takes in two layouts, and a copy from one to the other: the shortest time of each.
+From the repository's root, on an idle machine:
 
     python -m benchmarks.generation_speed
 
@@ -71,6 +73,8 @@ CASES: dict[str, tuple[str, str, int, bool, bool]] = {
     "T5, tiny": ("T5", "tiny", 1, False, False),
 }
 LENGTHS = (50, 100, 200, 400)
+#: Matrices, as (in, out), and how many of them take turns, so that each one has to be read anew.
+MATRICES = {(256, 768): 24, (256, 1024): 18, (1024, 256): 18, (256, 2048): 9, (768, 3072): 2}
 PAIRS, QUICK = 30, 3
 
 Turn = Callable[[], Any]
@@ -206,6 +210,24 @@ def growth(pairs: int) -> dict[str, Any]:
     }
 
 
+def layouts(d_in: int, d_out: int, pairs: int) -> dict[str, Any]:
+    """Compare the ways in which a matrix that one vector is multiplied by can lie in memory."""
+    x, n = torch.randn(1, d_in), MATRICES[d_in, d_out]
+    kept = [torch.randn(d_out, d_in) for _ in range(n)]  # rows of d_in, as layers keep them
+    turned = [w.T.contiguous() for w in kept]  # rows of d_out
+    chosen: dict[str, Turn] = {
+        "rows_of_in": lambda: [x @ w.T for w in kept],
+        "rows_of_out": lambda: [x @ w for w in turned],
+        "copy": lambda: [w.T.contiguous() for w in kept],
+    }
+    times = {name: min(seconds_of(turn) for _ in range(pairs)) for name, turn in chosen.items()}
+    return {
+        "in": d_in,
+        "out": d_out,
+        **{f"{name}_us": round(1e6 * seconds / n, 1) for name, seconds in times.items()},
+    }
+
+
 def main() -> None:
     """Measure, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -221,13 +243,14 @@ def main() -> None:
         print(json.dumps(runs[-1]), flush=True)
     caches = [with_and_without_cache(n, max(pairs // 5, 2)) for n in LENGTHS[:3]]
     grown = growth(pairs)
+    products = [layouts(*shape, pairs) for shape in MATRICES]
     if chosen.quick:
-        print(json.dumps({"caches": caches, "growth": grown}, indent=1))
+        print(json.dumps({"caches": caches, "growth": grown, "layouts": products}, indent=1))
         return
     beside = {"transformers": transformers.__version__}
     sizes = {"sizes": {"GPT": GPT, "Llama": LLAMA, "T5": T5}, "pairs": pairs}
     sizes |= {"prompt": N_PROMPT, "new_tokens": N_NEW}
-    results = {"runs": runs, "caches": caches, "growth": grown}
+    results = {"runs": runs, "caches": caches, "growth": grown, "layouts": products}
     records.write(chosen.out, range(1), **sizes, beside=beside, **results)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import generation_cache, generation_speculation, generation_speed, records
+from companion.generation.lean import TOKENS_THAT_PAY
 from tests import recorded
 
 CHAPTER = records.chapter("generation/decoding")
@@ -65,7 +66,23 @@ def test_how_fast_the_package_is_beside_transformers_is_recorded():
         "of `transformers` with the same weights"
     ) in text()
     assert all(run["rows_alike"] == run["rows"] for run in speed()["runs"])
-    assert beside_transformers("GPT, tiny")["times_as_fast"] >= 1.5
+    assert min(run["times_as_fast"] for run in speed()["runs"]) >= 1.5
+
+
+def test_what_the_layout_of_a_matrix_is_worth_is_recorded():
+    of_shape = {(run["in"], run["out"]): run for run in speed()["layouts"]}
+    run = of_shape[256, 1024]
+    assert (
+        f"on that machine such a product took {run['rows_of_in_us']:.0f} µs where rows of 256 "
+        f"numbers follow one another, as layers keep them, "
+        f"and {run['rows_of_out_us']:.0f} µs where rows of 1,024 do"
+    ) in text()
+    assert f"For texts of {TOKENS_THAT_PAY} tokens and more" in text()
+    for (d_in, d_out), run in of_shape.items():
+        shorter = "rows_of_in_us" if d_in > d_out else "rows_of_out_us"
+        assert run[shorter] == min(run["rows_of_in_us"], run["rows_of_out_us"]), (d_in, d_out)
+        saved = run["rows_of_in_us"] - run["rows_of_out_us"]
+        assert d_in > d_out or run["copy_us"] < TOKENS_THAT_PAY * saved
 
 
 # -- speculation ---------------------------------------------------------------------------------

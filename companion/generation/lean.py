@@ -2,7 +2,9 @@ r"""A model's blocks as plain functions of tensors, for one token after the othe
 
 A module of this package looks at what it is given in every call. Where a call has one token in a
 row, that and the calls themselves take longer than the arithmetic. So while a model writes, the
-matrices of its blocks are used directly: the same products in the same order, nothing else.
+matrices of its blocks are used directly: the same products, nothing else. Where many tokens are to
+be written, maps of one and the same vector become one product, and matrices are laid out in memory
+so that their rows are long: with copies, which are made once.
 
 Whatever is not known here is called as the module that it is: another kind of layer, a layer with
 hooks, weights of 16 bits.
@@ -11,7 +13,7 @@ Shape letters: ``B`` rows, ``H`` query heads, ``G`` key-value heads, ``T`` posit
 width of one head, ``D`` model width.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,19 +24,33 @@ from torch import Tensor, nn
 from companion.attention import KVCache, MultiHeadAttention
 from companion.layers import Dropout, FeedForward, LayerNorm, Linear, RMSNorm, Rotary, SwiGLU
 from companion.layers.positions import _angles
+from companion.models import GPT, Llama
 from companion.transformer import Block, DecoderBlock, PostNorm, PreNorm
 
 Layer = Callable[..., Tensor]
 
+#: A copy takes as long as it saves in some tokens, or in dozens where a matrix is large: recorded
+#: by ``benchmarks/generation_speed.py``.
+TOKENS_THAT_PAY = 32
+#: Of a model with more numbers, a gigabyte of 32 bits each, there shall be no second one in memory.
+MOST_COPIED = 2**28
+#: Of a matrix with fewer numbers the call takes longer than the reading, in whatever order.
+LEAST_TURNED = 2**15
+
 
 def _is_plain(block: nn.Module, kind: type[nn.Module], *parts: str) -> bool:
     """Tell whether a block is of a kind whose arithmetic is known, and does nothing besides."""
-    if type(block) is not kind or not all(_is_known(getattr(block, name)) for name in parts):
+    known = type(block) is kind and all(_is_known(getattr(block, name)) for name in parts)
+    return known and _only_computes(block)
+
+
+def _only_computes(*modules: nn.Module) -> bool:
+    """Tell whether modules have no hooks, and numbers of 32 bits or more, which nobody recasts."""
+    parts = [part for module in modules for part in module.modules()]
+    if any(part._forward_hooks or part._forward_pre_hooks for part in parts):
         return False
-    weight = next(block.parameters())
-    wide = weight.dtype in (torch.float32, torch.float64)
-    hooked = any(part._forward_hooks or part._forward_pre_hooks for part in block.modules())
-    return wide and not hooked and not _autocasts(weight.device.type)
+    weight = next(modules[0].parameters())
+    return weight.dtype in (torch.float32, torch.float64) and not _autocasts(weight.device.type)
 
 
 def _autocasts(device_type: str) -> bool:
@@ -50,40 +66,79 @@ def _is_known(around: nn.Module) -> bool:
     return type(around) in (PreNorm, PostNorm) and type(around.layer) is MultiHeadAttention
 
 
-def _lean(module: nn.Module) -> Layer:
-    """Return what a layer computes in evaluation."""
-    return LEAN.get(type(module), lambda layer: layer)(module)
+def _copies_pay(model: nn.Module, n_tokens: int) -> bool:
+    """Tell whether matrices shall be laid out anew for so many tokens."""
+    return n_tokens >= TOKENS_THAT_PAY and sum(w.numel() for w in model.parameters()) < MOST_COPIED
 
 
-def _linear(layer: Linear) -> Layer:
-    return partial(F.linear, weight=layer.weight, bias=layer.bias)
+def _lean(module: nn.Module, copies: bool = False) -> Layer:
+    """Return what a layer computes in evaluation, with copies of its matrices or without."""
+    return LEAN.get(type(module), lambda layer, copies: layer)(module, copies)
 
 
-def _layer_norm(layer: LayerNorm) -> Layer:
+def _linear(layer: Linear, copies: bool) -> Layer:
+    weight = _in_long_rows(layer.weight) if copies else layer.weight
+    return partial(F.linear, weight=weight, bias=layer.bias)
+
+
+def _in_long_rows(weight: Tensor) -> Tensor:
+    """Return the same matrix (out, in), in memory as (in, out) if those rows are longer.
+
+    With one token a product takes as long as reading the matrix does, and a processor reads a few
+    long rows sooner than many short ones.
+    """
+    d_out, d_in = weight.shape
+    turned = d_out > d_in and weight.numel() >= LEAST_TURNED and weight.device.type == "cpu"
+    return weight.T.contiguous().T if turned else weight
+
+
+def _side_by_side(
+    layers: Sequence[nn.Module], copies: bool
+) -> Callable[[Tensor], Sequence[Tensor]]:
+    """Return what several maps make of one vector; with copies it is one product."""
+    linear = [layer for layer in layers if type(layer) is Linear]
+    biases: list[Tensor] = [layer.bias for layer in linear if layer.bias is not None]
+    alike = len(linear) == len(layers) and len(biases) in (0, len(layers))
+    if not (copies and alike):
+        each = [_lean(layer, copies) for layer in layers]
+        return lambda x: [layer(x) for layer in each]
+    weight = _in_long_rows(torch.cat([layer.weight for layer in linear]))
+    bias = torch.cat(biases) if biases else None
+    sizes = [len(layer.weight) for layer in linear]
+    return lambda x: F.linear(x, weight, bias).split(sizes, dim=-1)
+
+
+def _layer_norm(layer: LayerNorm, copies: bool) -> Layer:
     shape, weight, bias, eps = layer.weight.shape, layer.weight, layer.bias, layer.eps
     return lambda x: F.layer_norm(x, shape, weight, bias, eps)
 
 
-def _rms_norm(layer: RMSNorm) -> Layer:
+def _rms_norm(layer: RMSNorm, copies: bool) -> Layer:
     weight, eps = layer.weight, layer.eps
     return lambda x: x / torch.sqrt((x * x).mean(dim=-1, keepdim=True) + eps) * weight
 
 
-def _feed_forward(layer: FeedForward) -> Layer:
-    expand, contract, activation = _lean(layer.expand), _lean(layer.contract), layer.activation
+def _feed_forward(layer: FeedForward, copies: bool) -> Layer:
+    expand, contract = _lean(layer.expand, copies), _lean(layer.contract, copies)
+    activation = layer.activation
     return lambda x: contract(activation(expand(x)))
 
 
-def _swiglu(layer: SwiGLU) -> Layer:
-    gate, up, down = _lean(layer.w_gate), _lean(layer.w_up), _lean(layer.w_down)
-    return lambda x: down(F.silu(gate(x)) * up(x))
+def _swiglu(layer: SwiGLU, copies: bool) -> Layer:
+    both, down = _side_by_side((layer.w_gate, layer.w_up), copies), _lean(layer.w_down, copies)
+
+    def feed(x: Tensor) -> Tensor:
+        gate, up = both(x)
+        return down(F.silu(gate) * up)
+
+    return feed
 
 
-def _nothing(layer: nn.Module) -> Layer:
+def _nothing(layer: nn.Module, copies: bool) -> Layer:
     return lambda x: x
 
 
-LEAN: dict[type[nn.Module], Callable[[Any], Layer]] = {
+LEAN: dict[type[nn.Module], Callable[[Any, bool], Layer]] = {
     Linear: _linear,
     LayerNorm: _layer_norm,
     RMSNorm: _rms_norm,
@@ -144,13 +199,16 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float |
     return heads.reshape(len(q), 1, -1)
 
 
-def _self_attention(layer: MultiHeadAttention, turns: dict[Any, _Turns]) -> Layer:
-    w_q, w_k, w_v, w_o = (_lean(w) for w in (layer.w_q, layer.w_k, layer.w_v, layer.w_o))
+def _self_attention(
+    layer: MultiHeadAttention, turns: dict[Any, _Turns], copies: bool = False
+) -> Layer:
+    w_qkv = _side_by_side((layer.w_q, layer.w_k, layer.w_v), copies)
+    w_o = _lean(layer.w_o, copies)
     q_norm, k_norm = _lean(layer.q_norm), _lean(layer.k_norm)
     turn = turns.get((layer.rotary, layer.d_head))
 
     def attend(x: Tensor, mask: Tensor | None, cache: KVCache) -> Tensor:
-        q, k, v = (_heads(w(x), layer.d_head) for w in (w_q, w_k, w_v))
+        q, k, v = (_heads(y, layer.d_head) for y in w_qkv(x))
         q, k = q_norm(q), k_norm(k)
         if turn is not None:
             q, k = turn(q, cache.seen), turn(k, cache.seen)
@@ -184,6 +242,13 @@ def _heads(x: Tensor, d_head: int) -> Tensor:
 # -- blocks --------------------------------------------------------------------------------------
 
 
+def _lean_causal(model: GPT | Llama, longest: int, n_tokens: int) -> tuple[list[Layer], Layer]:
+    """Return the blocks of a model and what predicts, for so many tokens that are to come."""
+    turns, copies = _turns(model.blocks, longest), _copies_pay(model, n_tokens)
+    blocks = [_lean_block(block, turns, copies) for block in model.blocks]
+    return blocks, _lean_predict(model, copies)
+
+
 def _residual(around: PreNorm | PostNorm, layer: Layer) -> Layer:
     norm = _lean(around.norm)
     if type(around) is PreNorm:
@@ -191,12 +256,12 @@ def _residual(around: PreNorm | PostNorm, layer: Layer) -> Layer:
     return lambda x, *rest: norm(x + layer(x, *rest))
 
 
-def _lean_block(block: Any, turns: dict[Any, _Turns]) -> Layer:
+def _lean_block(block: Any, turns: dict[Any, _Turns], copies: bool) -> Layer:
     """Return a function of (x, mask, cache) for one token of a block of GPT or Llama."""
     if not _is_plain(block, Block, "attention"):
         return lambda x, mask, cache: block(x, mask=mask, is_causal=True, cache=cache)
-    attention = _residual(block.attention, _self_attention(block.attention.layer, turns))
-    feed_forward = _residual(block.feed_forward, _lean(block.feed_forward.layer))
+    attention = _residual(block.attention, _self_attention(block.attention.layer, turns, copies))
+    feed_forward = _residual(block.feed_forward, _lean(block.feed_forward.layer, copies))
     return lambda x, mask, cache: feed_forward(attention(x, mask, cache))
 
 
@@ -214,3 +279,18 @@ def _lean_decoder_block(
     feed_forward = _residual(block.feed_forward, _lean(block.feed_forward.layer))
     sees = None if memory_mask is None else memory_mask[:, None]  # (B, 1, 1, S)
     return lambda x, mask, cache: feed_forward(cross(attention(x, mask, cache), sees))
+
+
+def _lean_predict(model: Any, copies: bool) -> Layer:
+    """Return a function from one vector a row, (B, 1, D), to the logits of a GPT or Llama."""
+    if type(model).predict not in (GPT.predict, Llama.predict):
+        return model.predict
+    head = getattr(model, "head", None)  # none where the table of tokens is the output, too
+    if not _only_computes(model.tokens, model.norm, *([] if head is None else [head])):
+        return model.predict
+    norm, table = _lean(model.norm), model.tokens.weight
+    if head is not None:
+        project = _lean(head, copies)
+    else:
+        project = partial(F.linear, weight=_in_long_rows(table) if copies else table)
+    return lambda x: project(norm(x))

@@ -10,6 +10,7 @@ features, ``H`` heads, ``V`` vocabulary.
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from companion.attention import KVCache, padding_mask
-from companion.generation.lean import _lean_block, _lean_decoder_block, _turns
+from companion.generation.lean import _lean_causal, _lean_decoder_block, _turns
 from companion.layers import alibi_bias, sinusoidal_positions
 from companion.models import GPT, T5, Llama, Seq2Seq
 
@@ -99,22 +100,26 @@ class _Causal(_Cached):
         self.ragged = bool(self.padding.any())
         self.bias = _last_row_of_alibi(model, longest)
         self.places = _position_vectors(model, longest)
-        turns = _turns(model.blocks, longest) if cached else {}
-        self.lean = [_lean_block(block, turns) for block in model.blocks]
+        self.longest = longest
+
+    @cached_property
+    def lean(self) -> tuple[list[Callable[..., Tensor]], Callable[..., Tensor]]:
+        """The blocks and what predicts as functions, made when one token comes alone."""
+        return _lean_causal(self.model, self.longest, self.longest - self.seen)
 
     def read(self, ids: Tensor, n_last: int = 1) -> Tensor:
         ids = self._whole(ids)
         x, n = self._embed(ids), ids.shape[1]
         self.seen += n
         if self.caches is not None and n == 1:
-            mask = self._mask_of_one()
-            for block, cache in zip(self.lean, self.caches, strict=True):
+            mask, (blocks, predict) = self._mask_of_one(), self.lean
+            for block, cache in zip(blocks, self.caches, strict=True):
                 x = block(x, mask, cache)
-        else:
-            mask = self._mask(n)
-            for i, block in enumerate(self.model.blocks):
-                held = None if self.caches is None else self.caches[i]
-                x = block(x, mask=mask, is_causal=True, cache=held)
+            return predict(x)
+        mask = self._mask(n)
+        for i, block in enumerate(self.model.blocks):
+            held = None if self.caches is None else self.caches[i]
+            x = block(x, mask=mask, is_causal=True, cache=held)
         return self.model.predict(x[:, -n_last:])
 
     def reorder(self, rows: Tensor) -> None:

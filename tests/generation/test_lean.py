@@ -10,7 +10,15 @@ import torch
 
 from companion import layers, models
 from companion.generation.jobs import _reader
-from companion.generation.lean import _is_plain, _lean
+from companion.generation.lean import (
+    LEAST_TURNED,
+    _copies_pay,
+    _in_long_rows,
+    _is_plain,
+    _lean,
+    _lean_predict,
+)
+from companion.generation.readers import _padded_left
 from companion.models import GPT, GPTConfig, Llama, LlamaConfig
 from companion.transformer import Block, DecoderBlock
 from tests.generation.support import MAKERS, PROMPTS, ROTARY, SIZES, START, WITH_ENCODER, V, model
@@ -19,13 +27,15 @@ from tests.support import fill, normal
 TOKENS = torch.randint(V, (3, 8), generator=torch.Generator().manual_seed(3))
 
 
+#: How many tokens a row may have: too few for copies of the matrices to pay, and enough.
+FEW, MANY = 20, 60
+
+
 @torch.inference_mode()
-def step_by_step(ours, rows, given=PROMPTS, **options):
+def step_by_step(ours, rows, given=PROMPTS, longest=MANY, **options):
     """Return the logits (B, 8, V) that follow 8 tokens which are read one by one."""
-    reader = _reader(ours, given, rows, longest=20, **options)
-    longest = max(map(len, rows))
-    first = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
-    reader.read(first)
+    reader = _reader(ours, given, rows, longest, **options)
+    reader.read(_padded_left(rows, torch.device("cpu")))
     return torch.stack([reader.read(TOKENS[:, t : t + 1])[:, 0] for t in range(8)], dim=1)
 
 
@@ -50,9 +60,11 @@ def off(a, b):
 
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("cache", [True, False])
-def test_step_by_step_the_logits_are_those_of_one_call(name, cache):
+@pytest.mark.parametrize("longest", [FEW, MANY])
+def test_step_by_step_the_logits_are_those_of_one_call(name, cache, longest):
     ours, rows = model(name), rows_of(name)
-    assert off(step_by_step(ours, rows, cache=cache), at_once(ours, name, rows)) < 1e-10
+    found = step_by_step(ours, rows, longest=longest, cache=cache)
+    assert off(found, at_once(ours, name, rows)) < 1e-10
 
 
 OTHERS = {
@@ -103,10 +115,65 @@ def test_all_blocks_of_the_book_are_known(name):
     ],
     ids=repr,
 )
-def test_layers_as_functions(layer):
+@pytest.mark.parametrize("copies", [True, False])
+def test_layers_as_functions(layer, copies):
     layer, x = fill(layer).eval(), normal(2, 1, 4)
-    assert _lean(layer) is not layer
-    assert off(_lean(layer)(x), layer(x)) < 1e-12
+    assert _lean(layer, copies) is not layer
+    assert off(_lean(layer, copies)(x), layer(x)) < 1e-12
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [layers.Linear(128, 256), layers.Linear(256, 128, bias=False), layers.SwiGLU(128, 256)],
+    ids=repr,
+)
+def test_layers_whose_matrices_are_turned(layer):
+    layer, x = fill(layer).eval(), normal(2, 1, next(layer.parameters()).shape[1])
+    before = {name: weight.clone() for name, weight in layer.named_parameters()}
+    assert off(_lean(layer, copies=True)(x), layer(x)) < 1e-10
+    for name, weight in layer.named_parameters():
+        assert weight.is_contiguous()
+        assert torch.equal(weight, before[name])
+
+
+def test_only_large_matrices_with_short_rows_are_turned():
+    long, short, small = normal(64, LEAST_TURNED), normal(LEAST_TURNED, 64), normal(8, 4)
+    assert _in_long_rows(long) is long
+    assert _in_long_rows(small) is small
+    assert torch.equal(_in_long_rows(short), short)
+    assert _in_long_rows(short).stride() == (1, LEAST_TURNED)
+
+
+def test_copies_are_made_where_many_tokens_come():
+    ours = model("GPT")
+    assert _copies_pay(ours, 32)
+    assert not _copies_pay(ours, 31)
+    with torch.device("meta"):  # which has sizes and no numbers
+        large = torch.nn.Linear(2**14, 2**14)
+    assert not _copies_pay(large, 1000)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_what_predicts_may_be_another(tied):
+    """The method of a model that somebody has written is called, and hooks are, too."""
+    ours = fill(Llama(LlamaConfig(**ROTARY, tied=tied)), scale=0.4).eval()
+    x, calls = normal(2, 1, 16), []
+    assert off(_lean_predict(ours, copies=True)(x), ours.predict(x)) < 1e-12
+    ours.norm.register_forward_hook(lambda module, args, out: calls.append(1) or 2 * out)
+    assert off(_lean_predict(ours, copies=True)(x), ours.predict(x)) == 0
+    assert len(calls) == 2
+
+
+class Sharper(Llama):
+    """A model that predicts in a way of its own."""
+
+    def predict(self, x):
+        return 3 * super().predict(x)
+
+
+def test_a_model_that_predicts_in_its_own_way():
+    ours = fill(Sharper(LlamaConfig(**ROTARY)), scale=0.4).eval()
+    assert off(step_by_step(ours, PROMPTS), at_once(ours, "", PROMPTS)) < 1e-10
 
 
 class Doubled(layers.Linear):
