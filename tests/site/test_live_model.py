@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import re
 import threading
@@ -12,17 +13,19 @@ import pytest
 import torch
 from docutils import nodes
 
+from companion import generation
 from companion.models import GPT, GPTConfig
 from companion.tinyworld import TinyWorld
 from companion.tokenizers import Words
 from tests.site import small_books
 from tests.site.conftest import EDITIONS, ROOT
 from tests.site.visits import SIZES, THEMES
-from tools import editions, live_export, live_models, phrases, site, staging
+from tools import editions, live_export, live_models, live_sampling, phrases, site, staging
 from tools.extensions import live_models as extension
 
-pytestmark = [pytest.mark.browser, pytest.mark.chapter("transformer")]
+pytestmark = [pytest.mark.browser, pytest.mark.chapter("transformer", "generation")]
 NAME = "tiny-world"
+SAMPLING = "chapters/generation/sampling"  # the page with the samplers
 SPECIAL = [live_export.BEGIN, live_export.END]
 LANGUAGES = ("en", "zh")
 KB = 1000
@@ -69,6 +72,7 @@ def page(browser, tmp_path_factory, model, tokenizer):
       const { load } = await import("./live/storyteller.js");
       window.teller = await load("models/random.json", "models/random.bin");
       window.words = await import("./live/words.js");
+      window.samplers = await import("./live/samplers.js");
     }""")
     yield page
     page.close()
@@ -196,13 +200,189 @@ def test_what_it_draws_is_distributed_as_it_says(page):
         assert drawn[0].count(token) / 4000 == pytest.approx(p, abs=1e-3)
 
 
+# -- samplers --------------------------------------------------------------------------------------
+
+
+LEFT = (
+    """each => each.map(([logits, past, settings]) => samplers.sampled(logits, past, settings))"""
+)
+
+
+def drawn_settings(picks: random.Random, **fixed) -> live_sampling.Settings:
+    """Return a random place of each slider; temperatures are above 0."""
+    values = {each.name: picks.choice(each.values) for each in live_sampling.SLIDERS}
+    return {**values, "temperature": picks.choice([0.3, 1.0, 1.3, 2.0]), **fixed}
+
+
+def neutral(**chosen) -> live_sampling.Settings:
+    """Return the settings that change nothing, but for those that are chosen."""
+    return {each.name: each.values[each.neutral] for each in live_sampling.SLIDERS} | chosen
+
+
+def cases() -> list[tuple]:
+    """Return logits, ids so far and settings: each sampler alone, and all of them together."""
+    picks, generator = random.Random(0), torch.Generator().manual_seed(0)
+    found = []
+    for name, answer in live_models.stored(NAME)["answers"].items():
+        assert len(answer["logits"]) == len(live_models.tokens(NAME)), name
+        found += [
+            (answer["logits"], answer["ids"], neutral(**{each.name: value}))
+            for each in live_sampling.SLIDERS
+            for value in each.values
+            if (each.name, value) != ("temperature", 0.0)
+        ]
+        found += [(answer["logits"], answer["ids"], drawn_settings(picks)) for _ in range(20)]
+    for i in range(150):
+        logits = picks.choice([0.5, 2.0, 6.0]) * torch.randn(
+            210, generator=generator, dtype=torch.float64
+        )
+        if i % 3 == 0:
+            logits = logits.round()  # in which many are equal, those at a limit too
+        past = [picks.randrange(210) for _ in range(12)]
+        found.append((logits.tolist(), past, drawn_settings(picks)))
+    return found
+
+
+def test_the_samplers_in_the_page_are_the_packages(page):
+    """In the order of `live_sampling.samplers`, which `tests/generation` holds to transformers'."""
+    asked = cases()
+    found = page.evaluate(LEFT, asked)
+    n_cut = []
+    for left, (logits, past, settings) in zip(found, asked, strict=True):
+        left = torch.tensor(left, dtype=torch.float64)
+        expected = live_sampling.left(logits, past, settings)
+        # Which of equal tokens top-p keeps is not said; how many, and with what, is.
+        if settings["p"] < 1 and len(set(logits)) < len(logits) / 2:
+            left, expected = left.sort().values, expected.sort().values
+        torch.testing.assert_close(left, expected, atol=1e-12, rtol=1e-10)
+        assert torch.equal(left > 0, expected > 0), settings
+        n_cut.append(int((expected == 0).sum()))
+    assert min(n_cut) == 0
+    assert len(set(n_cut)) > 50
+
+
+def test_their_order_is_that_of_the_sliders(page):
+    """With the order turned round other tokens would be left."""
+    logits = torch.tensor([0.40, 0.30, 0.15, 0.10, 0.05]).log().tolist()
+    settings = neutral(temperature=2.0, p=0.8)
+    assert [each.name for each in live_sampling.SLIDERS] == [
+        *("penalty", "temperature", "k", "p", "least")
+    ]
+    (left,) = page.evaluate(LEFT, [[logits, [], settings]])
+    assert sum(share > 0 for share in left) == 4  # and 3 if top-p came first, as the chapter says
+
+
+def test_temperature_0_takes_the_first_of_the_likeliest_and_nothing_else(page):
+    logits = [1.0, 3.0, 3.0, -1.0]
+    for settings in (neutral(), neutral(k=1, p=0.1, least=1.0)):
+        asked = [[logits, past, {**settings, "temperature": 0.0}] for past in ([], [1])]
+        assert page.evaluate(LEFT, asked) == [[0, 1, 0, 0], [0, 1, 0, 0]] or settings["penalty"] > 1
+    punished = neutral(temperature=0.0, penalty=1.5)
+    assert page.evaluate(LEFT, [[logits, [1], punished]]) == [[0, 0, 1, 0]]
+
+
+def test_a_number_falls_into_the_same_share_as_in_the_package(page):
+    picks = random.Random(0)
+    shares = [0.5, 0.0, 0.25, 0.25, 0.0]
+    numbers = [0.0, 0.49, 0.5, 0.75, 1 - 2**-53, *(picks.random() for _ in range(100))]
+    found = page.evaluate(
+        "([p, us]) => us.map((u) => samplers.inverseCdf(p, u))", [shares, numbers]
+    )
+    p = torch.tensor([shares], dtype=torch.float64).expand(len(numbers), -1)
+    assert found == generation.inverse_cdf(p, torch.tensor(numbers, dtype=torch.float64)).tolist()
+
+
+def test_a_place_has_one_random_number_for_each_seed(page):
+    found = page.evaluate("""() => Array.from({ length: 60 }, (_, seed) =>
+      Array.from({ length: 120 }, (_, place) => samplers.uniform(seed, place)))""")
+    numbers = torch.tensor(found, dtype=torch.float64)
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    assert len(numbers.unique()) == numbers.numel()
+    # Each tenth of the line gets a tenth of them: a chi-squared of 9 degrees, 27.9 in 1 of 1,000.
+    counts = torch.histc(numbers, 10, 0, 1)
+    assert float(((counts - 720) ** 2 / 720).sum()) < 27.9
+    for rows in (numbers, numbers.T):  # neighbours are not alike: |r| < 4 / sqrt(7,000)
+        pairs = torch.stack([rows[:, :-1].flatten(), rows[:, 1:].flatten()])
+        assert abs(float(torch.corrcoef(pairs)[0, 1])) < 0.05
+
+
+WRITE = """([text, settings, seed, length]) => {
+  teller.read(teller.cut(text).tokens);
+  const numbers = [];
+  for (let i = 0; i < length; i++) {
+    const past = teller.story.map((token) => teller.ids.get(token));
+    const u = samplers.uniform(seed, teller.story.length);
+    numbers.push(u);
+    const id = samplers.inverseCdf(samplers.sampled(teller.logits, past, settings), u);
+    teller.read([...teller.story, teller.tokens[id]]);
+  }
+  return [teller.story.slice(-length), numbers];
+}"""
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 1.8])
+def test_it_writes_what_the_package_writes_by_the_same_numbers(page, model, tokenizer, temperature):
+    in_page = GPT(model.config).eval()
+    in_page.load_state_dict(live_export.restored(model.state_dict()))
+    settings = neutral(penalty=1.2, k=50, p=0.95, least=0.01)
+    text = "One day Ben went to the park."
+    asked = [text, {**settings, "temperature": temperature}, 3, 40]
+    written, numbers = page.evaluate(WRITE, asked)
+    ids = tokenizer.encode(live_export.BEGIN + text, allow_special=True)
+    steps = iter(numbers)
+    if temperature:
+        how = {"draw": lambda p: generation.inverse_cdf(p, torch.tensor([next(steps)]).to(p))}
+        chosen = live_sampling.samplers({**settings, "temperature": temperature})
+    else:
+        how, chosen = {}, [generation.RepetitionPenalty(1.2)]
+    (expected,) = generation.generate(in_page, [ids], chosen, max_new_tokens=40, **how).ids
+    assert written == [tokenizer.tokens[i] for i in expected]
+    assert len(set(written)) > 5
+
+
 # -- its files -------------------------------------------------------------------------------------
 
 
 def test_it_is_small():
     assert sum(path.stat().st_size for path in live_models.loaded(NAME)) < 1000 * KB
     scripts = list((ROOT / "web" / "js" / "live").glob("*.js"))
-    assert sum(path.stat().st_size for path in scripts) < 40 * KB
+    assert sum(path.stat().st_size for path in scripts) < 45 * KB
+
+
+def test_it_can_be_read_back_from_its_files(model, tokenizer, tmp_path):
+    written = live_export.write(model, tokenizer, "other", tmp_path)
+    found, words = live_export.read("other", tmp_path)
+    assert words.tokens == tokenizer.tokens
+    for name, weight in written.state_dict().items():
+        assert torch.equal(found.state_dict()[name], weight), name
+
+
+def test_the_page_asks_what_has_the_answer_that_it_gives():
+    """Top-k has no setting for both places, and the two that are named are right at both."""
+    notebook = json.loads((ROOT / f"{SAMPLING}.ipynb").read_text(encoding="utf-8"))
+    (text,) = (source for c in notebook["cells"] if ":sampler:" in (source := "".join(c["source"])))
+    assert "Top-p 0.98 and min-p 0.05 are right at both" in text
+    model, words = live_export.read(NAME)
+    begun = live_export.BEGINNINGS["en"][0]
+    assert begun.endswith(" She")
+    places = [begun, f"{begun} ate a"]
+    right = {
+        f"k={k}": [is_right(model, words, text, k=k) for text in places] for k in range(1, 100)
+    }
+    assert [name for name, (first, _) in right.items() if first] == ["k=7"]
+    assert not right["k=7"][1]
+    assert [name for name, (_, second) in right.items() if second] == ["k=20"]
+    for chosen in ({"p": 0.98}, {"least": 0.05}):
+        assert all(is_right(model, words, text, **chosen) for text in places)
+
+
+@torch.no_grad()
+def is_right(model: GPT, words: Words, text: str, **chosen) -> bool:
+    """Tell whether a sampler leaves exactly those tokens which can come after a text."""
+    ids = words.encode(live_export.BEGIN + text, allow_special=True)
+    left = live_sampling.left(model(torch.tensor([ids]))[0, -1].tolist(), ids, neutral(**chosen))
+    return set(left.nonzero()[:, 0].tolist()) == set(TinyWorld().next_tokens(text, words))
 
 
 # -- where nothing can run -------------------------------------------------------------------------
@@ -213,7 +393,8 @@ def small_book(tmp_path):
     """Return a book of two pages, on the second of which a model lives."""
     small_books.write_book(tmp_path, "A page whose only words are these.")
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n- file: alive\n")
-    (tmp_path / "alive.md").write_text(f"# Alive\n\n```{{live-model}} {NAME}\n```\n")
+    forms = "".join(f"```{{live-model}} {NAME}\n{option}```\n\n" for option in ("", ":sampler:\n"))
+    (tmp_path / "alive.md").write_text(f"# Alive\n\n{forms}")
     return tmp_path
 
 
@@ -222,26 +403,48 @@ def test_on_paper_and_on_e_readers_it_is_a_picture(run_builder, small_book, buil
     assert run_builder(builder, small_book) == 0
     made = editions.place(builder, small_book, editions.edition("en"))
     text = (made / file).read_text(encoding="utf-8")
-    assert (made / re.search(rf"_images/{NAME}\.svg", text)[0]).is_file()
+    for file in (f"{NAME}.svg", f"{NAME}-sampler.svg"):
+        assert f"_images/{file}" in text
+        assert (made / "_images" / file).is_file()
     assert "can be changed on the site" in text
     assert "<form" not in text
 
 
 @pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.folder)
 def test_in_a_notebook_it_is_a_picture_with_the_address_of_the_page(edition):
-    document = nodes.document(None, None)
-    document += extension.live_model(name=NAME)
-    config = SimpleNamespace(html_context={"edition": edition})
-    extension.hold_still(document, config, phrases.speaker(ROOT, edition.language), "https://a.b/c")
-    picture, words = document.children
-    assert words[-1]["refuri"] == words[-1].astext() == "https://a.b/c"
-    data = re.search('base64,([^"]+)"', picture.astext())[1]
-    drawing = base64.b64decode(data).decode()
+    drawing = drawing_in_a_notebook(edition, extension.INSIDE)
     answer = live_models.stored(NAME)["answers"][edition.folder]
     shown = [f">{100 * p:.1f}%<" for _, p, _ in answer["next"]]
     assert [number for number in shown if number not in drawing] == []
     assert drawing.count("fill-opacity") == sum(range(len(answer["tokens"]) + 1))
     assert ("Model" in drawing) == (edition.folder == "en")
+
+
+@pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.folder)
+def test_in_a_notebook_samplers_are_a_picture_of_what_they_leave(edition):
+    drawing = drawing_in_a_notebook(edition, extension.SAMPLER)
+    answer = live_models.stored(NAME)["answers"][edition.folder]
+    p = torch.tensor(answer["logits"]).softmax(dim=-1)
+    kept = generation.TopP(0.9)(torch.tensor([answer["logits"]]))[0].softmax(dim=-1)
+    likeliest = p.topk(10).indices
+    numbers = [*(100 * p[likeliest]).tolist(), *(100 * kept[likeliest]).tolist()]
+    assert [f">{x:.1f}%<" for x in numbers if x and f">{x:.1f}%<" not in drawing] == []
+    assert drawing.count("line-through") == int((kept[likeliest] == 0).sum()) > 0
+    assert "Top-p 0.9" in drawing
+    assert ("Model" in drawing) == (edition.folder == "en")
+
+
+def drawing_in_a_notebook(edition, kind: str) -> str:
+    """Return the drawing that stands in a notebook in a live model's place, with its address."""
+    document = nodes.document(None, None)
+    document += extension.live_model(name=NAME, kind=kind)
+    config = SimpleNamespace(html_context={"edition": edition})
+    say = phrases.speaker(ROOT, edition.language)
+    extension.hold_still(document, config, say, "https://a.b/c")
+    picture, words = document.children
+    assert words[-1]["refuri"] == words[-1].astext() == "https://a.b/c"
+    data = re.search('base64,([^"]+)"', picture.astext())[1]
+    return base64.b64decode(data).decode()
 
 
 def test_a_model_that_is_not_there_stops_the_build(run_builder, small_book, capfd):

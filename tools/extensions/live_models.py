@@ -148,7 +148,8 @@ def still(app, node: live_model, root: str) -> str:
     store(app, file, drawing.encode())
     width, height = size_on_page(drawing.encode(), file)
     size = f'width="{width}" height="{height}"'
-    return f'<img src="{root}_images/{file}" alt="{_(ALTS[node["kind"]])}" {size}>'
+    alt = ALTS[node["kind"]]
+    return f'<img src="{root}_images/{file}" alt="{_(alt)}" {size}>'
 
 
 def drawn(config, node: live_model, say: Callable[[str], str]) -> str:
@@ -164,8 +165,8 @@ def hold_still(doctree: nodes.document, config, say: Callable[[str], str], page:
     """Put a drawing of each model, and the address of its page, in the model's place."""
     for node in list(doctree.findall(live_model)):
         data = base64.b64encode(drawn(config, node, say).encode()).decode()
-        alt = say(ALTS[node["kind"]])
-        tag = f'<img src="data:image/svg+xml;base64,{data}" alt="{alt}">'
+        alt = ALTS[node["kind"]]
+        tag = f'<img src="data:image/svg+xml;base64,{data}" alt="{say(alt)}">'
         image = nodes.raw("", tag, format="html")
         link = nodes.reference("", page, refuri=page)
         text = nodes.paragraph("", f"{say(RUNS)} ", link)
