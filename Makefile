@@ -77,6 +77,8 @@ verification: $(READY) ## Run the package's tests and record what agreed with wh
 bench: $(READY) ## Measure speed for the page Speed, when idle (NANOGPT=PATH MINBPE=PATH: those too)
 	$(PY) -m benchmarks.gpt_speed $(addprefix --nanogpt ,$(NANOGPT))
 	$(PY) -m benchmarks.generation_speed
+	$(PY) -m benchmarks.generation_cache
+	$(PY) -m benchmarks.generation_speculation
 	$(PY) -m benchmarks.data_speed $(addprefix --minbpe ,$(MINBPE))
 	$(PY) -m benchmarks.attention_speed
 

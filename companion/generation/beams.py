@@ -69,7 +69,9 @@ def beam_search(
         Applied to the log-probabilities. Those that only matter where tokens are drawn, such as
         `TopK`, are refused.
     n_beams : int
-        :math:`k`. With 1 this is greedy decoding.
+        :math:`k`. With 1 this is greedy decoding, unless ``early_stopping`` is ``"never"`` and
+        :math:`\alpha > 0`: then the search goes on past the greedy text, and a longer one wins if
+        its score is better.
     stop : int, function, or list of them
         What a beam ends with.
     length_penalty : float

@@ -13,7 +13,7 @@ from exercises.answers import parts, text
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
-Write `whole_characters(tokens)` for a program that shows a text while it is being written. `tokens` is a list of `bytes`, one for each token, and all of them together are UTF-8, which may be cut off at the end. Return a list of strings, one for each token: what can be shown as soon as the token has come. A character is shown once its last byte is there, never earlier and never later, and nothing that was shown is taken back. END (Do not use `generation.Detokenizer` or the module `codecs`.)
+Write `whole_characters(tokens)` for a program that shows a text while it is being written. `tokens` is a list of `bytes`, one for each token, and all of them together are UTF-8, which may be cut off at the end. Return a list of strings, one for each token: what can be shown as soon as the token has come. A character is shown once its last byte is there, never earlier and never later, and nothing that was shown is taken back. END
 """
 # What takes the place of END, and of REST in the solution.
 ENDS = {

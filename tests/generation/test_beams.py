@@ -123,6 +123,31 @@ def test_one_beam_is_greedy_decoding():
         same("beam_search, one beam", "generate", found, expected)
 
 
+@pytest.mark.parametrize(
+    ("early", "alpha", "ids"),
+    [
+        (True, 1.0, [1]),
+        (False, 1.0, [1]),
+        ("never", 0.0, [1]),  # a longer text has lost more factors
+        ("never", 1.0, [0, 0, 0, 0]),  # (ln 0.4 + 3 ln 0.9) / 4 = -0.31, and ln 0.6 = -0.51
+    ],
+)
+def test_one_beam_goes_past_the_greedy_text_only_if_a_longer_one_may_score_better(
+    early, alpha, ids
+):
+    rows = torch.DoubleTensor([[0.9, 0.1, 0], [0, 0, 1], [0.4, 0.6, 0]])  # 1 ends a text
+    (beams,) = gen.beam_search(
+        lambda past: rows[past].log(),
+        [[2]],
+        n_beams=1,
+        max_new_tokens=4,
+        stop=1,
+        length_penalty=alpha,
+        early_stopping=early,
+    )
+    assert ids_of(beams) == [ids]
+
+
 def ids_of(beams):
     return [beam.ids for beam in beams]
 
