@@ -560,10 +560,11 @@ def test_a_model_that_does_not_come_leaves_the_stored_answer(new_visit):
     awake(visit)
 
 
-@pytest.mark.parametrize("name", ["en", "zh"])
-def test_on_a_phone_it_fits_and_axe_finds_nothing(new_visit, axe, name):
-    visit = awake(new_visit(f"{name}/chapters/play.html", **SIZES["phone"]))
-    parts(visit, "begin").select_option(live_export.BEGINNINGS[name][-1])
+@pytest.mark.parametrize("edition", LANGUAGES)
+@pytest.mark.parametrize("name", ["chapters/play", SAMPLING])
+def test_on_a_phone_it_fits_and_axe_finds_nothing(new_visit, axe, name, edition):
+    visit = awake(new_visit(f"{edition}/{name}.html", **SIZES["phone"]))
+    parts(visit, "begin").select_option(live_export.BEGINNINGS[edition][-1])
     assert visit.page.evaluate("questions.width().page") <= SIZES["phone"]["width"]
     boxes = visit.page.evaluate(
         "[...document.querySelectorAll('.live *')].filter((e) => !e.closest('svg, canvas'))"
@@ -572,14 +573,116 @@ def test_on_a_phone_it_fits_and_axe_finds_nothing(new_visit, axe, name):
     assert max(boxes) <= SIZES["phone"]["width"]
     for theme in THEMES:
         visit.wear(theme)
-        assert visit.accessibility(axe) == []
+        assert visit.accessibility(axe, context=".live") == []
     assert visit.messages == []
 
 
-def test_without_javascript_there_is_a_picture(browser, address):
+@pytest.mark.parametrize("name", ["chapters/play", SAMPLING])
+def test_without_javascript_there_is_a_picture(browser, address, name):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{address}en/chapters/play.html")
+    page.goto(f"{address}en/{name}.html")
     assert page.locator(".live img").is_visible()
     assert not page.locator(".live form").is_visible()
     context.close()
+
+
+# -- samplers on the page --------------------------------------------------------------------------
+
+
+def slider(visit, name: str):
+    return visit.page.locator(f".live input[name={name}]")
+
+
+def expected_rows(edition: str, **settings) -> list[str]:
+    """Return what stands in the table of tokens at first, with these settings."""
+    answer, names = live_models.stored(NAME)["answers"][edition], live_models.tokens(NAME)
+    cut = phrases.speaker(ROOT, editions.edition(edition).language)("cut")
+    left = live_sampling.left(answer["logits"], answer["ids"], neutral(**settings)).tolist()
+    before = torch.tensor(answer["logits"], dtype=torch.float64).softmax(dim=-1)
+    rows = []
+    for i in before.argsort(descending=True)[: live_sampling.SHOWN].tolist():
+        after = f"{100 * left[i]:.1f}%" if left[i] else cut
+        q = dict(answer["truth"]).get(i, 0.0)
+        rows.append(f"{names[i].strip()}{100 * before[i]:.1f}%{after}{100 * q:.1f}%")
+    return rows
+
+
+@pytest.mark.parametrize("edition", LANGUAGES)
+def test_samplers_move_before_anything_is_loaded(new_visit, edition):
+    visit = new_visit(f"{edition}/{SAMPLING}.html")
+    assert shown(visit) == expected_rows(edition, p=0.9)
+    slider(visit, "temperature").press("End")
+    slider(visit, "k").press("Home")
+    slider(visit, "k").press("ArrowRight")
+    assert shown(visit) == expected_rows(edition, p=0.9, temperature=2.0, k=2)
+    assert slider(visit, "temperature").get_attribute("aria-valuetext") == "2"
+    parts(visit, "neutral").press("Enter")
+    assert shown(visit) == expected_rows(edition)
+    slider(visit, "temperature").press("Home")
+    assert [row for row in shown(visit) if "100.0%" in row] == shown(visit)[:1]
+    parts(visit, "neutral").press("Enter")
+    assert asked_for(visit) == []
+    awake(visit)
+    assert shown(visit) == expected_rows(edition)
+
+
+def test_a_text_is_written_by_the_keyboard_and_the_same_again_for_one_seed(new_visit):
+    visit = awake(new_visit(f"en/{SAMPLING}.html"))
+    story, begun = parts(visit, "tokens"), live_export.BEGINNINGS["en"][0]
+    for _ in range(3):
+        parts(visit, "one").press("Enter")
+    three = story.text_content()
+    *_, last = Words.cut(three)
+    assert Words.cut(three)[:-3] == Words.cut(begun)
+    assert f"“{last.strip()}”" in parts(visit, "status").text_content()
+    parts(visit, "back").press("Enter")
+    assert story.text_content() == three.removesuffix(last)
+    assert f"“{last.strip()}”" in parts(visit, "drawn").text_content()
+    parts(visit, "one").press("Enter")
+    assert story.text_content() == three
+    ends = [told(visit, seed) for seed in (3, 4, 3)]
+    assert ends[0] == ends[2] != ends[1]
+    assert all(text.startswith(begun) and text.endswith(".") for text in ends)
+    parts(visit, "restart").press("Enter")
+    assert story.text_content() == begun
+    assert visit.messages == []
+    assert visit.strangers == []
+
+
+def told(visit, seed: int) -> str:
+    """Let the model write to the end of a story."""
+    parts(visit, "seed").fill(str(seed))
+    parts(visit, "restart").press("Enter")
+    assert parts(visit, "status").text_content() == ""
+    parts(visit, "write").press("Enter")
+    visit.page.get_by_text("The story ends here.").wait_for(timeout=20_000)
+    return parts(visit, "tokens").text_content()
+
+
+def test_a_token_that_cannot_be_is_marked_and_what_was_cut_can_be_taken(new_visit):
+    visit = awake(new_visit(f"en/{SAMPLING}.html"))
+    marked, verdict = visit.page.locator(".live .wrong"), parts(visit, "verdict")
+    assert marked.count() == 0
+    row = parts(visit, "next").locator("tr.cut", has_text="found")
+    row.locator("button").press("Enter")
+    assert marked.text_content() == " found"
+    assert "“found” cannot stand" in verdict.text_content()
+    assert "no token is right" in parts(visit, "left").text_content()
+    parts(visit, "back").press("Enter")
+    assert marked.count() == 0
+    parts(visit, "text").fill("One day Ben went to the moon")
+    assert "“moon”" in parts(visit, "status").text_content()
+    whole = "One day Ben went to the lake. He met Mia. He sang a song. In the end Ben felt glad."
+    parts(visit, "text").fill(whole)
+    assert parts(visit, "tokens").text_content() == whole
+    assert "a whole story" in verdict.text_content()
+    assert visit.messages == []
+
+
+def test_only_a_setting_that_was_moved_is_said_to_those_who_listen(new_visit):
+    visit = awake(new_visit(f"en/{SAMPLING}.html"))
+    slider(visit, "k").press("ArrowLeft")
+    assert parts(visit, "left").get_attribute("aria-live") == "polite"
+    parts(visit, "one").press("Enter")
+    assert parts(visit, "left").get_attribute("aria-live") == "off"

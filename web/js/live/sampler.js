@@ -55,10 +55,10 @@ class SamplerPage extends Alive {
     if (this.add(this.teller.story, token)) this.say(fill(this.words.written, { token: named(token) }));
   }
 
+  // Only what was written is taken back.
   goBack(length) {
     this.stop();
-    this.begun = Math.min(this.begun, Math.max(1, length));
-    this.go(this.teller.story.slice(0, Math.max(1, length)));
+    this.go(this.teller.story.slice(0, Math.max(this.begun, length)));
   }
 
   go(tokens) {
