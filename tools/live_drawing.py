@@ -60,7 +60,7 @@ def sampled(shown: list[list[Any]], top: int, say: Say) -> Iterator[str]:
     largest = max(max(shares) for _, *shares in shown)
     setting = say("Top-p {p}").format(p=f"{live_sampling.at_first()['p']:g}")
     yield text(0, top, setting, weight=600)
-    legend = ((118, BLUE, "Model"), (194, VIOLET, "Left"), (262, OCHRE, "Grammar"))
+    legend = ((118, BLUE, N_("Model")), (194, VIOLET, N_("Kept")), (262, OCHRE, N_("Grammar")))
     for x, colour, word in legend:
         yield box(x, top - 9, 9, 9, colour) + text(x + 13, top, say(word))
     for i, (token, p, left, q) in enumerate(shown):

@@ -466,10 +466,10 @@ def asked_for(visit) -> list[str]:
 
 
 def awake(visit):
-    """Load the model, cut the network, and return the visit."""
+    """Load the model and the page's pictures, cut the network, and return the visit."""
     parts(visit, "load").press("Enter")
     visit.page.locator(".live[data-state=alive]").wait_for(timeout=10_000)
-    visit.wait().page.context.set_offline(True)
+    visit.read_through().page.context.set_offline(True)
     return visit
 
 
@@ -673,6 +673,8 @@ def test_a_token_that_cannot_be_is_marked_and_what_was_cut_can_be_taken(new_visi
     assert marked.count() == 0
     parts(visit, "text").fill("One day Ben went to the moon")
     assert "“moon”" in parts(visit, "status").text_content()
+    parts(visit, "text").fill("One day Ben lost")
+    assert marked.text_content() == " lost"
     whole = "One day Ben went to the lake. He met Mia. He sang a song. In the end Ben felt glad."
     parts(visit, "text").fill(whole)
     assert parts(visit, "tokens").text_content() == whole

@@ -182,7 +182,7 @@ class SamplerPage extends Alive {
   showStory() {
     const { tokens, truth } = this.place;
     const wrong = this.firstWrong();
-    const pieces = tokens.slice(1).map((token, i) => piece(token, i + 1 < this.begun ? "begun" : i + 1 === wrong ? "wrong" : "written"));
+    const pieces = tokens.slice(1).map((token, i) => piece(token, i + 1 === wrong ? "wrong" : i + 1 < this.begun ? "begun" : "written"));
     this.part("tokens").replaceChildren(...pieces);
     this.part("tokens").lang = languageOf(tokens.join(""));
     const said = wrong ? "wrong" : truth.has(this.teller?.end) ? "whole" : "possible";
