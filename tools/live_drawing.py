@@ -1,7 +1,8 @@
 """Draw a live model's stored answer as SVG, for where nothing can run.
 
-Above, the probabilities of what comes next, the model's and the grammar's; below, one attention
-map. It is drawn when the book is built, so that it always shows what is stored.
+`draw` shows a model from inside: above, the probabilities of what comes next, the model's and the
+grammar's; below, one attention map. `draw_sampled` shows what samplers leave of its answer. Both
+are drawn when the book is built, so that they always show what is stored.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
+from tools import live_sampling
 from tools.columns import columns_of
 from tools.phrases import N_
 
 WIDTH = 340
 ROW, BAR = 20, 7  # of a candidate: its height, and that of each of its bars
 BARS, NUMBERS = 80, 290  # where bars begin, and where they end at the latest
+ENDS = 235  # and there where two numbers stand behind them
 LINE, LETTER = 18, 12
 LETTERS = 48  # in a line of the story
 NAMES = 80  # room for the names of tokens beside and above a map
-BLUE, OCHRE, RED, GREY = "#1c5d8f", "#7d5300", "#b3441e", "#565e69"
+BLUE, OCHRE, RED, GREY, VIOLET = "#1c5d8f", "#7d5300", "#b3441e", "#565e69", "#6a4397"
 NEXT = N_("What comes next")
 
 Say = Callable[[str], str]
@@ -35,6 +38,46 @@ def draw(answer: dict[str, Any], say: Say) -> str:
     top += ROW * len(answer["next"]) + 40
     parts += attention_map(answer, top, say)
     high = top + NAMES + cell(answer) * len(answer["tokens"]) + 2
+    return page_of(parts, high)
+
+
+def draw_sampled(answer: dict[str, Any], names: list[str], say: Say) -> str:
+    """Return a drawing of a stored answer, and of what the samplers leave of it at first."""
+    story = wrapped("".join(answer["tokens"][1:]))
+    parts = [text(0, 14 + LINE * i, line, weight=600) for i, line in enumerate(story)]
+    top = LINE * len(story) + 22
+    shown = live_sampling.candidates(answer, names)
+    parts += sampled(shown, top, say)
+    high = top + ROW * (len(shown) + 1)
+    return page_of(parts, high)
+
+
+def sampled(shown: list[list[Any]], top: int, say: Say) -> Iterator[str]:
+    """Yield what may come next, each with what was expected, what is left, and a line at the truth.
+
+    The name of a token that is left out is struck through.
+    """
+    largest = max(max(shares) for _, *shares in shown)
+    setting = say("Top-p {p}").format(p=f"{live_sampling.at_first()['p']:g}")
+    yield text(0, top, setting, weight=600)
+    legend = ((118, BLUE, N_("Model")), (194, VIOLET, N_("Kept")), (262, OCHRE, N_("Grammar")))
+    for x, colour, word in legend:
+        yield box(x, top - 9, 9, 9, colour) + text(x + 13, top, say(word))
+    for i, (token, p, left, q) in enumerate(shown):
+        y = top + 10 + ROW * i
+        style = "" if left else ' text-decoration="line-through"'
+        yield text(0, y + 12, token.strip(), more=style)
+        for share, colour, down in ((p, BLUE, 0), (left, VIOLET, BAR)):
+            yield box(BARS, y + down, share / largest * (ENDS - BARS), BAR - 1, colour)
+        if q:
+            yield box(BARS - 1 + q / largest * (ENDS - BARS), y - 1, 3, 2 * BAR + 1, OCHRE)
+        yield text(WIDTH - 54, y + 12, f"{100 * p:.1f}%", anchor="end")
+        after = f"{100 * left:.1f}%" if left else say("cut")
+        yield text(WIDTH, y + 12, after, anchor="end")
+
+
+def page_of(parts: list[str], high: float) -> str:
+    """Return the SVG that holds all parts."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {high}" '
         f'font-family="sans-serif" font-size="{LETTER}">{"".join(parts)}</svg>'

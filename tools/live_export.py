@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.models import GPT
+from companion.models import GPT, GPTConfig
 from companion.tinyworld import TinyWorld
 from companion.tokenizers import Words
 from tools import live_models, tinyworld_rules
@@ -36,6 +36,7 @@ BEGINNINGS = {
     ],
 }
 SHOWN = 8  # candidates for the next token
+LOGIT_DIGITS = 4  # so that no probability moves by more than 0.01 %
 LARGEST = 127  # of the whole numbers that 8 bits hold
 
 State = dict[str, Tensor]
@@ -61,6 +62,24 @@ def restored(state: State) -> State:
 
 def _product(whole: Tensor, scales: Tensor) -> Tensor:
     return whole.float() * scales[:, None]
+
+
+def unpacked(data: bytes, shapes: list[tuple[str, list[int]]]) -> State:
+    """Return the weights of a file, as ``model.js`` does."""
+    n_floats = sum(shape[0] for _, shape in shapes)
+    floats = iter(
+        torch.frombuffer(bytearray(data[: 4 * n_floats]), dtype=torch.float32).split(
+            [shape[0] for _, shape in shapes]
+        )
+    )
+    matrices = [math.prod(shape) for _, shape in shapes if len(shape) == 2]
+    whole = iter(
+        torch.frombuffer(bytearray(data[4 * n_floats :]), dtype=torch.int8).split(matrices)
+    )
+    return {
+        name: vector if len(shape) == 1 else _product(next(whole).view(shape), vector)
+        for (name, shape), vector in zip(shapes, floats, strict=True)
+    }
 
 
 def packed(state: State) -> bytes:
@@ -120,6 +139,9 @@ def answer(model: GPT, tokenizer: Words, text: str, language: str) -> dict[str, 
             for block in trace.weights[:, 0]
         ],
         "head": _telling(trace.weights[:, 0, :, -1]),
+        "ids": ids,
+        "logits": [round(z, LOGIT_DIGITS) for z in trace.logits[0, -1].tolist()],
+        "truth": [[i, _short(p)] for i, p in truth.items()],
     }  # fmt: skip
 
 
@@ -179,17 +201,35 @@ def write(model: GPT, tokenizer: Words, name: str, folder: Path = live_models.FO
     state = {key: weight.detach().float() for key, weight in model.state_dict().items()}
     in_page = GPT(model.config).eval()
     in_page.load_state_dict(restored(state))
-    answers = {
-        language: answer(in_page, tokenizer, texts[0], language)
-        for language, texts in BEGINNINGS.items()
-    }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.bin").write_bytes(packed(state))
     _write_json(folder / f"{name}.json", described(model, tokenizer))
+    write_answers(in_page, tokenizer, name, folder)
+    return in_page
+
+
+def write_answers(model: GPT, tokenizer: Words, name: str, folder: Path) -> None:
+    """Write what stands in the page before the model is loaded; `model` is as the page has it."""
+    answers = {
+        language: answer(model, tokenizer, texts[0], language)
+        for language, texts in BEGINNINGS.items()
+    }
     _write_json(
         folder / f"{name}{live_models.STORED}", {"beginnings": BEGINNINGS, "answers": answers}
     )
-    return in_page
+
+
+def read(name: str, folder: Path = live_models.FOLDER) -> tuple[GPT, Words]:
+    """Return a model as the page has it, and its tokenizer.
+
+    ``write_answers(*read(name), name, folder)`` renews the stored answers of a model.
+    """
+    known = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    special = [known["begin"], known["end"]]
+    tokenizer = Words([token for token in known["tokens"] if token not in special], special)
+    model = GPT(GPTConfig(**known["config"])).eval()
+    model.load_state_dict(unpacked((folder / f"{name}.bin").read_bytes(), known["tensors"]))
+    return model, tokenizer
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

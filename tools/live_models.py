@@ -41,6 +41,11 @@ def kilobytes(name: str) -> int:
     return round(sum(path.stat().st_size for path in loaded(name)) / 1000)
 
 
+def tokens(name: str) -> list[str]:
+    """Return the names of all tokens, in the order of their ids."""
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))["tokens"]
+
+
 def stored(name: str) -> dict[str, Any]:
     """Return the beginnings of stories, and the stored answers."""
     return json.loads((FOLDER / f"{name}{STORED}").read_text(encoding="utf-8"))

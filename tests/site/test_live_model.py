@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import re
 import threading
@@ -12,17 +13,19 @@ import pytest
 import torch
 from docutils import nodes
 
+from companion import generation
 from companion.models import GPT, GPTConfig
 from companion.tinyworld import TinyWorld
 from companion.tokenizers import Words
 from tests.site import small_books
 from tests.site.conftest import EDITIONS, ROOT
 from tests.site.visits import SIZES, THEMES
-from tools import editions, live_export, live_models, phrases, site, staging
+from tools import editions, live_export, live_models, live_sampling, phrases, site, staging
 from tools.extensions import live_models as extension
 
-pytestmark = [pytest.mark.browser, pytest.mark.chapter("transformer")]
+pytestmark = [pytest.mark.browser, pytest.mark.chapter("transformer", "generation")]
 NAME = "tiny-world"
+SAMPLING = "chapters/generation/sampling"  # the page with the samplers
 SPECIAL = [live_export.BEGIN, live_export.END]
 LANGUAGES = ("en", "zh")
 KB = 1000
@@ -69,6 +72,7 @@ def page(browser, tmp_path_factory, model, tokenizer):
       const { load } = await import("./live/storyteller.js");
       window.teller = await load("models/random.json", "models/random.bin");
       window.words = await import("./live/words.js");
+      window.samplers = await import("./live/samplers.js");
     }""")
     yield page
     page.close()
@@ -196,13 +200,190 @@ def test_what_it_draws_is_distributed_as_it_says(page):
         assert drawn[0].count(token) / 4000 == pytest.approx(p, abs=1e-3)
 
 
+# -- samplers --------------------------------------------------------------------------------------
+
+
+LEFT = (
+    """each => each.map(([logits, past, settings]) => samplers.sampled(logits, past, settings))"""
+)
+
+
+def drawn_settings(picks: random.Random, **fixed) -> live_sampling.Settings:
+    """Return a random place of each slider; temperatures are above 0."""
+    values = {each.name: picks.choice(each.values) for each in live_sampling.SLIDERS}
+    return {**values, "temperature": picks.choice([0.3, 1.0, 1.3, 2.0]), **fixed}
+
+
+def neutral(**chosen) -> live_sampling.Settings:
+    """Return the settings that change nothing, but for those that are chosen."""
+    return {each.name: each.values[each.neutral] for each in live_sampling.SLIDERS} | chosen
+
+
+def cases() -> list[tuple]:
+    """Return logits, ids so far and settings: each sampler alone, and all of them together."""
+    picks, generator = random.Random(0), torch.Generator().manual_seed(0)
+    found = []
+    for name, answer in live_models.stored(NAME)["answers"].items():
+        assert len(answer["logits"]) == len(live_models.tokens(NAME)), name
+        found += [
+            (answer["logits"], answer["ids"], neutral(**{each.name: value}))
+            for each in live_sampling.SLIDERS
+            for value in each.values
+            if (each.name, value) != ("temperature", 0.0)
+        ]
+        found += [(answer["logits"], answer["ids"], drawn_settings(picks)) for _ in range(20)]
+    for i in range(150):
+        logits = picks.choice([0.5, 2.0, 6.0]) * torch.randn(
+            210, generator=generator, dtype=torch.float64
+        )
+        if i % 3 == 0:
+            logits = logits.round()  # in which many are equal, those at a limit too
+        past = [picks.randrange(210) for _ in range(12)]
+        found.append((logits.tolist(), past, drawn_settings(picks)))
+    return found
+
+
+def test_the_samplers_in_the_page_are_the_packages(page):
+    """In the order of `live_sampling.samplers`, which `tests/generation` holds to transformers'."""
+    asked = cases()
+    found = page.evaluate(LEFT, asked)
+    n_cut = []
+    for left, (logits, past, settings) in zip(found, asked, strict=True):
+        left = torch.tensor(left, dtype=torch.float64)
+        expected = live_sampling.left(logits, past, settings)
+        # Which of equal tokens top-p keeps is not said; how many, and with what, is.
+        if settings["p"] < 1 and len(set(logits)) < len(logits) / 2:
+            left, expected = left.sort().values, expected.sort().values
+        torch.testing.assert_close(left, expected, atol=1e-12, rtol=1e-10)
+        assert torch.equal(left > 0, expected > 0), settings
+        n_cut.append(int((expected == 0).sum()))
+    assert min(n_cut) == 0
+    assert len(set(n_cut)) > 50
+
+
+def test_their_order_is_that_of_the_sliders(page):
+    """With the order turned round other tokens would be left."""
+    logits = torch.tensor([0.40, 0.30, 0.15, 0.10, 0.05]).log().tolist()
+    settings = neutral(temperature=2.0, p=0.8)
+    assert [each.name for each in live_sampling.SLIDERS] == [
+        *("penalty", "temperature", "k", "p", "least")
+    ]
+    (left,) = page.evaluate(LEFT, [[logits, [], settings]])
+    assert sum(share > 0 for share in left) == 4  # and 3 if top-p came first, as the chapter says
+
+
+def test_temperature_0_takes_the_first_of_the_likeliest_and_nothing_else(page):
+    logits = [1.0, 3.0, 3.0, -1.0]
+    for settings in (neutral(), neutral(k=1, p=0.1, least=1.0)):
+        assert page.evaluate(LEFT, [[logits, [1], {**settings, "temperature": 0.0}]]) == [
+            [0, 1, 0, 0]
+        ]
+    punished = neutral(temperature=0.0, penalty=1.5)
+    assert page.evaluate(LEFT, [[logits, [1], punished]]) == [[0, 0, 1, 0]]
+
+
+def test_a_number_falls_into_the_same_share_as_in_the_package(page):
+    picks = random.Random(0)
+    shares = [0.5, 0.0, 0.25, 0.25, 0.0]
+    numbers = [0.0, 0.49, 0.5, 0.75, 1 - 2**-53, *(picks.random() for _ in range(100))]
+    found = page.evaluate(
+        "([p, us]) => us.map((u) => samplers.inverseCdf(p, u))", [shares, numbers]
+    )
+    p = torch.tensor([shares], dtype=torch.float64).expand(len(numbers), -1)
+    assert found == generation.inverse_cdf(p, torch.tensor(numbers, dtype=torch.float64)).tolist()
+
+
+def test_a_place_has_one_random_number_for_each_seed(page):
+    found = page.evaluate("""() => Array.from({ length: 60 }, (_, seed) =>
+      Array.from({ length: 120 }, (_, place) => samplers.uniform(seed, place)))""")
+    numbers = torch.tensor(found, dtype=torch.float64)
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    assert len(numbers.unique()) == numbers.numel()
+    # Each tenth of the line gets a tenth of them: a chi-squared of 9 degrees, 27.9 in 1 of 1,000.
+    counts = torch.histc(numbers, 10, 0, 1)
+    assert float(((counts - 720) ** 2 / 720).sum()) < 27.9
+    for rows in (numbers, numbers.T):  # neighbours are not alike: |r| < 4 / sqrt(7,000)
+        pairs = torch.stack([rows[:, :-1].flatten(), rows[:, 1:].flatten()])
+        assert abs(float(torch.corrcoef(pairs)[0, 1])) < 0.05
+
+
+WRITE = """([text, settings, seed, length]) => {
+  teller.read(teller.cut(text).tokens);
+  const numbers = [];
+  for (let i = 0; i < length; i++) {
+    const past = teller.story.map((token) => teller.ids.get(token));
+    const u = samplers.uniform(seed, teller.story.length);
+    numbers.push(u);
+    const id = samplers.inverseCdf(samplers.sampled(teller.logits, past, settings), u);
+    teller.read([...teller.story, teller.tokens[id]]);
+  }
+  return [teller.story.slice(-length), numbers];
+}"""
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 1.8])
+def test_it_writes_what_the_package_writes_by_the_same_numbers(page, model, tokenizer, temperature):
+    in_page = GPT(model.config).eval()
+    in_page.load_state_dict(live_export.restored(model.state_dict()))
+    settings = neutral(penalty=1.2, k=50, p=0.95, least=0.01)
+    text = "One day Ben went to the park."
+    asked = [text, {**settings, "temperature": temperature}, 3, 40]
+    written, numbers = page.evaluate(WRITE, asked)
+    ids = tokenizer.encode(live_export.BEGIN + text, allow_special=True)
+    steps = iter(numbers)
+    if temperature:
+        how = {"draw": lambda p: generation.inverse_cdf(p, torch.tensor([next(steps)]).to(p))}
+        chosen = live_sampling.samplers({**settings, "temperature": temperature})
+    else:
+        how, chosen = {}, [generation.RepetitionPenalty(1.2)]
+    (expected,) = generation.generate(in_page, [ids], chosen, max_new_tokens=40, **how).ids
+    assert written == [tokenizer.tokens[i] for i in expected]
+    assert len(set(written)) > 5
+
+
 # -- its files -------------------------------------------------------------------------------------
 
 
 def test_it_is_small():
     assert sum(path.stat().st_size for path in live_models.loaded(NAME)) < 1000 * KB
     scripts = list((ROOT / "web" / "js" / "live").glob("*.js"))
-    assert sum(path.stat().st_size for path in scripts) < 40 * KB
+    assert sum(path.stat().st_size for path in scripts) < 45 * KB
+
+
+def test_it_can_be_read_back_from_its_files(model, tokenizer, tmp_path):
+    written = live_export.write(model, tokenizer, "other", tmp_path)
+    found, words = live_export.read("other", tmp_path)
+    assert words.tokens == tokenizer.tokens
+    for name, weight in written.state_dict().items():
+        assert torch.equal(found.state_dict()[name], weight), name
+
+
+def test_the_page_asks_what_has_the_answer_that_it_gives():
+    """Top-k has no setting for both places, and the two that are named are right at both."""
+    notebook = json.loads((ROOT / f"{SAMPLING}.ipynb").read_text(encoding="utf-8"))
+    (text,) = (source for c in notebook["cells"] if ":sampler:" in (source := "".join(c["source"])))
+    assert "Top-p 0.98 and min-p 0.05 are right at both" in text
+    model, words = live_export.read(NAME)
+    begun = live_export.BEGINNINGS["en"][0]
+    assert begun.endswith(" She")
+    places = [begun, f"{begun} ate a"]
+    right = {
+        f"k={k}": [is_right(model, words, text, k=k) for text in places] for k in range(1, 100)
+    }
+    assert [name for name, (first, _) in right.items() if first] == ["k=7"]
+    assert not right["k=7"][1]
+    assert [name for name, (_, second) in right.items() if second] == ["k=20"]
+    for chosen in ({"p": 0.98}, {"least": 0.05}):
+        assert all(is_right(model, words, text, **chosen) for text in places)
+
+
+@torch.no_grad()
+def is_right(model: GPT, words: Words, text: str, **chosen) -> bool:
+    """Tell whether a sampler leaves exactly those tokens which can come after a text."""
+    ids = words.encode(live_export.BEGIN + text, allow_special=True)
+    left = live_sampling.left(model(torch.tensor([ids]))[0, -1].tolist(), ids, neutral(**chosen))
+    return set(left.nonzero()[:, 0].tolist()) == set(TinyWorld().next_tokens(text, words))
 
 
 # -- where nothing can run -------------------------------------------------------------------------
@@ -213,7 +394,8 @@ def small_book(tmp_path):
     """Return a book of two pages, on the second of which a model lives."""
     small_books.write_book(tmp_path, "A page whose only words are these.")
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n- file: alive\n")
-    (tmp_path / "alive.md").write_text(f"# Alive\n\n```{{live-model}} {NAME}\n```\n")
+    forms = "".join(f"```{{live-model}} {NAME}\n{option}```\n\n" for option in ("", ":sampler:\n"))
+    (tmp_path / "alive.md").write_text(f"# Alive\n\n{forms}")
     return tmp_path
 
 
@@ -222,26 +404,48 @@ def test_on_paper_and_on_e_readers_it_is_a_picture(run_builder, small_book, buil
     assert run_builder(builder, small_book) == 0
     made = editions.place(builder, small_book, editions.edition("en"))
     text = (made / file).read_text(encoding="utf-8")
-    assert (made / re.search(rf"_images/{NAME}\.svg", text)[0]).is_file()
+    for file in (f"{NAME}.svg", f"{NAME}-sampler.svg"):
+        assert f"_images/{file}" in text
+        assert (made / "_images" / file).is_file()
     assert "can be changed on the site" in text
     assert "<form" not in text
 
 
 @pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.folder)
 def test_in_a_notebook_it_is_a_picture_with_the_address_of_the_page(edition):
-    document = nodes.document(None, None)
-    document += extension.live_model(name=NAME)
-    config = SimpleNamespace(html_context={"edition": edition})
-    extension.hold_still(document, config, phrases.speaker(ROOT, edition.language), "https://a.b/c")
-    picture, words = document.children
-    assert words[-1]["refuri"] == words[-1].astext() == "https://a.b/c"
-    data = re.search('base64,([^"]+)"', picture.astext())[1]
-    drawing = base64.b64decode(data).decode()
+    drawing = drawing_in_a_notebook(edition, extension.INSIDE)
     answer = live_models.stored(NAME)["answers"][edition.folder]
     shown = [f">{100 * p:.1f}%<" for _, p, _ in answer["next"]]
     assert [number for number in shown if number not in drawing] == []
     assert drawing.count("fill-opacity") == sum(range(len(answer["tokens"]) + 1))
     assert ("Model" in drawing) == (edition.folder == "en")
+
+
+@pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.folder)
+def test_in_a_notebook_samplers_are_a_picture_of_what_they_leave(edition):
+    drawing = drawing_in_a_notebook(edition, extension.SAMPLER)
+    answer = live_models.stored(NAME)["answers"][edition.folder]
+    p = torch.tensor(answer["logits"]).softmax(dim=-1)
+    kept = generation.TopP(0.9)(torch.tensor([answer["logits"]]))[0].softmax(dim=-1)
+    likeliest = p.topk(10).indices
+    numbers = [*(100 * p[likeliest]).tolist(), *(100 * kept[likeliest]).tolist()]
+    assert [f">{x:.1f}%<" for x in numbers if x and f">{x:.1f}%<" not in drawing] == []
+    assert drawing.count("line-through") == int((kept[likeliest] == 0).sum()) > 0
+    assert "Top-p 0.9" in drawing
+    assert ("Model" in drawing) == (edition.folder == "en")
+
+
+def drawing_in_a_notebook(edition, kind: str) -> str:
+    """Return the drawing that stands in a notebook in a live model's place, with its address."""
+    document = nodes.document(None, None)
+    document += extension.live_model(name=NAME, kind=kind)
+    config = SimpleNamespace(html_context={"edition": edition})
+    say = phrases.speaker(ROOT, edition.language)
+    extension.hold_still(document, config, say, "https://a.b/c")
+    picture, words = document.children
+    assert words[-1]["refuri"] == words[-1].astext() == "https://a.b/c"
+    data = re.search('base64,([^"]+)"', picture.astext())[1]
+    return base64.b64decode(data).decode()
 
 
 def test_a_model_that_is_not_there_stops_the_build(run_builder, small_book, capfd):
@@ -263,10 +467,10 @@ def asked_for(visit) -> list[str]:
 
 
 def awake(visit):
-    """Load the model, cut the network, and return the visit."""
+    """Load the model and the page's pictures, cut the network, and return the visit."""
     parts(visit, "load").press("Enter")
     visit.page.locator(".live[data-state=alive]").wait_for(timeout=10_000)
-    visit.wait().page.context.set_offline(True)
+    visit.read_through().page.context.set_offline(True)
     return visit
 
 
@@ -357,10 +561,11 @@ def test_a_model_that_does_not_come_leaves_the_stored_answer(new_visit):
     awake(visit)
 
 
-@pytest.mark.parametrize("name", ["en", "zh"])
-def test_on_a_phone_it_fits_and_axe_finds_nothing(new_visit, axe, name):
-    visit = awake(new_visit(f"{name}/chapters/play.html", **SIZES["phone"]))
-    parts(visit, "begin").select_option(live_export.BEGINNINGS[name][-1])
+@pytest.mark.parametrize("edition", LANGUAGES)
+@pytest.mark.parametrize("name", ["chapters/play", SAMPLING])
+def test_on_a_phone_it_fits_and_axe_finds_nothing(new_visit, axe, name, edition):
+    visit = awake(new_visit(f"{edition}/{name}.html", **SIZES["phone"]))
+    parts(visit, "begin").select_option(live_export.BEGINNINGS[edition][-1])
     assert visit.page.evaluate("questions.width().page") <= SIZES["phone"]["width"]
     boxes = visit.page.evaluate(
         "[...document.querySelectorAll('.live *')].filter((e) => !e.closest('svg, canvas'))"
@@ -369,14 +574,118 @@ def test_on_a_phone_it_fits_and_axe_finds_nothing(new_visit, axe, name):
     assert max(boxes) <= SIZES["phone"]["width"]
     for theme in THEMES:
         visit.wear(theme)
-        assert visit.accessibility(axe) == []
+        assert visit.accessibility(axe, context=".live") == []
     assert visit.messages == []
 
 
-def test_without_javascript_there_is_a_picture(browser, address):
+@pytest.mark.parametrize("name", ["chapters/play", SAMPLING])
+def test_without_javascript_there_is_a_picture(browser, address, name):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{address}en/chapters/play.html")
+    page.goto(f"{address}en/{name}.html")
     assert page.locator(".live img").is_visible()
     assert not page.locator(".live form").is_visible()
     context.close()
+
+
+# -- samplers on the page --------------------------------------------------------------------------
+
+
+def slider(visit, name: str):
+    return visit.page.locator(f".live input[name={name}]")
+
+
+def expected_rows(edition: str, **settings) -> list[str]:
+    """Return what stands in the table of tokens at first, with these settings."""
+    answer, names = live_models.stored(NAME)["answers"][edition], live_models.tokens(NAME)
+    cut = phrases.speaker(ROOT, editions.edition(edition).language)("cut")
+    left = live_sampling.left(answer["logits"], answer["ids"], neutral(**settings)).tolist()
+    before = torch.tensor(answer["logits"], dtype=torch.float64).softmax(dim=-1)
+    rows = []
+    for i in before.argsort(descending=True)[: live_sampling.SHOWN].tolist():
+        after = f"{100 * left[i]:.1f}%" if left[i] else cut
+        q = dict(answer["truth"]).get(i, 0.0)
+        rows.append(f"{names[i].strip()}{100 * before[i]:.1f}%{after}{100 * q:.1f}%")
+    return rows
+
+
+@pytest.mark.parametrize("edition", LANGUAGES)
+def test_samplers_move_before_anything_is_loaded(new_visit, edition):
+    visit = new_visit(f"{edition}/{SAMPLING}.html")
+    assert shown(visit) == expected_rows(edition, p=0.9)
+    slider(visit, "temperature").press("End")
+    slider(visit, "k").press("Home")
+    slider(visit, "k").press("ArrowRight")
+    assert shown(visit) == expected_rows(edition, p=0.9, temperature=2.0, k=2)
+    assert slider(visit, "temperature").get_attribute("aria-valuetext") == "2"
+    parts(visit, "neutral").press("Enter")
+    assert shown(visit) == expected_rows(edition)
+    slider(visit, "temperature").press("Home")
+    assert [row for row in shown(visit) if "100.0%" in row] == shown(visit)[:1]
+    parts(visit, "neutral").press("Enter")
+    assert asked_for(visit) == []
+    awake(visit)
+    assert shown(visit) == expected_rows(edition)
+
+
+def test_a_text_is_written_by_the_keyboard_and_the_same_again_for_one_seed(new_visit):
+    visit = awake(new_visit(f"en/{SAMPLING}.html"))
+    story, begun = parts(visit, "tokens"), live_export.BEGINNINGS["en"][0]
+    for _ in range(3):
+        parts(visit, "one").press("Enter")
+    three = story.text_content()
+    *_, last = Words.cut(three)
+    assert Words.cut(three)[:-3] == Words.cut(begun)
+    assert f"“{last.strip()}”" in parts(visit, "status").text_content()
+    parts(visit, "back").press("Enter")
+    assert story.text_content() == three.removesuffix(last)
+    assert f"“{last.strip()}”" in parts(visit, "drawn").text_content()
+    parts(visit, "one").press("Enter")
+    assert story.text_content() == three
+    ends = [told(visit, seed) for seed in (3, 4, 3)]
+    assert ends[0] == ends[2] != ends[1]
+    assert all(text.startswith(begun) and text.endswith(".") for text in ends)
+    parts(visit, "restart").press("Enter")
+    assert story.text_content() == begun
+    assert visit.messages == []
+    assert visit.strangers == []
+
+
+def told(visit, seed: int) -> str:
+    """Let the model write to the end of a story."""
+    parts(visit, "seed").fill(str(seed))
+    parts(visit, "restart").press("Enter")
+    assert parts(visit, "status").text_content() == ""
+    parts(visit, "write").press("Enter")
+    visit.page.get_by_text("The story ends here.").wait_for(timeout=20_000)
+    return parts(visit, "tokens").text_content()
+
+
+def test_a_token_that_cannot_be_is_marked_and_what_was_cut_can_be_taken(new_visit):
+    visit = awake(new_visit(f"en/{SAMPLING}.html"))
+    marked, verdict = visit.page.locator(".live .wrong"), parts(visit, "verdict")
+    assert marked.count() == 0
+    row = parts(visit, "next").locator("tr.cut", has_text="found")
+    row.locator("button").press("Enter")
+    assert marked.text_content() == " found"
+    assert "“found” cannot stand" in verdict.text_content()
+    assert "no token is right" in parts(visit, "left").text_content()
+    parts(visit, "back").press("Enter")
+    assert marked.count() == 0
+    parts(visit, "text").fill("One day Ben went to the moon")
+    assert "“moon”" in parts(visit, "status").text_content()
+    parts(visit, "text").fill("One day Ben lost")
+    assert marked.text_content() == " lost"
+    whole = "One day Ben went to the lake. He met Mia. He sang a song. In the end Ben felt glad."
+    parts(visit, "text").fill(whole)
+    assert parts(visit, "tokens").text_content() == whole
+    assert "a whole story" in verdict.text_content()
+    assert visit.messages == []
+
+
+def test_only_a_setting_that_was_moved_is_said_to_those_who_listen(new_visit):
+    visit = awake(new_visit(f"en/{SAMPLING}.html"))
+    slider(visit, "k").press("ArrowLeft")
+    assert parts(visit, "left").get_attribute("aria-live") == "polite"
+    parts(visit, "one").press("Enter")
+    assert parts(visit, "left").get_attribute("aria-live") == "off"

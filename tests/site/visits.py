@@ -19,9 +19,9 @@ THEMES = ("light", "dark")
 # No name leads anywhere but to this machine: for pages, their workers and the browser itself.
 NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
 QUESTIONS = (Path(__file__).parent / "questions.js").read_text(encoding="utf-8")
-RUN_AXE = (
-    "async (options) => (await axe.run({ resultTypes: ['violations'], ...options })).violations"
-)
+RUN_AXE = """async ([context, options]) =>
+  (await axe.run(context ?? document, { resultTypes: ["violations"], ...options })).violations
+"""
 # The rules whose answer depends on colours, and the others.
 COLOURS = ["color-contrast", "link-in-text-block"]
 OF_COLOURS = {"runOnly": COLOURS}
@@ -115,11 +115,16 @@ class Visit:
         self.page.evaluate("theme => (document.documentElement.dataset.theme = theme)", theme)
         return self.page
 
-    def accessibility(self, axe: str, options: dict | None = None) -> list:
-        """Return which of the accessibility checker's rules are broken, and where."""
+    def accessibility(
+        self, axe: str, options: dict | None = None, context: str | None = None
+    ) -> list:
+        """Return which of the accessibility checker's rules are broken, and where.
+
+        It looks at the whole page, or at what a selector names.
+        """
         if not self.page.evaluate("typeof axe === 'object'"):
             self.page.evaluate(axe)
-        found = self.page.evaluate(RUN_AXE, options or {})
+        found = self.page.evaluate(RUN_AXE, [context, options or {}])
         return [[rule["id"], [n["html"][:200] for n in rule["nodes"][:3]]] for rule in found]
 
 

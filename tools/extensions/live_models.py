@@ -1,34 +1,52 @@
 """The directive ``live-model``: a model that the book trained, running in the reader's page.
 
 ```{live-model} tiny-world
+:sampler:
 ```
 
-`tools.live_models` writes its files into ``web/models``. On the site's pages it is what
-``web/theme/live.html`` lays out and ``web/js/live`` moves; its stored answer stands in the page,
-and everything else is loaded when a reader asks for it. Where nothing can run (print, e-readers,
-slides, notebooks) there is a drawing of that answer, with a link to the page.
+Without the option the reader sees the model from inside; with it, what samplers leave of the
+probabilities of the next token, and the text that comes of it. `tools.live_export` writes its
+files into ``web/models``. On the site's pages it is what ``web/theme/live.html`` or
+``web/theme/sampler.html`` lays out and ``web/js/live`` moves; its stored answer stands in the
+page, and everything else is loaded when a reader asks for it. Where nothing can run (print,
+e-readers, slides, notebooks) there is a drawing of that answer, with a link to the page.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.locale import _
 from sphinx.util.docutils import SphinxDirective
 
-from tools import live_drawing, live_models
+from tools import live_drawing, live_models, live_sampling
 from tools.extensions.apart import BodiesBuilder
 from tools.extensions.pictures import size_on_page
 from tools.extensions.widgets import store
 from tools.phrases import N_
 
-ALT = N_(
-    "The beginning of a story, the tokens that the model and the grammar expect next, what each "
-    "layer says, and the attention map of one head."
-)
+INSIDE, SAMPLER = "inside", "sampler"  # the kinds: what is shown of a model
+ALTS = {
+    INSIDE: N_(
+        "The beginning of a story, the tokens that the model and the grammar expect next, what "
+        "each layer says, and the attention map of one head."
+    ),
+    SAMPLER: N_(
+        "The beginning of a story, and how probable each next token is: for the model, after "
+        "top-p, which leaves some tokens out, and in truth."
+    ),
+}
+TEMPLATES = {INSIDE: "live.html", SAMPLER: "sampler.html"}
+SCRIPTS = {INSIDE: "live/page.js", SAMPLER: "live/sampler.js"}
+# What stands in the page of a stored answer.
+STANDING = {
+    INSIDE: ("tokens", "at", "next", "loss", "floor", "layers", "attention", "head"),
+    SAMPLER: ("tokens", "logits"),
+}
 RUNS = N_("On the book’s site this model runs in the page itself:")
 
 
@@ -40,6 +58,7 @@ class LiveModel(SphinxDirective):
     """A model in the page; the argument names it."""
 
     required_arguments = 1
+    option_spec: ClassVar = {"sampler": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         """Return the node, which each builder writes in its own way."""
@@ -48,7 +67,8 @@ class LiveModel(SphinxDirective):
             raise self.error(f"live-model: there is no {name!r}, only {live_models.names()}")
         for path in live_models.files(name):
             self.env.note_dependency(str(path))
-        node = live_model(name=name)
+        kind = SAMPLER if "sampler" in self.options else INSIDE
+        node = live_model(name=name, kind=kind)
         self.set_source_info(node)
         return [node]
 
@@ -57,18 +77,19 @@ def visit(translator, node: live_model) -> None:
     """Write the model into a page, or a drawing of it where it cannot run."""
     builder = translator.builder
     write = standing if isinstance(builder, BodiesBuilder) else moving
-    translator.body.append(write(builder, node["name"]))
+    translator.body.append(write(builder, node))
     raise nodes.SkipNode
 
 
-def moving(builder, name: str) -> str:
+def moving(builder, node: live_model) -> str:
     """Return the HTML of the model on a page of the site."""
     root = "../" * builder.current_docname.count("/")
-    return builder.templates.render("live.html", context(builder.app, name, root))
+    return builder.templates.render(TEMPLATES[node["kind"]], context(builder.app, node, root))
 
 
-def context(app, name: str, root: str) -> dict[str, Any]:
+def context(app, node: live_model, root: str) -> dict[str, Any]:
     """Return what the template needs."""
+    name = node["name"]
     known = app.config.html_context
     language = known["edition"].folder
     stored = live_models.stored(name)
@@ -77,15 +98,34 @@ def context(app, name: str, root: str) -> dict[str, Any]:
         file = f"models/{name}{suffix}"
         addresses[file] = f"{root}_static/book/{file}?v={known['digests'][file]}"
     model, weights = addresses.values()
+    answer = stored["answers"][language]
     return {
+        **(sampling(name, answer) if node["kind"] == SAMPLER else {}),
         "model": model,
         "weights": weights,
         "kilobytes": live_models.kilobytes(name),
         "beginnings": in_order(stored["beginnings"], language),
-        "stored": stored["answers"][language],
+        "stored": standing_of(node, answer),
         "chosen": stored["beginnings"][language][0],
-        "still": still(app, name, root),
+        "tag": known["edition"].tag,
+        "still": still(app, node, root),
     }
+
+
+def standing_of(node: live_model, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return what stands in the page of a stored answer; samplers need the names of all tokens."""
+    kept = {key: answer[key] for key in STANDING[node["kind"]]}
+    if node["kind"] == INSIDE:
+        return kept
+    names = live_models.tokens(node["name"])
+    truth = [[names[i], p] for i, p in answer["truth"]]
+    return {**kept, "truth": truth, "names": names}
+
+
+def sampling(name: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return what the template of samplers needs besides."""
+    shown = live_sampling.candidates(answer, live_models.tokens(name))
+    return {"sliders": live_sampling.SLIDERS, "shown_tokens": [token for token, *_ in shown]}
 
 
 def in_order(beginnings: dict[str, list[str]], language: str) -> list[tuple[str, list[str]]]:
@@ -93,34 +133,40 @@ def in_order(beginnings: dict[str, list[str]], language: str) -> list[tuple[str,
     return sorted(beginnings.items(), key=lambda each: each[0] != language)
 
 
-def standing(builder, name: str) -> str:
+def standing(builder, node: live_model) -> str:
     """Return the HTML of the model where it cannot run."""
     root = "../" * builder.current_docname.count("/")
-    return f'<div class="widget">{still(builder.app, name, root)}</div>'
+    return f'<div class="widget">{still(builder.app, node, root)}</div>'
 
 
-def still(app, name: str, root: str) -> str:
+def still(app, node: live_model, root: str) -> str:
     """Return the ``img`` tag of the drawing, which is put among the page's pictures."""
-    drawing = drawn(app.config, name, _)
+    drawing = drawn(app.config, node, _)
     language = app.config.language
+    name = node["name"] if node["kind"] == INSIDE else f"{node['name']}-{node['kind']}"
     file = f"{name}{'' if language == 'en' else f'.{language}'}.svg"  # as all drawings are called
     store(app, file, drawing.encode())
     width, height = size_on_page(drawing.encode(), file)
     size = f'width="{width}" height="{height}"'
-    return f'<img src="{root}_images/{file}" alt="{_(ALT)}" {size}>'
+    alt = ALTS[node["kind"]]
+    return f'<img src="{root}_images/{file}" alt="{_(alt)}" {size}>'
 
 
-def drawn(config, name: str, say: Callable[[str], str]) -> str:
+def drawn(config, node: live_model, say: Callable[[str], str]) -> str:
     """Return a drawing of the stored answer in the words of the edition."""
-    answers = live_models.stored(name)["answers"]
-    return live_drawing.draw(answers[config.html_context["edition"].folder], say)
+    answers = live_models.stored(node["name"])["answers"]
+    answer = answers[config.html_context["edition"].folder]
+    if node["kind"] == INSIDE:
+        return live_drawing.draw(answer, say)
+    return live_drawing.draw_sampled(answer, live_models.tokens(node["name"]), say)
 
 
 def hold_still(doctree: nodes.document, config, say: Callable[[str], str], page: str) -> None:
     """Put a drawing of each model, and the address of its page, in the model's place."""
     for node in list(doctree.findall(live_model)):
-        data = base64.b64encode(drawn(config, node["name"], say).encode()).decode()
-        tag = f'<img src="data:image/svg+xml;base64,{data}" alt="{say(ALT)}">'
+        data = base64.b64encode(drawn(config, node, say).encode()).decode()
+        alt = ALTS[node["kind"]]
+        tag = f'<img src="data:image/svg+xml;base64,{data}" alt="{say(alt)}">'
         image = nodes.raw("", tag, format="html")
         link = nodes.reference("", page, refuri=page)
         text = nodes.paragraph("", f"{say(RUNS)} ", link)
@@ -129,8 +175,9 @@ def hold_still(doctree: nodes.document, config, say: Callable[[str], str], page:
 
 
 def tell_template(_app, _pagename, _template, context, doctree) -> None:
-    """Say whether a page needs the style and the script of live models."""
-    context["has_live"] = doctree is not None and any(doctree.findall(live_model))
+    """Say which scripts of live models a page needs; with one it needs their style, too."""
+    kinds = {node["kind"] for node in doctree.findall(live_model)} if doctree else set()
+    context["live_scripts"] = [script for kind, script in SCRIPTS.items() if kind in kinds]
 
 
 def setup(app) -> dict:

@@ -44,9 +44,19 @@ export class Storyteller {
     this.story = story;
   }
 
+  // What the model says comes after the story.
+  get logits() {
+    return this.model.logits(this.model.read.at(-1).stream.at(-1));
+  }
+
+  // What comes after the first tokens of the story if nobody but the grammar writes: a Map.
+  truth(length) {
+    return this.grammar.next(this.story.slice(1, length));
+  }
+
   // Draws the next token by the model's probabilities.
   draw(random = Math.random()) {
-    const p = softmax(this.model.logits(this.model.read.at(-1).stream.at(-1)));
+    const p = softmax(this.logits);
     let rest = random;
     const id = p.findIndex((share) => (rest -= share) < 0);
     return this.tokens[id < 0 ? p.indexOf(Math.max(...p)) : id];
@@ -55,7 +65,7 @@ export class Storyteller {
   // What there is to see at one token of the story.
   answer(at) {
     const { stream } = this.model.read[at];
-    const truth = this.grammar.next(this.story.slice(1, at + 1));
+    const truth = this.truth(at + 1);
     const floor = truth.size ? entropy(truth) : null;
     const p = softmax(this.model.logits(stream.at(-1)));
     return {
