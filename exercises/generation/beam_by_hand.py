@@ -16,11 +16,9 @@ from exercises.answers import close, text
 QUESTION = r"""
 A model knows three tokens, `a`, `b` and `.`, and the full stop ends a text. What comes next depends on the last token alone:
 
-| after | `a` | `b` | `.` |
-|---|---|---|---|
-| the beginning | {{s_a}} | {{s_b}} | {{s_e}} |
-| `a` | {{a_a}} | {{a_b}} | {{a_e}} |
-| `b` | {{b_a}} | {{b_b}} | {{b_e}} |
+- A text begins with `a` with probability {{s_a}}, with `b` with {{s_b}}, and with `.` with {{s_e}}.
+- After `a` comes `a` with {{a_a}}, `b` with {{a_b}}, and `.` with {{a_e}}.
+- After `b` comes `a` with {{b_a}}, `b` with {{b_b}}, and `.` with {{b_e}}.
 
 Search for the most probable text of at most three tokens with two beams. In each step, look at all texts that continue the two beams by one token, and sort them. A text among the best two that ends is finished. The best two of those that do not end go on. After the third step the best two are finished in any case.
 
