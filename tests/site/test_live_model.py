@@ -7,6 +7,7 @@ import json
 import random
 import re
 import threading
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -359,31 +360,36 @@ def test_it_can_be_read_back_from_its_files(model, tokenizer, tmp_path):
         assert torch.equal(found.state_dict()[name], weight), name
 
 
-def test_the_page_asks_what_has_the_answer_that_it_gives():
+@pytest.mark.parametrize(
+    ("language", "after", "then", "ks"),
+    [("en", " She", " ate a", (7, 20)), ("zh", "她", "吃了一个", (7, 12))],
+)
+def test_the_page_asks_what_has_the_answer_that_it_gives(language, after, then, ks):
     """Top-k has no setting for both places, and the two that are named are right at both."""
     notebook = json.loads((ROOT / f"{SAMPLING}.ipynb").read_text(encoding="utf-8"))
     (text,) = (source for c in notebook["cells"] if ":sampler:" in (source := "".join(c["source"])))
     assert "Top-p 0.98 and min-p 0.05 are right at both" in text
     model, words = live_export.read(NAME)
-    begun = live_export.BEGINNINGS["en"][0]
-    assert begun.endswith(" She")
-    places = [begun, f"{begun} ate a"]
-    right = {
-        f"k={k}": [is_right(model, words, text, k=k) for text in places] for k in range(1, 100)
-    }
-    assert [name for name, (first, _) in right.items() if first] == ["k=7"]
-    assert not right["k=7"][1]
-    assert [name for name, (_, second) in right.items() if second] == ["k=20"]
-    for chosen in ({"p": 0.98}, {"least": 0.05}):
-        assert all(is_right(model, words, text, **chosen) for text in places)
+    begun = live_export.BEGINNINGS[language][0]
+    assert begun.endswith(after)
+    for place, k in zip((begun, begun + then), ks, strict=True):
+        is_right = judge(TinyWorld(language=language), model, words, place)
+        assert [other for other in range(1, 100) if is_right(k=other)] == [k]
+        assert is_right(p=0.98)
+        assert is_right(least=0.05)
 
 
 @torch.no_grad()
-def is_right(model: GPT, words: Words, text: str, **chosen) -> bool:
-    """Tell whether a sampler leaves exactly those tokens which can come after a text."""
+def judge(world: TinyWorld, model: GPT, words: Words, text: str) -> Callable[..., bool]:
+    """Return what tells whether samplers leave exactly those tokens that can follow a text."""
     ids = words.encode(live_export.BEGIN + text, allow_special=True)
-    left = live_sampling.left(model(torch.tensor([ids]))[0, -1].tolist(), ids, neutral(**chosen))
-    return set(left.nonzero()[:, 0].tolist()) == set(TinyWorld().next_tokens(text, words))
+    logits, possible = model(torch.tensor([ids]))[0, -1].tolist(), world.next_tokens(text, words)
+
+    def is_right(**chosen: float) -> bool:
+        left = live_sampling.left(logits, ids, neutral(**chosen))
+        return set(left.nonzero()[:, 0].tolist()) == set(possible)
+
+    return is_right
 
 
 # -- where nothing can run -------------------------------------------------------------------------
