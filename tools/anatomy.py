@@ -45,6 +45,8 @@ OBJECTIVES = re.compile(r"^(:{3,})\{admonition\}[^\n]*\n:class: objectives\n.*?^
 LINK = re.compile(r"\[[^\]\n]*\]\([^)\n]*\)|\{\w+(?::\w+)?\}`[^`]*`")
 ROLE_OR_CODE = re.compile(r"`[^`\n]+`")
 DIRECTIVE_LINE = re.compile(r"^\s*(?::{3,}.*|:\w+:.*|%.*)$", re.MULTILINE)
+BOX_FENCE = re.compile(r"^\s*:{3,}(\{)?")
+TABLE_RULE = re.compile(r"^\s*\|[\s:|-]*-{3}[\s:|-]*\|$")
 EXERCISE = re.compile(r"^:{3,}\{exercise\}", re.MULTILINE)
 
 
@@ -101,6 +103,18 @@ def long_median(notebook: NotebookNode) -> Iterator[Finding]:
     if median > LINES_IN_THE_MEDIAN_CELL:
         says = f"the median code cell has {median:g} lines; aim for {LINES_IN_THE_MEDIAN_CELL}"
         yield Finding("long cells", None, says)
+
+
+def boxed_tables(notebook: NotebookNode) -> Iterator[Finding]:
+    """Find tables of Markdown in a box: Sphinx has no messages for them, so they stay English."""
+    for number, cell in numbered(notebook, "markdown"):
+        depth = 0
+        for line in cell.source.split("\n"):
+            if fence := BOX_FENCE.match(line):
+                depth += 1 if fence[1] else -1
+            elif depth and TABLE_RULE.match(line):
+                says = "a table of Markdown in a box is not translated; write a {list-table}"
+                yield Finding("tables in boxes", number, says)
 
 
 def placeholders(notebook: NotebookNode) -> Iterator[Finding]:
@@ -331,7 +345,7 @@ Rule = Callable[[NotebookNode], Iterable[Finding]]
 #: Rules that may have a reason against them: always warnings.
 ADVICE: list[Rule] = [placeholders, long_cells, long_median]
 #: Rules that hold: errors, but in `EARLIER`.
-RULES: list[Rule] = [code_runs, folded_definitions, before_training]
+RULES: list[Rule] = [code_runs, folded_definitions, before_training, boxed_tables]
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,16 @@ def test_code_runs():
 # -- code ----------------------------------------------------------------------------------------
 
 
+def test_tables_in_boxes():
+    table = "| a | b |\n|---|:--|\n| 1 | 2 |\n"
+    box = ":::{admonition} Title\n:class: expect\n\n"
+    assert found(anatomy.boxed_tables, text(table), text(box + table + ":::")) == [1]
+    assert found(anatomy.boxed_tables, text(box + "Words.\n:::\n\n" + table)) == []
+    nested = box.replace(":::", "::::") + ":::{list-table}\n* - 1\n:::\n"
+    assert found(anatomy.boxed_tables, text(nested + "::::\n" + table)) == []
+    assert found(anatomy.boxed_tables, text(nested + table + "::::")) == [0]
+
+
 @pytest.mark.parametrize("tag", ["hide-input", "hide-cell", "remove-input", "remove-cell"])
 def test_folded_definitions(tag):
     folded = code("import math\n\ndef half(x):\n    return x / 2\n\ntotal = 0", tag)
