@@ -225,7 +225,7 @@ def one_word_is_spelt(may_follow, *, unit, seed, twists):
     tokens = ["s", "e", "se", "see", "es"]
     found = asked_for(may_follow, moves, {3}, tokens, [], 9, twists)
     assert found == [0, 2, 3], (
-        f"If only the word see is allowed, of the tokens {tokens} the first text may begin with "
+        f"If only the word see is allowed, of the tokens {tokens} the text may begin with "
         f"other ones than those of the numbers {found}"
     )
     found = asked_for(may_follow, moves, {3}, tokens, [2], 9, twists)

@@ -57,7 +57,7 @@ EXPLANATIONS = {
     "typical": "The token that reaches `amount` stays, so a token stays if the sum of those *before* it is smaller. A token with probability 0 has an infinite surprise; its product with 0 is not a number, so it is left out of the entropy. Unlike top-p, this sampler may drop the most probable token, if it is much less surprising than the average (Meister et al. 2023).",
     "sigma": "A temperature divides both the distance to the largest logit and the standard deviation, so it does not change which tokens stay. With top-p it does. Tokens that are away already have no finite logit, so they are left out of the standard deviation.",
     "epsilon": "The threshold does not depend on how certain the model is. If all probabilities are small, none of them may reach it, and then a sampler without the second rule leaves nothing to draw from.",
-    "square": "The largest probability always stays, since a square of a number below 1 is smaller than the number. If the model is certain, the threshold is high; if it is not, the square makes the threshold very low. Min-p does the same less strongly.",
+    "square": "The largest probability stays as long as `amount` is not above 1, since a square of a number below 1 is smaller than the number. If the model is certain, the threshold is high; if it is not, the square makes the threshold very low. Min-p does the same less strongly.",
 }
 STARTER = '''
 def own_sampler(z, amount):

@@ -35,7 +35,7 @@ TWISTS = {
                 "so_far = plain_whole_characters(tokens)\nresult = result, [sum(map(len, so_far[: i + 1])) for i in range(len(so_far))]",
             )
         },
-        {"strings": "strings, and as many numbers"},
+        {"strings": "strings, and a number for each token"},
     ),
     "pairs": Twist(
         "Leave out the tokens after which nothing new can be shown: return a list of pairs, each of the number of a token, counted from 0, and the string that is shown after it.",

@@ -79,7 +79,8 @@ window.questions = (() => {
     const parts = all(`article :is(${own})`).map((node) => {
       const part = node.cloneNode(true);
       part.querySelectorAll(".katex, code, [lang=en], pre").forEach((inner) => inner.remove());
-      return part.textContent;
+      // A Chinese caption says in brackets of its own which English words stand in the picture.
+      return part.textContent.replace(/（[A-Za-z][^（）]*）/g, "");
     });
     return [copy.textContent, ...labels, ...parts].join("\n");
   }

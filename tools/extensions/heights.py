@@ -64,7 +64,7 @@ class Window:
 
 WINDOWS = {
     "phone": Window(358, 40, 1.77, 48, 1.2, 38, 38, stacked=True, live=113),
-    "desk": Window(704, 70, 1.92, 86, 1.35, 24, 76, stacked=False, live=71),
+    "desk": Window(704, 67, 1.92, 86, 1.35, 24, 76, stacked=False, live=71),
 }
 
 
