@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from benchmarks import records
-from benchmarks.generation_speed import GPT, N_PROMPT, alternating, both, ratios
+from benchmarks.generation_speed import GPT, N_PROMPT, both, in_turns
 from companion import generation
 
 RESULT = records.RESULTS / "generation_cache.json"
@@ -37,7 +37,7 @@ def compared(size: str, n_new: int, pairs: int) -> dict[str, Any]:
 
     assert write(True) == write(False)
     chosen = {"cached": lambda: write(True), "uncached": lambda: write(False)}
-    return {"size": size, "new_tokens": n_new, "pairs": pairs, **ratios(alternating(chosen, pairs))}
+    return {"size": size, "new_tokens": n_new, "pairs": pairs, **in_turns(chosen, pairs)}
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from benchmarks import records
+from benchmarks import pairs, records
+from benchmarks.generation_speed import seconds_of
 from companion import generation, models
 
 CHAPTER = records.chapter("generation/decoding")
@@ -29,13 +30,6 @@ PARAGRAPH = (
 QUESTION = "Tell me a story about the sea."
 GUESSES = (2, 4, 8)
 N_NEW, PAIRS, AT_ONCE, CALLS = 48, 3, (1, 2, 3, 5, 9, 17), 9
-
-
-def seconds_of(work: Any) -> tuple[float, Any]:
-    """Return the seconds that the processor works, and the result."""
-    start = time.process_time()
-    done = work()
-    return time.process_time() - start, done
 
 
 def prompts(tokenizer: Any) -> dict[str, list[int]]:
@@ -53,17 +47,19 @@ def compared(model: Any, lookup: Any, name: str, n_guesses: int) -> dict[str, An
     prompt = prompts(tokenizer)[name]
     stop = tokenizer.special_ids["<|im_end|>"]
     settings = {"max_new_tokens": N_NEW, "stop": stop}
-    ratios = []
-    for _ in range(PAIRS):
-        plain, alone = seconds_of(lambda: generation.generate(model, [prompt], **settings))
-        faster, both = seconds_of(
-            lambda: generation.speculate(model, lookup, prompt, n_guesses=n_guesses, **settings)
-        )
-        ratios.append(plain / faster)
+    turns: dict[str, Any] = {
+        "plain": lambda: generation.generate(model, [prompt], **settings).ids[0],
+        "guessing": lambda: generation.speculate(
+            model, lookup, prompt, n_guesses=n_guesses, **settings
+        ),
+    }
+    alone, both = turns["plain"](), turns["guessing"]()
+    times = pairs.alternating(turns, PAIRS, warm_up=0, clock=time.process_time)
+    ratios = [plain / faster for plain, faster in zip(*times.values(), strict=True)]
     return {
         "prompt": name,
         "guesses": n_guesses,
-        "same_text": alone.ids[0] == both.ids,
+        "same_text": alone == both.ids,
         "tokens": len(both.ids),
         "calls": both.calls,
         "accepted": round(both.accepted / max(both.proposed, 1), 3),
@@ -82,7 +78,7 @@ def cost_of_calls(model: Any) -> dict[int, float]:
         for n in AT_ONCE:
             caches = model.new_caches()
             model(text, caches=caches)
-            seconds[n].append(seconds_of(lambda n=n, c=caches: model(text[:, :n], caches=c))[0])
+            seconds[n].append(seconds_of(lambda n=n, c=caches: model(text[:, :n], caches=c)))
     medians = {n: statistics.median(values) for n, values in seconds.items()}
     return {n: round(medians[n] / medians[1], 2) for n in AT_ONCE}
 

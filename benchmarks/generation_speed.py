@@ -1,4 +1,4 @@
-"""How fast models write: beside transformers, with and without a cache, and the longer the text.
+"""How fast models write: beside transformers, and the longer the text.
 
 Ours and theirs have the same sizes and the same weights, get the same prompts, and take turns in
 one run, so that whatever else the machine does disturbs both alike. A turn is one call of
@@ -26,7 +26,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks import records
+from benchmarks import pairs, records
 from companion import generation, models
 
 RESULT = records.RESULTS / "generation_speed.json"
@@ -141,30 +141,19 @@ def seconds_of(turn: Turn) -> float:
     return time.process_time() - start
 
 
-def alternating(chosen: dict[str, Turn], pairs: int) -> dict[str, list[float]]:
-    """Let two take turns, and return the seconds of each; who comes first takes turns, too."""
-    times: dict[str, list[float]] = {name: [] for name in chosen}
-    for pair in range(-1, pairs):  # the first one warms up
-        for name in list(chosen) if pair % 2 else list(chosen)[::-1]:
-            seconds = seconds_of(chosen[name])
-            if pair >= 0:
-                times[name].append(seconds)
-    return times
-
-
-def ratios(times: dict[str, list[float]]) -> dict[str, Any]:
-    """Return medians in milliseconds, and how many times as fast the first one is."""
-    first, second = times.values()
-    found = [b / a for a, b in zip(first, second, strict=True)]
-    low, middle, high = statistics.quantiles(found, n=4)
+def in_turns(chosen: dict[str, Turn], rounds: int) -> dict[str, Any]:
+    """Return medians in milliseconds of the processor, and how many times as fast the first is."""
+    times = pairs.alternating(chosen, rounds, warm_up=1, clock=time.process_time)
+    summed = pairs.compared(times)
+    (beside,) = summed["times_as_fast"].values()
     return {
-        **{f"{name}_ms": round(1000 * statistics.median(t), 2) for name, t in times.items()},
-        "times_as_fast": round(middle, 3),
-        "middle_half": [round(low, 3), round(high, 3)],
+        **{f"{name}_ms": milliseconds for name, milliseconds in summed["ms"].items()},
+        "times_as_fast": beside["median"],
+        "middle_half": beside["middle_half"],
     }
 
 
-def compared(case: str, pairs: int) -> dict[str, Any]:
+def compared(case: str, rounds: int) -> dict[str, Any]:
     """Compare ours with theirs."""
     chosen = turns(case)
     written = [turn() for turn in chosen.values()]
@@ -173,32 +162,18 @@ def compared(case: str, pairs: int) -> dict[str, Any]:
         "case": case,
         "rows_alike": same,
         "rows": CASES[case][2],
-        **ratios(alternating(chosen, pairs)),
+        **in_turns(chosen, rounds),
     }
 
 
-def with_and_without_cache(n_new: int, pairs: int) -> dict[str, Any]:
-    """Compare our GPT with itself, where it computes everything again for each token."""
-    ours, _ = both("GPT", "tiny")
-    prompt = [list(range(1, N_PROMPT + 1))]
-    chosen = {
-        name: lambda cache=cache: generation.generate(
-            ours, prompt, max_new_tokens=n_new, cache=cache
-        )
-        for name, cache in (("cached", True), ("uncached", False))
-    }
-    assert chosen["cached"]().ids == chosen["uncached"]().ids
-    return {"new_tokens": n_new, **ratios(alternating(chosen, pairs))}
-
-
-def growth(pairs: int) -> dict[str, Any]:
+def growth(rounds: int) -> dict[str, Any]:
     """Return how long texts of several lengths take with a cache, and the power that fits best."""
     ours, _ = both("GPT", "tiny")
     prompt = [list(range(1, N_PROMPT + 1))]
     seconds = {
         n: statistics.median(
             seconds_of(lambda n=n: generation.generate(ours, prompt, max_new_tokens=n))
-            for _ in range(pairs)
+            for _ in range(rounds)
         )
         for n in LENGTHS
     }
@@ -210,7 +185,7 @@ def growth(pairs: int) -> dict[str, Any]:
     }
 
 
-def layouts(d_in: int, d_out: int, pairs: int) -> dict[str, Any]:
+def layouts(d_in: int, d_out: int, rounds: int) -> dict[str, Any]:
     """Compare the ways in which a matrix that one vector is multiplied by can lie in memory."""
     x, n = torch.randn(1, d_in), MATRICES[d_in, d_out]
     kept = [torch.randn(d_out, d_in) for _ in range(n)]  # rows of d_in, as layers keep them
@@ -220,7 +195,7 @@ def layouts(d_in: int, d_out: int, pairs: int) -> dict[str, Any]:
         "rows_of_out": lambda: [x @ w for w in turned],
         "copy": lambda: [w.T.contiguous() for w in kept],
     }
-    times = {name: min(seconds_of(turn) for _ in range(pairs)) for name, turn in chosen.items()}
+    times = {name: min(seconds_of(turn) for _ in range(rounds)) for name, turn in chosen.items()}
     return {
         "in": d_in,
         "out": d_out,
@@ -237,20 +212,19 @@ def main() -> None:
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    pairs, runs = QUICK if chosen.quick else PAIRS, []
+    rounds, runs = QUICK if chosen.quick else PAIRS, []
     for case in CASES:
-        runs.append(compared(case, pairs))
+        runs.append(compared(case, rounds))
         print(json.dumps(runs[-1]), flush=True)
-    caches = [with_and_without_cache(n, max(pairs // 5, 2)) for n in LENGTHS[:3]]
-    grown = growth(pairs)
-    products = [layouts(*shape, pairs) for shape in MATRICES]
+    grown = growth(rounds)
+    products = [layouts(*shape, rounds) for shape in MATRICES]
     if chosen.quick:
-        print(json.dumps({"caches": caches, "growth": grown, "layouts": products}, indent=1))
+        print(json.dumps({"growth": grown, "layouts": products}, indent=1))
         return
     beside = {"transformers": transformers.__version__}
-    sizes = {"sizes": {"GPT": GPT, "Llama": LLAMA, "T5": T5}, "pairs": pairs}
+    sizes = {"sizes": {"GPT": GPT, "Llama": LLAMA, "T5": T5}, "pairs": rounds}
     sizes |= {"prompt": N_PROMPT, "new_tokens": N_NEW}
-    results = {"runs": runs, "caches": caches, "growth": grown, "layouts": products}
+    results = {"runs": runs, "growth": grown, "layouts": products}
     records.write(chosen.out, range(1), **sizes, beside=beside, **results)
 
 

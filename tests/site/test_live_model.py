@@ -73,7 +73,8 @@ def page(browser, tmp_path_factory, model, tokenizer):
       const { load } = await import("./live/storyteller.js");
       window.teller = await load("models/random.json", "models/random.bin");
       window.words = await import("./live/words.js");
-      window.samplers = await import("./live/samplers.js");
+      const parts = ["samplers", "distributions"].map((name) => import(`./live/${name}.js`));
+      window.samplers = Object.assign({}, ...(await Promise.all(parts)));
     }""")
     yield page
     page.close()

@@ -2,6 +2,8 @@
 // What was computed for a token is kept. So the next one costs no more than itself (the keys and
 // values are the KV cache), and the page can show every step.
 
+import { softmax } from "./distributions.js";
+
 const EPS = 1e-5;
 
 // Returns the tensors of a file by their names: first all float32 (vectors, and for each row of a
@@ -44,13 +46,6 @@ function layerNorm(weight, bias, x) {
 
 // GPT-2's approximation of GELU.
 const gelu = (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
-
-export function softmax(scores) {
-  const largest = Math.max(...scores);
-  const powers = scores.map((score) => Math.exp(score - largest));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / sum);
-}
 
 const add = (x, change) => x.map((value, i) => value + change[i]);
 

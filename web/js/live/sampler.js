@@ -2,7 +2,8 @@
 // of that, and the text that comes of it.
 
 import { Alive, fill, languageOf, named, percent, rows } from "./alive.js";
-import { inverseCdf, probabilities, sampled, uniform } from "./samplers.js";
+import { inverseCdf, softmax } from "./distributions.js";
+import { sampled, uniform } from "./samplers.js";
 
 const SHOWN = 10; // tokens of which each has a row
 const LETTER = 9; // pixels, about
@@ -77,7 +78,7 @@ class SamplerPage extends Alive {
 
   // Where the text has come to, and what may follow.
   read({ tokens, logits, truth }) {
-    const before = probabilities(Array.from(logits));
+    const before = softmax(Array.from(logits));
     const ids = tokens.map((token) => this.names.indexOf(token));
     const order = before.map((_, id) => id).sort((a, b) => before[b] - before[a]);
     this.place = { tokens, logits, ids, truth, before, order: order.slice(0, SHOWN) };

@@ -1,6 +1,8 @@
 // Samplers: functions from logits to logits, as companion/generation has them. A token that must
 // not be drawn gets minus infinity.
 
+import { softmax } from "./distributions.js";
+
 // Lowers the logits of the tokens that occurred.
 function penalised(logits, past, theta) {
   const occurred = new Set(past);
@@ -17,7 +19,7 @@ function topK(logits, k) {
 
 // Drops the least probable tokens as long as together they have no more than 1 - p.
 function topP(logits, p) {
-  const shares = probabilities(logits);
+  const shares = softmax(logits);
   const ascending = logits.map((_, id) => id).sort((a, b) => logits[a] - logits[b]);
   let sum = 0;
   const first = ascending.findIndex((id) => (sum += shares[id]) > 1 - p);
@@ -26,16 +28,9 @@ function topP(logits, p) {
 }
 
 function minP(logits, p) {
-  const shares = probabilities(logits);
+  const shares = softmax(logits);
   const least = p * Math.max(...shares);
   return keep(logits, (_, id) => shares[id] >= least);
-}
-
-export function probabilities(logits) {
-  const largest = Math.max(...logits);
-  const powers = logits.map((z) => Math.exp(z - largest));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / sum);
 }
 
 // What is drawn from, in the order in which transformers applies its samplers. No top-k is null.
@@ -45,15 +40,7 @@ export function sampled(logits, past, { penalty, temperature, k, p, least }) {
   if (temperature === 0) return lowered.map((_, id) => Number(id === lowered.indexOf(Math.max(...lowered))));
   const warm = lowered.map((z) => z / temperature);
   const few = topP(k === null ? warm : topK(warm, k), p);
-  return probabilities(minP(few, least));
-}
-
-// The token in whose share of the line from 0 to 1 a number lies.
-export function inverseCdf(shares, u) {
-  const place = u * shares.reduce((a, b) => a + b, 0);
-  let end = 0;
-  const id = shares.findIndex((share) => (end += share) > place);
-  return id < 0 ? shares.findLastIndex((share) => share > 0) : id;
+  return softmax(minP(few, least));
 }
 
 // The random number of a place in a text, from 0 to below 1: always the same for one seed. So a

@@ -1,8 +1,9 @@
 // A model, its tokenizer and the grammar of its language together: they read the beginning of a
 // story and answer what the page shows of it.
 
+import { inverseCdf, softmax } from "./distributions.js";
 import { Grammar } from "./grammar.js";
-import { Model, softmax, unpack } from "./model.js";
+import { Model, unpack } from "./model.js";
 import { cut } from "./words.js";
 
 const SHOWN = 8; // candidates for the next token
@@ -56,10 +57,7 @@ export class Storyteller {
 
   // Draws the next token by the model's probabilities.
   draw(random = Math.random()) {
-    const p = softmax(this.logits);
-    let rest = random;
-    const id = p.findIndex((share) => (rest -= share) < 0);
-    return this.tokens[id < 0 ? p.indexOf(Math.max(...p)) : id];
+    return this.tokens[inverseCdf(softmax(this.logits), random)];
   }
 
   // What there is to see at one token of the story.
