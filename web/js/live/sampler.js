@@ -8,7 +8,7 @@ import { couplets, lineLengths } from "./verse.js";
 
 const SHOWN = 10; // tokens of which each has a row
 const LETTER = 9; // pixels, about
-const NARROWEST = 0.0005; // of the shares that are drawn on the line
+const NARROWEST = 3; // pixels, of the shares that are drawn on the line
 
 class SamplerPage extends Alive {
   // -- what the reader does ----------------------------------------------------------------------
@@ -120,14 +120,15 @@ class SamplerPage extends Alive {
     const q = this.names.map((token) => truth.get(token) ?? 0);
     const each = order.map((id) => [before[id], after[id], q[id]]);
     const rest = [before, after, q].map((shares) => sum(shares.filter((_, id) => !order.includes(id))));
-    const largest = Math.max(...each.flat(), ...rest);
+    const largest = Math.max(...each.flat(), ...(this.isVerse ? [] : rest));
     rows(this.part("next"), order, (row, id, i) => {
       const button = row.firstElementChild.firstElementChild;
       button.value = this.names[id];
       this.name(button, this.names[id]);
       this.showRow(row, each[i], largest, id === drawn);
     });
-    this.showRow(this.part("others"), rest, largest, !order.includes(drawn));
+    // Thousands of characters are all the others: bars for them would leave none to the rest.
+    this.showRow(this.part("others"), rest, this.isVerse ? Infinity : largest, !order.includes(drawn));
     this.part("others").firstElementChild.textContent = fill(this.words.others, { count: before.length - order.length });
   }
 
@@ -167,9 +168,10 @@ class SamplerPage extends Alive {
   showLine() {
     const { after, u, drawn } = this.place;
     const parts = [];
+    const width = this.part("line").clientWidth;
     let start = 0;
     after.forEach((share, id) => {
-      if (share >= NARROWEST) parts.push(part(this.fitting(id, share), start, share, id === drawn));
+      if (share * width >= NARROWEST || id === drawn) parts.push(part(this.fitting(id, share), start, share, id === drawn));
       start += share;
     });
     this.part("line").replaceChildren(...parts, this.part("mark"));
