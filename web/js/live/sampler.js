@@ -120,6 +120,7 @@ class SamplerPage extends Alive {
     const q = this.names.map((token) => truth.get(token) ?? 0);
     const each = order.map((id) => [before[id], after[id], q[id]]);
     const rest = [before, after, q].map((shares) => sum(shares.filter((_, id) => !order.includes(id))));
+    // Of a poem all others are thousands, so that beside bars for them all would be short: they have none.
     const largest = Math.max(...each.flat(), ...(this.isVerse ? [] : rest));
     rows(this.part("next"), order, (row, id, i) => {
       const button = row.firstElementChild.firstElementChild;
@@ -127,8 +128,7 @@ class SamplerPage extends Alive {
       this.name(button, this.names[id]);
       this.showRow(row, each[i], largest, id === drawn);
     });
-    // Thousands of characters are all the others: bars for them would leave none to the rest.
-    this.showRow(this.part("others"), rest, this.isVerse ? Infinity : largest, !order.includes(drawn));
+    this.showRow(this.part("others"), rest, largest, !order.includes(drawn));
     this.part("others").firstElementChild.textContent = fill(this.words.others, { count: before.length - order.length });
   }
 
