@@ -81,7 +81,7 @@ def _require_fit(
 
 
 def _replace(
-    model: nn.Module, layers: dict[str, nn.Module], make: Callable[[nn.Module], nn.Module]
+    model: nn.Module, layers: dict[str, nn.Module], make: Callable[[Any], nn.Module]
 ) -> None:
     """Put what is made of each layer in its place; a layer in two places is made over once."""
     made = {id(layer): make(layer) for layer in layers.values()}

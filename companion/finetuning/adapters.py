@@ -65,9 +65,9 @@ class Adapter(nn.Module):
         self.down, self.up = Linear(d_model, bottleneck), Linear(bottleneck, d_model)
         self.activation = activation
         with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.zero_()
             self.down.weight.normal_(std=0.01, generator=generator)
-            for zero in (self.down.bias, self.up.weight, self.up.bias):
-                zero.zero_()
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Map (..., d_model) to (..., d_model)."""

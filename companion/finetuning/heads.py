@@ -39,8 +39,9 @@ class _Head(nn.Module):
         self.encoder, self.dropout = encoder, Dropout(dropout)
         self.head = Linear(d_model, n_out)
         with torch.no_grad():  # as BERT's heads start: all classes about as probable
+            for parameter in self.head.parameters():
+                parameter.zero_()
             self.head.weight.normal_(std=0.02)
-            self.head.bias.zero_()
 
 
 class SequenceClassifier(_Head):

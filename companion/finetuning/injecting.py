@@ -22,7 +22,7 @@ def add_lora(
     model: nn.Module,
     targets: Any = ALL,
     rank: int = 8,
-    alpha: float = 16.0,
+    alpha: int | float = 16,
     dropout: float = 0.0,
     *,
     layer: type[LoRALinear] = LoRALinear,
@@ -141,5 +141,5 @@ def remove_lora(model: nn.Module) -> nn.Module:
     ValueError
         If the model has no LoRA.
     """
-    _replace(model, _of_kind(model, LoRALinear, NO_LORA), lambda each: each.base)
+    _replace(model, _of_kind(model, LoRALinear, NO_LORA), lambda each: each.get_submodule("base"))
     return model

@@ -42,7 +42,7 @@ class LoRALinear(nn.Module):
         Or a ``torch.nn.Linear`` or an `NF4Linear`. It is used, not copied, and frozen.
     rank : int
         :math:`r`, at most the smaller side of the matrix.
-    alpha : float
+    alpha : int or float
         The change is multiplied by :math:`\alpha/r`.
     dropout : float
         Probability of dropping an entry of what :math:`A` sees, in training mode only.
@@ -64,11 +64,13 @@ class LoRALinear(nn.Module):
     (torch.Size([4, 6]), 2.0, True)
     """
 
+    base: Linear | nn.Linear | NF4Linear
+
     def __init__(
         self,
-        base: nn.Module,
+        base: Linear | nn.Linear | NF4Linear,
         rank: int = 8,
-        alpha: float = 16.0,
+        alpha: int | float = 16,
         dropout: float = 0.0,
         *,
         generator: torch.Generator | None = None,
@@ -81,9 +83,8 @@ class LoRALinear(nn.Module):
         self.base, self.rank, self.alpha = base.requires_grad_(False), rank, alpha
         self.dropout, self.merged = Dropout(dropout), False
         like = base.weight
-        options = {"dtype": like.dtype, "device": like.device}
-        self.lora_A = nn.Parameter(torch.empty(rank, d_in, **options))
-        self.lora_B = nn.Parameter(torch.zeros(d_out, rank, **options))
+        self.lora_A = nn.Parameter(like.new_empty(rank, d_in))
+        self.lora_B = nn.Parameter(like.new_zeros(d_out, rank))
         he_uniform_(self.lora_A, gain=math.sqrt(1 / 3), generator=generator)
 
     @property
@@ -154,7 +155,7 @@ def _sizes(base: nn.Module) -> tuple[int, int]:
     return d_out, d_in
 
 
-def _require_options(rank: int, alpha: float, dropout: float, generator: Any) -> None:
+def _require_options(rank: int, alpha: int | float, dropout: float, generator: Any) -> None:
     _require_sizes(rank=rank)
     if not 0 < _require_number("alpha", alpha) < math.inf:
         raise ValueError(f"alpha must be finite and above 0, got {alpha}")
@@ -163,7 +164,7 @@ def _require_options(rank: int, alpha: float, dropout: float, generator: Any) ->
     _require_generator("generator", generator, torch.Generator, type(None))
 
 
-def _shift(base: nn.Module, delta: Tensor) -> None:
+def _shift(base: Linear | nn.Linear | NF4Linear, delta: Tensor) -> None:
     """Add to the weights of a layer; those of 4 bits are rounded anew."""
     if isinstance(base, NF4Linear):
         base.set_weight(base.weight + delta)

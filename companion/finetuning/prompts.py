@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from companion._arguments import _require_generator
 from companion._tensors import _require_batch, _require_ids, _require_padding_mask, _require_sizes
-from companion.attention import KVCache
+from companion.attention import KVCache, MultiHeadAttention
 from companion.layers import Embedding
 from companion.models import GPT, Llama
 
@@ -262,11 +262,11 @@ def _masked(mask: Tensor | None, ids: Tensor, n_tokens: int) -> dict[str, Any]:
     return {"mask": F.pad(mask, (n_tokens, 0), value=True)}
 
 
-def _drawn(model: nn.Module, n: int, generator: torch.Generator | None) -> Tensor:
-    layers = [block.attention.layer for block in model.blocks]  # type: ignore[union-attr]
+def _drawn(model: GPT | Llama, n: int, generator: torch.Generator | None) -> Tensor:
+    """Return small random numbers, (L, G, P, d)."""
+    layers = [m for m in model.modules() if isinstance(m, MultiHeadAttention)]
     shape = (len(layers), layers[0].n_kv_heads, n, layers[0].d_head)
-    table = model.tokens.weight  # type: ignore[union-attr]
-    return (0.02 * torch.randn(shape, generator=generator)).to(table)
+    return (0.02 * torch.randn(shape, generator=generator)).to(model.tokens.weight)
 
 
 @torch.no_grad()

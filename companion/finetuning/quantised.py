@@ -139,10 +139,10 @@ def quantise_nf4(weight: Tensor, block_size: int = 64, *, double: bool = True) -
     flat = weight.detach().flatten().to(torch.promote_types(weight.dtype, torch.float32))
     blocks = F.pad(flat, (0, -len(flat) % block_size)).view(-1, block_size)
     absmax = blocks.abs().amax(dim=1)  # (blocks,)
-    kept = {"shape": weight.shape, "block_size": block_size, "dtype": weight.dtype}
     scales, steps, mean = _rounded(absmax) if double else (absmax, None, None)
     codes = _nearest(blocks / absmax.where(absmax > 0, 1)[:, None]).flatten()
-    return NF4Tensor(codes[::2] << 4 | codes[1::2], scales, steps, mean, **kept)
+    packed = codes[::2] << 4 | codes[1::2]
+    return NF4Tensor(packed, scales, steps, mean, weight.shape, block_size, weight.dtype)
 
 
 def _nearest(x: Tensor) -> UInt8[Tensor, "blocks size"]:
@@ -211,7 +211,7 @@ class NF4Linear(nn.Module):
         for name in ("codes", "scales", "steps", "mean"):
             self.register_buffer(name, getattr(kept, name))
         self.d_out, self.d_in = layer.weight.shape
-        self.block_size, self.double, self.dtype = block_size, double, kept.dtype
+        self.block_size, self.double_scales, self.dtype = block_size, double, kept.dtype
         bias = layer.bias
         self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
 
@@ -236,14 +236,14 @@ class NF4Linear(nn.Module):
             raise ValueError(
                 f"weight must have shape {(self.d_out, self.d_in)}, got {tuple(weight.shape)}"
             )
-        kept = quantise_nf4(weight, self.block_size, double=self.double)
+        kept = quantise_nf4(weight, self.block_size, double=self.double_scales)
         for name in ("codes", "scales", "steps", "mean"):
             setattr(self, name, getattr(kept, name))
 
     def extra_repr(self) -> str:
         """Say what ``print`` shows of the layer."""
         sizes = f"d_in={self.d_in}, d_out={self.d_out}, bias={self.bias is not None}"
-        return f"{sizes}, block_size={self.block_size}, double={self.double}"
+        return f"{sizes}, block_size={self.block_size}, double={self.double_scales}"
 
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         """Map (..., d_in) to (..., d_out)."""

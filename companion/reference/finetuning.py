@@ -21,7 +21,7 @@ __all__ = [
 
 def lora_delta(a: np.ndarray, b: np.ndarray, scale: float) -> np.ndarray:
     r"""Return :math:`s \sum_k b_k a_k^\top`, the sum of r matrices of rank 1."""
-    return scale * sum(np.outer(b[:, k], a[k]) for k in range(len(a)))
+    return scale * np.sum([np.outer(b[:, k], a[k]) for k in range(len(a))], axis=0)
 
 
 def lora(
