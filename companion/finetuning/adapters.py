@@ -61,6 +61,7 @@ class Adapter(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        _require_sizes(d_model=d_model)
         _require_options(bottleneck, activation, generator)
         self.down, self.up = Linear(d_model, bottleneck), Linear(bottleneck, d_model)
         self.activation = activation

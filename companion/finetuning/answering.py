@@ -101,10 +101,10 @@ class QuestionAnswerer(_Head):
         for name, places in (("starts", starts), ("ends", ends)):
             _require_labels(name, places, tuple(ids.shape[:1]), ids.shape[1], IGNORE)
             _require_unhidden(name, places, mask)
-        if bool((starts > ends).any()) or not torch.equal(starts == IGNORE, ends == IGNORE):
-            raise ValueError(
-                "ends must not be before starts, and −100 where starts is and only there"
-            )
+        if not torch.equal(starts == IGNORE, ends == IGNORE):
+            raise ValueError(f"ends must be {IGNORE} where starts are, and only there")
+        if bool((starts > ends).any()):
+            raise ValueError("ends must not be before starts")
         first, last = self(ids, mask, **options)
         return (cross_entropy(first, starts) + cross_entropy(last, ends)) / 2
 

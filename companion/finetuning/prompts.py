@@ -144,7 +144,7 @@ class PromptTuning(nn.Module):
         ----------
         ids : Tensor of int, shape (B, T)
         mask : Tensor of bool, shape (B, 1, T), optional
-            False for padding; for a `Llama` alone.
+            False for padding, which follows the text; for a `Llama` alone.
 
         Returns
         -------
@@ -238,7 +238,7 @@ class PrefixTuning(nn.Module):
         ----------
         ids : Tensor of int, shape (B, T)
         mask : Tensor of bool, shape (B, 1, T), optional
-            False for padding; for a `Llama` alone.
+            False for padding, which follows the text; for a `Llama` alone.
 
         Returns
         -------
@@ -255,10 +255,12 @@ class PrefixTuning(nn.Module):
 
 
 def _masked(mask: Tensor | None, ids: Tensor, n_tokens: int) -> dict[str, Any]:
-    """Let every text see what stands before it."""
+    """Let every text see what stands before it, with no padding in between."""
     if mask is None:
         return {}
     _require_padding_mask(mask, ids)
+    if not mask[..., 0].all():
+        raise ValueError("mask must not hide the first token: padding goes after the text here")
     return {"mask": F.pad(mask, (n_tokens, 0), value=True)}
 
 
