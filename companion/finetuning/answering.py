@@ -14,7 +14,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from companion._tensors import _require_sizes
-from companion.finetuning.heads import Ids, Mask, _Head, _require_labels
+from companion.finetuning.heads import _Ids, _Mask, _Head, _require_labels
 from companion.losses import IGNORE, cross_entropy
 
 __all__ = ["QuestionAnswerer", "best_span"]
@@ -51,7 +51,7 @@ class QuestionAnswerer(_Head):
         super().__init__(encoder, 2, dropout)
 
     def forward(
-        self, ids: Ids, mask: Mask | None = None, **options: Any
+        self, ids: _Ids, mask: _Mask | None = None, **options: Any
     ) -> tuple[Float[Tensor, "batch length"], Float[Tensor, "batch length"]]:
         r"""Return logits of the first and of the last token of the answer.
 
@@ -71,10 +71,10 @@ class QuestionAnswerer(_Head):
 
     def loss(
         self,
-        ids: Ids,
+        ids: _Ids,
         starts: Integer[Tensor, " batch"],
         ends: Integer[Tensor, " batch"],
-        mask: Mask | None = None,
+        mask: _Mask | None = None,
         **options: Any,
     ) -> Float[Tensor, ""]:
         r"""Return the mean of two cross-entropies, that of the first and that of the last token.

@@ -20,8 +20,8 @@ from companion.losses import IGNORE, cross_entropy
 
 __all__ = ["SequenceClassifier", "TokenClassifier"]
 
-Ids = Integer[Tensor, "batch length"]
-Mask = Bool[Tensor, "batch 1 length"]
+_Ids = Integer[Tensor, "batch length"]
+_Mask = Bool[Tensor, "batch 1 length"]
 
 
 class _Head(nn.Module):
@@ -86,7 +86,7 @@ class SequenceClassifier(_Head):
         self.pool = MeanPooling() if pool is None else pool
 
     def forward(
-        self, ids: Ids, mask: Mask | None = None, **options: Any
+        self, ids: _Ids, mask: _Mask | None = None, **options: Any
     ) -> Float[Tensor, "batch classes"]:
         r"""Return the logits of each class.
 
@@ -107,9 +107,9 @@ class SequenceClassifier(_Head):
 
     def loss(
         self,
-        ids: Ids,
+        ids: _Ids,
         labels: Integer[Tensor, " batch"],
-        mask: Mask | None = None,
+        mask: _Mask | None = None,
         **options: Any,
     ) -> Float[Tensor, ""]:
         r"""Return the mean cross-entropy of the labels.
@@ -164,7 +164,7 @@ class TokenClassifier(_Head):
         super().__init__(encoder, n_classes, dropout)
 
     def forward(
-        self, ids: Ids, mask: Mask | None = None, **options: Any
+        self, ids: _Ids, mask: _Mask | None = None, **options: Any
     ) -> Float[Tensor, "batch length classes"]:
         r"""Return the logits of each class for each token, (B, T, C).
 
@@ -180,7 +180,7 @@ class TokenClassifier(_Head):
         return self.head(self.dropout(self.encoder(ids, mask, **options)))
 
     def loss(
-        self, ids: Ids, labels: Ids, mask: Mask | None = None, **options: Any
+        self, ids: _Ids, labels: _Ids, mask: _Mask | None = None, **options: Any
     ) -> Float[Tensor, ""]:
         r"""Return the mean cross-entropy over all tokens that have a label.
 

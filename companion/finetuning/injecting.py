@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from companion.finetuning._targets import ALL, _find_layers, _of_kind, _replace, _require_none
-from companion.finetuning.lora import LINEAR, LoRALinear, _require_options, _sizes
+from companion.finetuning.lora import _LINEAR, LoRALinear, _require_options, _sizes
 
 __all__ = ["add_lora", "merge_lora", "unmerge_lora", "remove_lora"]
 
-NO_LORA = "add_lora(model, ...) puts them in"
+_NO_LORA = "add_lora(model, ...) puts them in"
 
 
 def add_lora(
@@ -68,7 +68,7 @@ def add_lora(
     """
     _require_options(rank, alpha, dropout, generator)
     _require_kind(layer)
-    layers = _find_layers(model, targets, (*LINEAR, LoRALinear))
+    layers = _find_layers(model, targets, (*_LINEAR, LoRALinear))
     _require_none(model, LoRALinear, "remove_lora(model) takes it out")
     for name, each in layers.items():
         if rank > min(_sizes(each)):
@@ -98,7 +98,7 @@ def merge_lora(model: nn.Module) -> None:
     ValueError
         If the model has no LoRA.
     """
-    for each in _of_kind(model, LoRALinear, NO_LORA).values():
+    for each in _of_kind(model, LoRALinear, _NO_LORA).values():
         assert isinstance(each, LoRALinear)
         each.merge()
 
@@ -118,7 +118,7 @@ def unmerge_lora(model: nn.Module) -> None:
     ValueError
         If the model has no LoRA.
     """
-    for each in _of_kind(model, LoRALinear, NO_LORA).values():
+    for each in _of_kind(model, LoRALinear, _NO_LORA).values():
         assert isinstance(each, LoRALinear)
         each.unmerge()
 
@@ -141,5 +141,5 @@ def remove_lora(model: nn.Module) -> nn.Module:
     ValueError
         If the model has no LoRA.
     """
-    _replace(model, _of_kind(model, LoRALinear, NO_LORA), lambda each: each.get_submodule("base"))
+    _replace(model, _of_kind(model, LoRALinear, _NO_LORA), lambda each: each.get_submodule("base"))
     return model

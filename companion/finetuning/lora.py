@@ -24,7 +24,7 @@ __all__ = [
     "RSLoRALinear",
 ]
 
-LINEAR = (Linear, nn.Linear, NF4Linear)
+_LINEAR = (Linear, nn.Linear, NF4Linear)
 
 
 class LoRALinear(nn.Module):
@@ -149,7 +149,7 @@ class RSLoRALinear(LoRALinear):
 
 
 def _sizes(base: nn.Module) -> tuple[int, int]:
-    if not isinstance(base, LINEAR):
+    if not isinstance(base, _LINEAR):
         raise TypeError(f"base must be a Linear or an NF4Linear, got {type(base).__name__}")
     d_out, d_in = (base.d_out, base.d_in) if isinstance(base, NF4Linear) else base.weight.shape
     return d_out, d_in

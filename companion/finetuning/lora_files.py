@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from companion.finetuning._targets import _of_kind, _some
-from companion.finetuning.injecting import NO_LORA
+from companion.finetuning.injecting import _NO_LORA
 from companion.finetuning.lora import LoRALinear
 from companion.models.hub import _replacing
 
@@ -46,7 +46,7 @@ def lora_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _matrices(model: nn.Module) -> dict[str, Tensor]:
-    layers = _of_kind(model, LoRALinear, NO_LORA)
+    layers = _of_kind(model, LoRALinear, _NO_LORA)
     return {
         f"{path}.{part}": getattr(each, part) for path, each in layers.items() for part in MATRICES
     }
@@ -81,7 +81,7 @@ def load_lora_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def _require_unmerged(model: nn.Module) -> None:
-    for path, each in _of_kind(model, LoRALinear, NO_LORA).items():
+    for path, each in _of_kind(model, LoRALinear, _NO_LORA).items():
         if getattr(each, "merged", False):
             raise ValueError(
                 f"model must not have its changes merged, as {path} has: unmerge_lora(model) first"
@@ -168,7 +168,7 @@ def load_lora(model: nn.Module, path: str | Path) -> None:
 
 
 def _scales(model: nn.Module) -> dict[str, float]:
-    layers = _of_kind(model, LoRALinear, NO_LORA)
+    layers = _of_kind(model, LoRALinear, _NO_LORA)
     return {path: getattr(each, "scale") for path, each in layers.items()}  # noqa: B009
 
 

@@ -17,8 +17,8 @@ from companion.models import GPT, Llama
 
 __all__ = ["MeanPooling", "FirstPooling", "LastPooling", "BertPooler", "Trunk"]
 
-Vectors = Float[Tensor, "batch length d_model"]
-Mask = Bool[Tensor, "batch 1 length"]
+_Vectors = Float[Tensor, "batch length d_model"]
+_Mask = Bool[Tensor, "batch 1 length"]
 
 
 class MeanPooling(nn.Module):
@@ -31,7 +31,7 @@ class MeanPooling(nn.Module):
     tensor([[2.]])
     """
 
-    def forward(self, x: Vectors, mask: Mask | None = None) -> Float[Tensor, "batch d_model"]:
+    def forward(self, x: _Vectors, mask: _Mask | None = None) -> Float[Tensor, "batch d_model"]:
         r"""Map (B, T, D) to (B, D).
 
         Parameters
@@ -62,7 +62,7 @@ class FirstPooling(nn.Module):
     tensor([[1.]])
     """
 
-    def forward(self, x: Vectors, mask: Mask | None = None) -> Float[Tensor, "batch d_model"]:
+    def forward(self, x: _Vectors, mask: _Mask | None = None) -> Float[Tensor, "batch d_model"]:
         r"""Map (B, T, D) to (B, D).
 
         Parameters
@@ -94,7 +94,7 @@ class LastPooling(nn.Module):
     tensor([[3.]])
     """
 
-    def forward(self, x: Vectors, mask: Mask | None = None) -> Float[Tensor, "batch d_model"]:
+    def forward(self, x: _Vectors, mask: _Mask | None = None) -> Float[Tensor, "batch d_model"]:
         r"""Map (B, T, D) to (B, D).
 
         Parameters
@@ -133,7 +133,7 @@ class BertPooler(nn.Module):
         super().__init__()
         self.first, self.dense = FirstPooling(), Linear(d_model, d_model)
 
-    def forward(self, x: Vectors, mask: Mask | None = None) -> Float[Tensor, "batch d_model"]:
+    def forward(self, x: _Vectors, mask: _Mask | None = None) -> Float[Tensor, "batch d_model"]:
         r"""Map (B, T, D) to (B, D).
 
         Parameters
@@ -176,7 +176,7 @@ class Trunk(nn.Module):
         self.model, self.config = model, model.config
 
     def forward(
-        self, ids: Integer[Tensor, "batch length"], mask: Mask | None = None
+        self, ids: Integer[Tensor, "batch length"], mask: _Mask | None = None
     ) -> Float[Tensor, "batch length d_model"]:
         r"""Return the vector of each token.
 
