@@ -14,7 +14,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from companion._tensors import _require_sizes
-from companion.finetuning.heads import _Ids, _Mask, _Head, _require_labels
+from companion.finetuning.heads import _Head, _Ids, _Mask, _require_labels
 from companion.losses import IGNORE, cross_entropy
 
 __all__ = ["QuestionAnswerer", "best_span"]
