@@ -57,8 +57,10 @@ class QuestionAnswerer(_Head):
 
         Parameters
         ----------
-        ids, mask, **options
+        ids, mask
             As for `SequenceClassifier`. Padding cannot be an answer: its logits are −∞.
+        **options
+            For the encoder.
 
         Returns
         -------
@@ -81,8 +83,10 @@ class QuestionAnswerer(_Head):
 
         Parameters
         ----------
-        ids, mask, **options
+        ids, mask
             As for a call.
+        **options
+            For the encoder.
         starts, ends : Tensor of int, shape (B,)
             Places from 0 to T − 1, both of the answer's own tokens; −100 where the answer is not
             in this part of the text.

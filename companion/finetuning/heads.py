@@ -116,8 +116,10 @@ class SequenceClassifier(_Head):
 
         Parameters
         ----------
-        ids, mask, **options
+        ids, mask
             As for a call.
+        **options
+            For the encoder.
         labels : Tensor of int, shape (B,)
             From 0 to C − 1.
 
@@ -170,8 +172,10 @@ class TokenClassifier(_Head):
 
         Parameters
         ----------
-        ids, mask, **options
+        ids, mask
             As for `SequenceClassifier`.
+        **options
+            For the encoder.
 
         Returns
         -------
@@ -186,8 +190,10 @@ class TokenClassifier(_Head):
 
         Parameters
         ----------
-        ids, mask, **options
+        ids, mask
             As for a call.
+        **options
+            For the encoder.
         labels : Tensor of int, shape (B, T)
             From 0 to C − 1, or −100 where nothing is to be said: padding, special tokens, and all
             pieces of a word but the first.
