@@ -19,10 +19,7 @@ from companion.finetuning.quantised import NF4Linear
 from companion.layers import Dropout, Linear, he_uniform_
 from companion.layers._checks import _require_features
 
-__all__ = [
-    "LoRALinear",
-    "RSLoRALinear",
-]
+__all__ = ["LoRALinear", "RSLoRALinear"]
 
 _LINEAR = (Linear, nn.Linear, NF4Linear)
 
@@ -82,10 +79,10 @@ class LoRALinear(nn.Module):
             raise ValueError(f"rank must be at most {min(d_in, d_out)} here, got {rank}")
         self.base, self.rank, self.alpha = base.requires_grad_(False), rank, alpha
         self.dropout, self.merged = Dropout(dropout), False
-        like = base.weight
-        self.lora_A = nn.Parameter(like.new_empty(rank, d_in))
-        self.lora_B = nn.Parameter(like.new_zeros(d_out, rank))
-        he_uniform_(self.lora_A, gain=math.sqrt(1 / 3), generator=generator)
+        start = torch.empty(rank, d_in)  # where the generator is, whatever device W is on
+        he_uniform_(start, gain=math.sqrt(1 / 3), generator=generator)
+        self.lora_A = nn.Parameter(start.to(base.weight))
+        self.lora_B = nn.Parameter(base.weight.new_zeros(d_out, rank))
 
     @property
     def scale(self) -> float:
