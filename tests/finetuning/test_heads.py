@@ -21,7 +21,7 @@ from companion.finetuning import (
 )
 from companion.layers import Linear
 from companion.losses import IGNORE
-from companion.models import BertConfig, BertEncoder
+from companion.models import GPT, BertConfig, BertEncoder, GPTConfig
 from companion.reference import finetuning as twin
 from tests.finetuning.support import LIMITS, ids, model, theirs
 from tests.plugins import shapes
@@ -94,6 +94,14 @@ def test_a_trunk_against_transformers(tmp_path, kind):
     found = Trunk(ours)(padded, MASK)
     seen = MASK[:, 0]
     agree("Trunk, padded", "no padding", found[seen], Trunk(ours)(SOME)[seen])
+
+
+def test_a_trunk_keeps_the_bias_of_positions():
+    one = GPT(GPTConfig(vocab_size=17, d_model=16, n_layers=2, n_heads=4, positions="alibi"))
+    ours = fill(one, scale=0.3).eval()
+    found = Trunk(ours)(SOME, MASK) @ ours.tokens.weight.T
+    seen = MASK[:, 0]
+    agree("Trunk, ALiBi", "the model", found[seen], ours(SOME)[seen])
 
 
 def test_a_trunk_that_cannot_be():
