@@ -112,7 +112,7 @@ class GPT(Pretrained):
     def forward(
         self,
         ids: Integer[Tensor, "batch length"],
-        mask: Bool[Tensor, "batch #length keys"] | None = None,
+        mask: Bool[Tensor, "#batch #length keys"] | None = None,
         positions: Integer[Tensor, "*#batch length"] | None = None,
         *,
         caches: list[KVCache] | None = None,

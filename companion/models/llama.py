@@ -117,7 +117,7 @@ class Llama(Pretrained):
     def forward(
         self,
         ids: Integer[Tensor, "batch length"],
-        mask: Bool[Tensor, "batch #length keys"] | None = None,
+        mask: Bool[Tensor, "#batch #length keys"] | None = None,
         positions: Integer[Tensor, "*#batch length"] | None = None,
         *,
         caches: list[KVCache] | None = None,
