@@ -7,14 +7,14 @@ model answers; and ``share_exact``, how many answers are right.
 Shape letters: ``B`` batch, ``T`` tokens, ``V`` vocabulary.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from companion._arguments import _require_int, _require_ordered, _require_ordered_texts
-from companion.finetuning.templates import Messages, Template
+from companion.finetuning.templates import Template
 from companion.generation import generate
 from companion.losses import IGNORE, cross_entropy
 
@@ -114,7 +114,7 @@ def _require_batch(batch: Any) -> tuple[Tensor, ...]:
 def write_answers(
     model: Any,
     template: Template,
-    conversations: Iterable[Messages],
+    conversations: Iterable[Iterable[Mapping[str, str]]],
     *,
     max_new_tokens: int,
     batch_size: int = 64,
