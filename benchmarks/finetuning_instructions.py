@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -35,7 +35,7 @@ from companion.finetuning import (
 )
 from companion.models import GPT, GPTConfig, load_pretrained
 from companion.tinyworld import TinyWorld
-from companion.tokenizers import Words
+from companion.tokenizers import ChatBPE, Words
 from companion.training import Epochs, TokenLoss, TrainConfig
 
 RESULT = records.RESULTS / "finetuning_instructions.json"
@@ -52,17 +52,18 @@ class Settings:
     """Sizes of the model, the data and the two trainings."""
 
     d_model: int = 64
-    n_layers: int = 2
+    n_layers: int = 3
     n_heads: int = 4
     max_length: int = 128
-    batch: int = 32
     warmup: int = 50
     stories: int = 20_000
     pretraining_steps: int = 1_200
+    pretraining_batch: int = 32
     pretraining_lr: float = 3e-3
-    tasks: int = 10_000
-    steps: int = 800
-    lr: float = 3e-3
+    tasks: int = 20_000
+    steps: int = 2_500
+    batch: int = 16
+    lr: float = 1.5e-3
     test_tasks: int = 300
     held_out: int = 300
     mixed: int = 64
@@ -142,14 +143,18 @@ def held_out() -> tuple[list[Any], float]:
 # -- training ------------------------------------------------------------------------------------
 
 
-def train(model: GPT, examples: list[Example], steps: int, lr: float, seed: int) -> None:
+def train(
+    model: GPT, examples: list[Example], batch: int, steps: int, lr: float, seed: int
+) -> None:
     """Train on examples in an order that the seed draws."""
     collate = partial(pad_examples, pad_id=template().end_id)
-    epochs = Epochs(examples, SETTINGS.batch, seed=seed, collate=collate)
+    epochs = Epochs(examples, batch, seed=seed, collate=collate)
     config = TrainConfig(
         steps, lr=lr, warmup=SETTINGS.warmup, seed=seed, device="cpu", precision="float32"
     )
-    training.train(model, epochs, config, bar=Quiet)
+    history = training.train(model, epochs, config, bar=Quiet)
+    losses = history.column("loss")
+    print([round(float(losses[i : i + 50].mean()), 3) for i in range(0, steps, 250)], flush=True)
 
 
 def new_model() -> GPT:
@@ -168,7 +173,8 @@ def pretrained() -> GPT:
             model.load_state_dict(kept["weights"])
             return model
     examples, _ = story_examples(SETTINGS.stories, seed=1)
-    train(model, examples, SETTINGS.pretraining_steps, SETTINGS.pretraining_lr, seed=0)
+    s = SETTINGS
+    train(model, examples, s.pretraining_batch, s.pretraining_steps, s.pretraining_lr, seed=0)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"settings": asdict(SETTINGS), "weights": model.state_dict()}, path)
     return model
@@ -208,8 +214,9 @@ def tuned(loss: str, seed: int) -> Measured:
         answer_only=loss == "answer only",
     )
     start = time.process_time()
-    train(model, examples, SETTINGS.steps, SETTINGS.lr, seed)
-    return {**judged(model), "tuning_seconds": time.process_time() - start}
+    train(model, examples, SETTINGS.batch, SETTINGS.steps, SETTINGS.lr, seed)
+    seconds = time.process_time() - start
+    return {**judged(model), "tuning_seconds": seconds}
 
 
 def real_examples() -> list[Example]:
@@ -217,7 +224,7 @@ def real_examples() -> list[Example]:
 
     Only lengths count for the time, so the ids are drawn from the small vocabulary.
     """
-    tokenizer = load_pretrained("SmolLM2-135M-Instruct").tokenizer
+    tokenizer = cast(ChatBPE, load_pretrained("SmolLM2-135M-Instruct").tokenizer)
     rows = data.load(REAL)["train"][: SETTINGS.mixed]
     found = make_examples(rows, ChatML(tokenizer), max_length=SETTINGS.real, too_long="drop")
     n = template().tokenizer.vocab_size
