@@ -1,10 +1,13 @@
 """What the tests of instruction tuning share: small tokenizers, models and examples."""
 
 import dataclasses
+import os
 import random
+from pathlib import Path
 
 import torch
 
+from companion import data
 from companion.finetuning import Example
 from companion.losses import IGNORE
 from companion.models import GPT, GPTConfig, Llama, LlamaConfig
@@ -58,3 +61,20 @@ def chat(**options):
 
 def byte_bpe():
     return BPE([(b"\n", b"\n"), (b"#", b"#")], ["<|endoftext|>"])
+
+
+#: Of the form that sets of instructions have.
+ROWS = [
+    data.Instruction("Name three colours.", "", "Red, green and blue."),
+    data.Instruction("Add the numbers.", "12 and  30\n", "12 + 30 = 42"),
+    data.Instruction("把句子译成英文。", "她去了花园。", "She went to the garden."),
+    data.Instruction("Write a loop.", "for 3 numbers", "for i in range(3):\n    print(i)\n"),
+]
+
+
+def real_rows(name, n):
+    """Return the first rows of a real set, where its files are at hand; else rows like them."""
+    folder = Path(os.environ.get("COMPANION_DATA", "")) / name
+    if all((folder / file.name).is_file() for file in data.source(name).files):
+        return data.load(name)["train"][:n]
+    return ROWS[:n]

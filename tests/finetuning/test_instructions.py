@@ -8,21 +8,22 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from companion import data
 from companion.finetuning import (
     ChatML,
     Example,
     Plain,
     Rendered,
+    first_fit,
     make_example,
     make_examples,
+    pack_examples,
     pad_examples,
     world_tasks,
 )
 from companion.losses import IGNORE
 from companion.models import load_pretrained
 from companion.tinyworld import TinyWorld, grammar
-from tests.finetuning.support import ASK, KINDS, SAY, chat, examples, model, words
+from tests.finetuning.support import ASK, KINDS, SAY, chat, examples, model, real_rows, words
 from tests.plugins import shapes
 from tests.support import seeds, shapes_vary
 from tests.verification import agree, same
@@ -46,6 +47,7 @@ def test_targets_are_those_of_transformers():
 def test_the_end_is_learnt_too():
     (example,) = make_examples([TASK], Plain(words()))
     same("make_examples", "by hand", example, Example([0, 1, 2, 5, 3], [*[IGNORE] * 3, 3, 6]))
+    same("instructions.Example", "by hand", len(example.inputs), len(example.targets))
 
 
 def test_conversations_and_tasks_give_the_same():
@@ -127,19 +129,22 @@ def test_without_positions_padding_on_the_left_goes_wrong():
     assert torch.equal(right[1], wrong[1])
 
 
+@torch.no_grad()
 def test_real_instructions_as_a_batch():
     """From the file to the loss of SmolLM2, whose first guess of the answers is no bad one."""
     smollm = load_pretrained("SmolLM2-135M-Instruct")
-    try:
-        rows = data.load("instruction_en")["train"][:3]
-    except data.Unavailable:
-        pytest.skip("instruction_en is not on this machine")
-    some = make_examples(rows, ChatML(smollm.tokenizer), max_length=128, too_long="drop")
-    ids, mask, positions, targets = pad_examples(some, smollm.tokenizer.special_ids["<|im_end|>"])
-    with torch.no_grad():
-        logits = smollm(ids, mask, positions)
-    loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-    assert 0 < loss < 3  # an even guess among 49,152 tokens costs 10.8
+    some = make_examples(
+        real_rows("instruction_en", 4), ChatML(smollm.tokenizer), max_length=128, too_long="drop"
+    )
+    places = first_fit([len(example.inputs) for example in some], 160)
+    end = smollm.tokenizer.special_ids["<|im_end|>"]
+    packed = pack_examples([[some[i] for i in row] for row in places], end)
+    assert len(packed[0]) < len(some)
+    losses = []
+    for *inputs, targets in (packed, pad_examples(some, end)):
+        losses.append(F.cross_entropy(smollm(*inputs).flatten(0, 1), targets.flatten()))
+    assert 0 < losses[1] < 3  # an even guess among 49,152 tokens costs 10.8
+    agree("pack_examples, SmolLM2, loss", "one example in a row", losses[0], losses[1], 1e-4)
 
 
 # -- Tiny World ----------------------------------------------------------------------------------

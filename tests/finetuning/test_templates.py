@@ -5,11 +5,10 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers import models as theirs_models
 from transformers import PreTrainedTokenizerFast
 
-from companion import data
 from companion.finetuning import Alpaca, ChatML, Plain, Template
 from companion.models import load_pretrained
 from companion.tokenizers import BPE, SMOLLM_PATTERN
-from tests.finetuning.support import ASK, SAY, TALK, byte_bpe, chat, words
+from tests.finetuning.support import ASK, SAY, TALK, byte_bpe, chat, real_rows, words
 from tests.plugins import shapes
 from tests.verification import same
 
@@ -90,12 +89,8 @@ def test_chatml_with_the_tokenizer_of_smollm2(smollm):
 @pytest.mark.parametrize("name", ["instruction_en", "instruction_en_alpaca", "instruction_zh"])
 def test_real_instructions_with_the_tokenizer_of_smollm2(smollm, name):
     """The answer is what the set has, and its end; the rest is what was asked."""
-    try:
-        rows = data.load(name)["train"][:8]
-    except data.Unavailable:
-        pytest.skip(f"{name} is not on this machine")
     for template in (ChatML(smollm), Alpaca(smollm)):
-        for row in rows:
+        for row in real_rows(name, 8):
             rendered = template.render(template.messages(row))
             own = [i for i, answer in zip(*rendered, strict=True) if answer]
             assert own[-1] == template.end_id
