@@ -153,8 +153,8 @@ def train(
         steps, lr=lr, warmup=SETTINGS.warmup, seed=seed, device="cpu", precision="float32"
     )
     history = training.train(model, epochs, config, bar=Quiet)
-    losses = history.column("loss")
-    print([round(float(losses[i : i + 50].mean()), 3) for i in range(0, steps, 250)], flush=True)
+    if history.stopped:  # what is half trained is no result
+        raise KeyboardInterrupt
 
 
 def new_model() -> GPT:
