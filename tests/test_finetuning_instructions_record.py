@@ -29,6 +29,20 @@ def test_tuning_teaches_to_answer():
     assert all(value >= BAR for value in run("answer only")["exact"]["values"])
 
 
+def test_the_loss_on_the_answer_alone_teaches_more_and_forgets_more():
+    """In every run of one kind compared with every run of the other."""
+    only, everything = run("answer only"), run("everything")
+    assert min(only["exact"]["values"]) > max(everything["exact"]["values"])
+    assert min(only["above_floor"]["values"]) > max(everything["above_floor"]["values"])
+
+
+def test_every_training_was_finished():
+    """One that is stopped works for a shorter time."""
+    for loss in script.LOSSES:
+        seconds = run(loss)["cpu_seconds"]["values"]
+        assert min(seconds) > 0.75 * max(seconds)
+
+
 def test_a_pretrained_model_is_near_the_floor_and_tuning_takes_it_away():
     before = record()["before"]["above_floor"]
     assert 0 < before < 0.05
