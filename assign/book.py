@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assign import texts
-from tools import contents, exercise_messages, setup_cell, wheel
+from tools import addresses, contents, exercise_messages, setup_cell, wheel
 
 if TYPE_CHECKING:
     from exercises import Master
@@ -69,11 +69,11 @@ class Book:
 
     def site(self, language: str) -> str:
         """Return the address of an edition of the book."""
-        return f"{contents.site(self.root)}/{language}"
+        return f"{addresses.site(self.root)}/{language}"
 
     def package(self) -> str:
         """Return the requirement by which this version of the package is installed elsewhere."""
-        where = f"{contents.site(self.root)}/{wheel.FOLDER}/{wheel.name(self.root)}"
+        where = f"{addresses.site(self.root)}/{wheel.FOLDER}/{wheel.name(self.root)}"
         return f"large-models-companion[chapters] @ {where}"
 
     def weights(self) -> str:
@@ -87,6 +87,7 @@ class Book:
 
         notebook = nbformat.v4.new_notebook(metadata={"companion": {"weights": weights}})
         setup_cell.place(notebook, self.root)
+        setup_cell.publish(notebook, self.root)
         return str(notebook.cells[0].source)
 
     def speaker(self, language: str, chapter: str) -> Callable[[str], str]:

@@ -207,18 +207,3 @@ def find(name: str, root: Path = ROOT) -> list[Path]:
 def settings(root: Path = ROOT) -> dict[str, Any]:
     """Return ``_config.yml`` as it stands."""
     return _read(root / "_config.yml")
-
-
-def repository(root: Path = ROOT) -> str:
-    """Return the address of the repository."""
-    return settings(root)["repository"]["url"].rstrip("/")
-
-
-def site_branch(root: Path = ROOT) -> str:
-    """Return the branch that the built site is published from."""
-    return settings(root)["repository"].get("site_branch", "gh-pages")
-
-
-def site(root: Path = ROOT) -> str:
-    """Return the address at which the site is published; nothing where that is not known yet."""
-    return str(settings(root).get("html", {}).get("baseurl") or "").rstrip("/")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tools import assets, catalogs, contents, phrases, products, staging
+from tools import addresses, assets, catalogs, contents, phrases, products, staging
 
 ROOT = contents.ROOT
 UNUSED = {
@@ -99,7 +99,7 @@ def sphinx_config(root: Path, static: Path, modules: Path, edition: Edition) -> 
         config.pop(key, None)
     say = phrases.speaker(root, edition.language)
     title, author = config["html_title"], config["author"]
-    address = contents.site(root)
+    address = addresses.site(root)
     extensions = [name for name in config["extensions"] if name not in UNUSED]
     config |= {
         "extensions": [QUICK, *extensions, *OURS],
@@ -131,7 +131,11 @@ def sphinx_config(root: Path, static: Path, modules: Path, edition: Edition) -> 
             str(modules / "katex"),
         ],
         "repository": contents.settings(root)["repository"]
-        | {"site_branch": contents.site_branch(root), "edition": edition.folder},
+        | {
+            "url": addresses.repository(root),
+            "site_branch": addresses.site_branch(root),
+            "edition": edition.folder,
+        },
     }
     return config
 

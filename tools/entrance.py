@@ -8,11 +8,12 @@ lead nowhere, the map of the site, and what robots are told.
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 import jinja2
 
-from tools import contents, phrases
+from tools import addresses, contents, phrases
 from tools.editions import EDITIONS
 from tools.phrases import N_
 
@@ -28,7 +29,10 @@ NAMESPACES = (
 
 def write(root: Path, site: Path) -> None:
     """Write the files of the site's root into `site`."""
-    address = contents.site(root)
+    address = addresses.site(root)
+    (site / ".nojekyll").touch()  # GitHub Pages would leave out folders like _static
+    if addresses.is_own_domain(root):
+        (site / "CNAME").write_text(f"{urlsplit(address).hostname}\n", encoding="utf-8")
     render(root, site, f"{address}/" if address else "")
     robots = ["User-agent: *", "Allow: /"]
     if address:

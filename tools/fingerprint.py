@@ -1,8 +1,8 @@
 """What a build was made from, so that the next one knows what has changed since, if anything.
 
 Everything in the book's folder counts that is neither hidden nor made, and so do the code that
-builds it, the versions of all packages, and the whole books offered for download. Contents are
-compared, not times.
+builds it, the versions of all packages, the addresses of repository and site, and the whole books
+offered for download. Contents are compared, not times.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from tools import contents, verification
+from tools import addresses, contents, verification
 
 RECORD = ".site.json"
 MADE = {"_build", "build", "dist", "__pycache__", "node_modules"}
 BUILDERS = ("tools", "web", "exercises", "companion")
 PACKAGES = "packages"
+ADDRESSES = "addresses"
 SITE = "site"
 
 
@@ -63,7 +64,8 @@ def packages() -> str:
 def state(root: Path) -> dict[str, str]:
     """Return a digest of each source, by its path."""
     found = {os.path.relpath(path, root): digest(path.read_bytes()) for path in sources(root)}
-    return found | {PACKAGES: packages()}
+    published = f"{addresses.repository(root)} {addresses.site(root)}"
+    return found | {PACKAGES: packages(), ADDRESSES: digest(published.encode())}
 
 
 def of_site(site: Path) -> str:

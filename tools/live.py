@@ -34,7 +34,8 @@ from tools.news import EVERYTHING, News, make_server
 
 READ = ("chapters/", "locale/", "benchmarks/", "index.md", "references.bib")
 DRAWN = ("web/",)
-WHOLE = ("_toc.yml", "_config.yml", "tools/", "exercises/", fingerprint.PACKAGES)
+WHOLE = ("_toc.yml", "_config.yml", "tools/", "exercises/", fingerprint.PACKAGES,
+         fingerprint.ADDRESSES)  # fmt: skip
 PAUSE = 0.3  # seconds between two looks at the sources
 
 

@@ -16,11 +16,12 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from tools import contents, wheel
+from tools import addresses, contents, wheel
 
 TAGS = ["setup", "remove-cell"]
 HELP = "en/chapters/appendix/running-on-colab.html"
 MINILM = "all-MiniLM-L6-v2"
+SITE = re.compile(r'^SITE = ".*"$', re.MULTILINE)
 SETTINGS = re.compile(r"^class Settings\b", re.MULTILINE)
 
 MARK = "# Installs the book's package if it is missing, and replaces nothing that is here already."
@@ -73,7 +74,7 @@ def source(notebook: NotebookNode, root: Path = contents.ROOT) -> str:
     oldest = oldest_python(root)
     return CELL.substitute(
         version=wheel.version(root),
-        site=contents.site(root) or "http://localhost:8000",
+        site=addresses.written_site(root) or "http://localhost:8000",
         help=HELP,
         oldest=oldest.replace(".", ", "),
         oldest_named=oldest,
@@ -152,6 +153,17 @@ def place(notebook: NotebookNode, root: Path = contents.ROOT) -> None:
     first = notebook.cells[0]
     first.source = source(notebook, root)
     first.metadata["tags"] = list(TAGS)
+
+
+def publish(notebook: NotebookNode, root: Path = contents.ROOT) -> None:
+    """Make the cell install from where the site is published.
+
+    In the stored notebooks stands what ``_config.yml`` says, so that they are the same in a fork.
+    """
+    at = addresses.site(root)
+    if at and is_placed(notebook):
+        first = notebook.cells[0]
+        first.source = SITE.sub(f'SITE = "{at}"', first.source, count=1)
 
 
 def is_placed(notebook: NotebookNode) -> bool:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tools import contents, notebooks, phrases
+from tools import addresses, contents, notebooks, phrases
 
 LEFT_OUT = phrases.N_("argument checks left out")
 LINK = phrases.N_("[source, lines {first} to {last}]({address})")
@@ -61,7 +61,7 @@ def with_links(notebook: dict[str, Any], root: Path, say: Callable[[str], str] =
 def heading(shown: re.Match[str], root: Path, say: Callable[[str], str] = str) -> str:
     """Return the line above shown code, with its link."""
     place = find(shown["name"])
-    address = f"{contents.repository(root)}/blob/HEAD/{place.file}#L{place.first}-L{place.last}"
+    address = f"{addresses.repository(root)}/blob/HEAD/{place.file}#L{place.first}-L{place.last}"
     parts = [f"`{shown['name']}`"]
     if shown["left_out"]:
         parts.append(say(LEFT_OUT))

@@ -1,6 +1,7 @@
 """Build the companion package's wheel, which the site carries for the notebooks that need it.
 
 The same source gives the same bytes: every file in the wheel has one date and one mode.
+``python -m tools.wheel FOLDER`` builds it alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools import contents
+from tools import addresses, contents
 
 FOLDER = "wheels"
 PARTS = ("pyproject.toml", "LICENSE")
@@ -38,11 +39,19 @@ def build(out: Path, root: Path = contents.ROOT) -> Path:
         shutil.copytree(root / "companion", copy / "companion", ignore=leave)
         for part in PARTS:
             shutil.copy(root / part, copy)
+        name_the_repository(copy / "pyproject.toml", root)
         for path in copy.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
         made = _pip_wheel(copy, Path(folder) / "made")
         out.mkdir(parents=True, exist_ok=True)
         return Path(shutil.copy(made, out))
+
+
+def name_the_repository(settings: Path, root: Path) -> None:
+    """Put the repository's own address in the place of that in ``_config.yml``."""
+    text = settings.read_text(encoding="utf-8")
+    own = text.replace(addresses.written(root), addresses.repository(root))
+    settings.write_text(own, encoding="utf-8")
 
 
 def _pip_wheel(source: Path, out: Path) -> Path:
@@ -60,3 +69,7 @@ def write(root: Path, site: Path) -> None:
     """Put the wheel on the site; a book without a package has none."""
     if (root / "pyproject.toml").exists():
         build(site / FOLDER, root)
+
+
+if __name__ == "__main__":
+    print(build(Path(sys.argv[1])))

@@ -67,7 +67,8 @@ def test_from_drawing_to_feedback(tmp_path, monkeypatch, capsys):
 def test_the_image_that_the_page_builds_is_the_one_that_grade_asks_for():
     (docker,) = [command for command in commands() if command[:2] == ["docker", "build"]]
     assert docker[docker.index("--tag") + 1] == walls.IMAGE
-    assert "ENV PYTHONPATH=/book" in TEXT
+    assert docker[-1] == "."
+    assert "\nENV PYTHONPATH=/book\n" in (contents.ROOT / "Dockerfile").read_text()
 
 
 def test_an_image_holds_nothing_that_was_drawn_or_handed_in():

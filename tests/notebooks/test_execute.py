@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 import companion
 from companion.models import CHECKPOINTS
-from tools import contents, execute, setup_cell, widget_state
+from tools import addresses, contents, execute, setup_cell, widget_state
 from tools.execute import ExecutionFailed, last_drawn, merge_streams
 from tools.notebooks import NotebookError
 
@@ -218,7 +218,7 @@ class TestSetupCell:
         setup_cell.place(notebook)
         first = notebook.cells[0]
         assert "setup" in first.metadata.tags
-        assert f'SITE = "{contents.site()}"' in first.source
+        assert f'SITE = "{addresses.written_site()}"' in first.source
         assert f'VERSION = "{companion.__version__}"' in first.source
         first.source += "\n# an older text"
         setup_cell.place(notebook)

@@ -16,7 +16,7 @@ from nbformat.v4 import new_notebook
 
 from companion import _setting_up
 from companion.models import loading
-from tools import contents, setup_cell, wheel
+from tools import addresses, contents, setup_cell, wheel
 
 # What the cell asks of the package that it installs.
 COMPANION = {
@@ -135,7 +135,7 @@ def test_without_what_the_package_needs_it_is_an_error(python, tmp_path):
     done = try_cell(executable, tmp_path)
     assert done.returncode
     assert "RuntimeError: aged, lost could not be installed; what pip said" in done.stderr
-    assert f"{contents.site()}/{setup_cell.HELP}" in done.stderr
+    assert f"{addresses.site()}/{setup_cell.HELP}" in done.stderr
     assert "No matching distribution" in done.stdout
 
 

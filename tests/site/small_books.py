@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools import contents, editions, one_edition, products, site
+from tools import addresses, editions, one_edition, products, site
 
-REPOSITORY = contents.settings()["repository"]["url"]
+REPOSITORY = addresses.repository()
 
 
 def write_book(root: Path, text: str) -> None:

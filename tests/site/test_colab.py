@@ -17,11 +17,11 @@ from markdown_it import MarkdownIt
 from companion.notebook import lettering
 from tests.site.conftest import HTML, ROOT
 from tests.site.same_code import difference, printed_alike
-from tools import contents, editions, phrases, shown_code, widget_state
+from tools import addresses, contents, editions, phrases, shown_code, widget_state
 from tools.extensions import live_models
 
 CHAPTERS = contents.notebooks()
-SITE = contents.site()
+SITE = addresses.site()
 LEFTOVERS = {
     "a fence of colons": r"^\s*>?\s*:{3,}",
     "a role": r"\{[a-z:]+\}`",
@@ -180,7 +180,7 @@ def test_code_that_is_shown_has_a_link_to_its_lines(notebook, chapter):
     assert len(lines) == len(shown)
     for name, line in zip(shown, lines, strict=True):
         place = shown_code.find(name)
-        link = f"{contents.repository()}/blob/HEAD/{place.file}#L{place.first}-L{place.last}"
+        link = f"{addresses.repository()}/blob/HEAD/{place.file}#L{place.first}-L{place.last}"
         assert line.startswith(f"`{name}` · ")
         assert line.endswith(f"]({link})")
 
@@ -296,10 +296,12 @@ def test_the_first_cell_says_what_it_is_and_leads_to_the_page(notebook, chapter,
 
 def test_the_button_and_the_download_lead_to_this_file(folder, chapter, edition):
     page = (folder / chapter.relative_to(ROOT).with_suffix(".html")).read_text(encoding="utf-8")
-    owner = contents.repository().removeprefix("https://github.com/")
+    owner = addresses.repository().removeprefix("https://github.com/")
     name = file_name(chapter)
     path = f"{edition.folder}/colab/{name}"
-    place = f"https://colab.research.google.com/github/{owner}/blob/{contents.site_branch()}/{path}"
+    place = (
+        f"https://colab.research.google.com/github/{owner}/blob/{addresses.site_branch()}/{path}"
+    )
     assert f'href="{place}"' in page
     assert f'colab/{name}" download' in page
     assert json.loads((folder / "colab" / name).read_text(encoding="utf-8"))["cells"]

@@ -15,7 +15,7 @@ from docutils import nodes
 from sphinx.builders import Builder
 from sphinx.util.nodes import process_only_nodes
 
-from tools import colab_notebook, contents, notebooks, phrases, shown_code
+from tools import colab_notebook, contents, notebooks, phrases, setup_cell, shown_code
 from tools.extensions import code, drawings, live_models, pages, widgets
 from tools.phrases import N_
 from tools.plain_markdown import Writer
@@ -76,6 +76,7 @@ class ColabBuilder(Builder):
     def write_doc(self, docname: str, doctree: nodes.document) -> None:
         """Write one page's notebook."""
         chapter, name = notebooks.read(self.source(docname)), contents.product_name(docname)
+        setup_cell.publish(chapter, Path(self.srcdir))
         shown_code.with_links(chapter, Path(self.srcdir), self.say)
         said = self.env.metadata[docname].get("words", {})
         drawings.translate_outputs(chapter, said)

@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 
-from tools import contents
+from tools import addresses
 
 from .pages import made_links
 
@@ -63,7 +63,7 @@ class Resolve(SphinxPostTransform):
             return place
         if self.app.builder.name == "html":
             return "../" * self.env.docname.count("/") + place
-        return f"{contents.site(root)}/{repository['edition']}/{place}"
+        return f"{addresses.site(root)}/{repository['edition']}/{place}"
 
 
 def setup(app) -> dict:
