@@ -145,7 +145,7 @@ def test_where_the_site_is_out_of_reach_it_says_what_to_do(base, tmp_path):
     assert time.monotonic() - start < 60
     assert f"{environments.NO_WEB}/wheels/{wheel.name()} could not be installed" in done.stderr
     assert "Is there a network" in done.stderr
-    assert f"{addresses.site()}/{setup_cell.HELP}" in done.stderr
+    assert f"{addresses.written_site()}/{setup_cell.HELP}" in done.stderr
     assert (contents.ROOT / setup_cell.HELP.removeprefix("en/")).with_suffix(".md").exists()
 
 

@@ -135,7 +135,7 @@ def test_without_what_the_package_needs_it_is_an_error(python, tmp_path):
     done = try_cell(executable, tmp_path)
     assert done.returncode
     assert "RuntimeError: aged, lost could not be installed; what pip said" in done.stderr
-    assert f"{addresses.site()}/{setup_cell.HELP}" in done.stderr
+    assert f"{addresses.written_site()}/{setup_cell.HELP}" in done.stderr
     assert "No matching distribution" in done.stdout
 
 
