@@ -5,6 +5,13 @@ what they need of an encoder (`MeanPooling` and its relatives; `Trunk` makes one
 Llama), and which parameters are trained (`freeze`, `train_last`, `groups_by_layer`); four ways to
 train only few new ones, LoRA (`add_lora`), adapters (`add_adapters`), prompts (`PromptTuning`) and
 prefixes (`PrefixTuning`); and weights of 4 bits below them (`NF4Linear`).
+
+Instructions: a `Template` says how a conversation is written as tokens: `ChatML`, `Alpaca` or
+`Plain`; what it writes is `Rendered`. `make_example` and `make_examples` make an `Example` of each
+conversation, with the answer as its target, and `pad_examples` a batch of them. `first_fit`,
+`packed_mask` and `pack_examples` put several into one row. `ExampleLoss` lets every example count
+the same. `write_answers` lets a model answer, and `share_exact` says how often it is right.
+`world_tasks` are instructions of Tiny World.
 """
 
 from companion.finetuning.adapters import Adapted, Adapter, add_adapters
@@ -19,9 +26,17 @@ from companion.finetuning.freezing import (
 )
 from companion.finetuning.heads import SequenceClassifier, TokenClassifier
 from companion.finetuning.injecting import add_lora, merge_lora, remove_lora, unmerge_lora
+from companion.finetuning.instructions import (
+    Example,
+    make_example,
+    make_examples,
+    pad_examples,
+    world_tasks,
+)
 from companion.finetuning.lora import LoRALinear, RSLoRALinear
 from companion.finetuning.lora_files import load_lora, load_lora_state, lora_state, save_lora
 from companion.finetuning.merging import MergeError, merge_error
+from companion.finetuning.packing import first_fit, pack_examples, packed_mask
 from companion.finetuning.pooling import (
     BertPooler,
     FirstPooling,
@@ -37,6 +52,8 @@ from companion.finetuning.quantised import (
     quantise_linears,
     quantise_nf4,
 )
+from companion.finetuning.supervised import ExampleLoss, share_exact, write_answers
+from companion.finetuning.templates import Alpaca, ChatML, Plain, Rendered, Template
 
 __all__ = [
     "freeze",
@@ -78,4 +95,20 @@ __all__ = [
     "quantise_nf4",
     "NF4Linear",
     "quantise_linears",
+    "Template",
+    "ChatML",
+    "Alpaca",
+    "Plain",
+    "Rendered",
+    "Example",
+    "make_example",
+    "make_examples",
+    "pad_examples",
+    "first_fit",
+    "packed_mask",
+    "pack_examples",
+    "ExampleLoss",
+    "write_answers",
+    "share_exact",
+    "world_tasks",
 ]
