@@ -10,14 +10,7 @@ This folder adds: `Settings`, with nanoGPT's recipe for a CPU as defaults; `Chan
 
 from companion.training.speedrun.command import race, write_record
 from companion.training.speedrun.model import SpeedGPT, ngram_rows
-from companion.training.speedrun.racing import (
-    Runner,
-    Text,
-    first_below,
-    held_out_loss,
-    load_text,
-    rate_share,
-)
+from companion.training.speedrun.racing import Runner, first_below, rate_share
 from companion.training.speedrun.settings import (
     CHANGES,
     RECIPES,
@@ -27,6 +20,7 @@ from companion.training.speedrun.settings import (
     recipe,
     without,
 )
+from companion.training.speedrun.text import Text, held_out_loss, load_text
 
 __all__ = [
     "Settings",

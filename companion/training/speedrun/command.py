@@ -21,8 +21,9 @@ import torch
 from companion import data
 from companion._arguments import _require_int
 from companion.device import describe_device
-from companion.training.speedrun.racing import CONTEXT, Runner, Text, load_text
+from companion.training.speedrun.racing import Runner
 from companion.training.speedrun.settings import RECIPES, recipe
+from companion.training.speedrun.text import CONTEXT, Text, load_text
 
 __all__ = ["main", "race", "write_record"]
 
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def race(
     runners: Sequence[Runner], points: int = 8, say: Callable[[Runner], None] = lambda runner: None
 ) -> bool:
-    r"""Let runners take their steps, the one whose clock shows least first, until all have finished.
+    r"""Let runners take their steps until all have finished; whose clock shows least is next.
 
     Parameters
     ----------

@@ -100,9 +100,7 @@ class SpeedGPT(nn.Module):
         self.head = None if settings.tied else Linear(width, vocab_size, bias=False)
         self._initialise()
 
-    def forward(
-        self, ids: Integer[Tensor, "batch length"]
-    ) -> Float[Tensor, "batch length vocab"]:
+    def forward(self, ids: Integer[Tensor, "batch length"]) -> Float[Tensor, "batch length vocab"]:
         r"""Return the logits of the character that follows each one.
 
         Parameters
@@ -124,7 +122,7 @@ class SpeedGPT(nn.Module):
             self._require_positions(ids.shape[1])
             x = x + self.positions.weight[: ids.shape[1]]
         for n, table in enumerate(self.tables, start=2):
-            rows = ngram_rows(ids, n, len(self.tokens.weight), len(table.weight))
+            rows = ngram_rows(ids, n, len(self.tokens.weight), self.settings.tables[n - 2])
             x = x + table(rows)
         options = {"is_causal": True} if self.settings.attention else {}
         for block in self.blocks:
@@ -156,7 +154,7 @@ class SpeedGPT(nn.Module):
                 weight.normal_(std=out if added else 0.02)
         for table in self.looked_up():
             table.normal_(std=self.settings.embedding_std)
-        for zero in [*(table.weight for table in self.tables), *_of(self.head)]:
+        for zero in [*self.tables.parameters(), *_of(self.head)]:
             zero.zero_()
 
 

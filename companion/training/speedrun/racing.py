@@ -1,7 +1,6 @@
 r"""The race: a recipe that trains step by step while a clock counts, and what it has learnt.
 
-This file adds: ``Text`` and ``load_text``; ``held_out_loss``, over all of the validation split;
-``Runner``, which trains one recipe; ``rate_share``, its schedule; ``first_below``.
+This file adds: ``Runner``, which trains one recipe; ``rate_share``, its schedule; ``first_below``.
 """
 
 import dataclasses
@@ -9,102 +8,21 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from companion import data
 from companion._arguments import _require_int, _require_number
 from companion.data.windows import Windows
 from companion.optim import Muon, clip_grad_norm, warmup_cosine
 from companion.training.optimisers import set_learning_rates
 from companion.training.speedrun.model import SpeedGPT
 from companion.training.speedrun.settings import Settings
+from companion.training.speedrun.text import Text, held_out_loss
 
-__all__ = ["CONTEXT", "Runner", "Text", "first_below", "held_out_loss", "load_text", "rate_share"]
-
-CONTEXT = 64  # characters of a window in which a loss is measured
-SHARE = 0.9  # of the text is trained on, as in nanoGPT
-
-
-@dataclass(frozen=True)
-class Text:
-    """Ids to train on, ids that are held out, and the characters that they stand for."""
-
-    train: Int64[Tensor, " train"]
-    held_out: Int64[Tensor, " held"]
-    characters: str
-
-
-def load_text(text: str | None = None) -> Text:
-    r"""Return tiny Shakespeare in characters, the last tenth held out, or another text.
-
-    Parameters
-    ----------
-    text : str, optional
-
-    Returns
-    -------
-    Text
-
-    Raises
-    ------
-    companion.data.Unavailable
-        If tiny Shakespeare is neither here nor can be downloaded.
-
-    Examples
-    --------
-    >>> load_text("abcabcabca").held_out
-    tensor([0])
-    """
-    text = data.load("tinyshakespeare")["train"] if text is None else text
-    characters = "".join(sorted(set(text)))
-    number = {character: i for i, character in enumerate(characters)}
-    ids = torch.tensor([number[character] for character in text])
-    cut = int(SHARE * len(ids))
-    return Text(ids[:cut], ids[cut:], characters)
-
-
-@torch.no_grad()
-def held_out_loss(model: nn.Module, ids: Int64[Tensor, " held"], context: int = CONTEXT) -> float:
-    r"""Return the mean loss in nats a character over windows that do not overlap.
-
-    A window begins where the one before it ends, so each character but the first is predicted
-    once (at the end, less than a window is left out), from those of its window alone.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Maps ids (B, T) to logits (B, T, V).
-    ids : Tensor of int64, shape (n,)
-    context : int
-        Length of a window.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If ``ids`` is no longer than a window.
-
-    Examples
-    --------
-    >>> uniform = torch.nn.Embedding.from_pretrained(torch.zeros(4, 4))
-    >>> round(held_out_loss(uniform, torch.arange(4).repeat(9), context=8), 4)
-    1.3863
-    """
-    n = len(Windows(ids, context))
-    inputs, targets = (ids[i : i + n * context].view(n, context) for i in (0, 1))
-    total = 0.0
-    for x, y in zip(inputs.split(128), targets.split(128), strict=True):
-        total += F.cross_entropy(model(x).flatten(0, 1), y.flatten(), reduction="sum").item()
-    return total / targets.numel()
+__all__ = ["Runner", "first_below", "rate_share"]
 
 
 def rate_share(step: int, settings: Settings) -> float:
@@ -161,6 +79,7 @@ class Runner:
 
     Examples
     --------
+    >>> from companion.training.speedrun import load_text
     >>> runner = Runner(Settings(steps=2, context=4), load_text("to be or not to be, " * 9))
     >>> while not runner.finished:
     ...     _ = runner.step()
@@ -299,8 +218,9 @@ def _optimizers(model: SpeedGPT, settings: Settings) -> list[torch.optim.Optimiz
         {"params": plain, "lr": settings.lr, "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    options = {"betas": settings.betas, "weight_decay": settings.weight_decay}
-    made: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, fused=True, **options)]
+    decay = settings.weight_decay
+    adamw = torch.optim.AdamW(groups, betas=settings.betas, weight_decay=decay, fused=True)
+    made: list[torch.optim.Optimizer] = [adamw]
     if muon:
-        made.append(Muon(muon, lr=settings.muon_lr, weight_decay=settings.weight_decay))
+        made.append(Muon(muon, lr=settings.muon_lr, weight_decay=decay))
     return made
