@@ -1,6 +1,7 @@
 """The record of the speedrun says what is claimed of it, and its settings are those in the code."""
 
 import dataclasses
+import itertools
 import json
 import math
 import signal
@@ -47,7 +48,7 @@ def test_every_run_of_both_reaches_nanogpts_mean():
     target = record()["target"]
     values = record()["recipes"]["nanogpt"]["loss"]["values"]
     assert target == pytest.approx(sum(values) / len(values), abs=1e-4)
-    assert console.TARGET == target
+    assert target == console.TARGET
     assert record()["evaluation"] == console.EVALUATION
     for name in ("fast", "plain"):
         assert max(record()["recipes"][name]["loss"]["values"]) < target
@@ -88,7 +89,7 @@ def pairs():
         for row in record()[group]:
             yield fast, row, row
     rungs = record()["ladder"]
-    for below, here in zip(rungs[:-1], rungs[1:], strict=True):
+    for below, here in itertools.pairwise(rungs):
         yield here, below, here
 
 

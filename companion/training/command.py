@@ -44,7 +44,8 @@ EXAMPLE = {
 }
 DESCRIPTION = """Train a language model that a JSON file describes. The same command again goes on
 from the newest checkpoint; Ctrl-C stops after the step at hand, and writes one. In several
-processes: torchrun --nproc-per-node=2 -m companion.training --config run.json."""
+processes: torchrun --nproc-per-node=2 -m companion.training --config run.json. And
+"python -m companion.training speedrun --help" tells of a race on one core."""
 FAILURES = (ValueError, TypeError, OSError, OutOfMemory, FloatingPointError, ProcessError)
 
 

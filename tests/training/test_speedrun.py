@@ -168,7 +168,7 @@ def test_ngrams_that_have_a_row_each_share_none():
 def test_a_new_model_says_that_all_characters_are_alike():
     torch.manual_seed(0)
     model = SpeedGPT(FAST, 65)
-    assert held_out_loss(model, tokens(200, n=65)) == pytest.approx(math.log(65), abs=1e-6)
+    assert held_out_loss(model, tokens(200, n=65)) == pytest.approx(math.log(65), abs=1e-5)
     assert all(not block.attention.layer.w_o.weight.any() for block in model.blocks)
     assert model.tokens.weight.std().item() == pytest.approx(0.3, rel=0.05)
 
