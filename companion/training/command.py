@@ -27,7 +27,7 @@ from companion.training.starting import process_group
 __all__ = ["main"]
 
 # Modules with a function `main` of the arguments that follow, by the word that names them.
-COMMANDS: dict[str, str] = {}
+COMMANDS = {"speedrun": "companion.training.speedrun.command"}
 # A GPT of 0.2 million weights: half a minute on one core of a CPU.
 EXAMPLE = {
     "data": {"source": "tinyworld", "stories": 5000, "length": 64, "batch_size": 32},
