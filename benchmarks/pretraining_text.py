@@ -46,6 +46,16 @@ def counted(tokenizer: Any, code: dict[str, Any]) -> tuple[int, list[float]]:
     return len(new), [round(loss, 4) for loss in losses]
 
 
+def without_a_tenth(code: dict[str, Any]) -> dict[str, float]:
+    """Return the loss of the 5-gram that has not read the first or the last tenth."""
+    train, tenth = code["train_ids"], len(code["train_ids"]) // 10
+    parts = {"without_first": train[tenth:], "without_last": train[:-tenth]}
+    return {
+        name: float(code["surprise"](part, code["valid_ids"], 5, code["V"]).mean())
+        for name, part in parts.items()
+    }
+
+
 def main() -> None:
     """Measure, and write the record."""
     code = chapter_code()
@@ -59,6 +69,7 @@ def main() -> None:
         tokens={name: n for name, (n, _) in found.items()},
         nats={name: losses for name, (_, losses) in found.items()},
         orders=[round(float(loss), 4) for loss in code["on_new"]],
+        **{name: round(loss, 4) for name, loss in without_a_tenth(code).items()},
     )
 
 
