@@ -95,8 +95,8 @@ def paired(ours: dict[int, float], theirs: dict[int, float]) -> dict[str, Any]:
     """
     seeds = sorted(ours.keys() & theirs.keys())
     here, there = ([losses[seed] for seed in seeds] for losses in (ours, theirs))
-    p = float(stats.ttest_rel(there, here).pvalue)
     differences = [b - a for a, b in zip(here, there, strict=True)]
+    p = float(stats.ttest_rel(there, here).pvalue) if any(differences) else 1.0
     return {
         "difference": records.summary(differences),
         "p": float(f"{p:.3g}"),
@@ -113,6 +113,11 @@ def losses(rows: list[dict[str, Any]], group: str, name: str) -> dict[int, float
     }
 
 
+def clock(measured: dict[str, Any], kind: str) -> float:
+    """Return what a runner's clock showed at the end, which stood while losses were measured."""
+    return measured["curve"][-1][kind]
+
+
 def row(rows: list[dict[str, Any]], group: str, name: str) -> dict[str, Any]:
     """Sum up a variant over its seeds."""
     own = [
@@ -126,7 +131,7 @@ def row(rows: list[dict[str, Any]], group: str, name: str) -> dict[str, Any]:
         "parameters": own[0]["parameters"],
         "seeds": [*losses(rows, group, name)],
         "loss": records.summary([*losses(rows, group, name).values()]),
-        **{key: records.summary([each[key] for each in own]) for key in numbers},
+        **{key: records.summary([clock(each, key) for each in own]) for key in numbers},
     }
 
 
@@ -155,13 +160,13 @@ def raced(rows: list[dict[str, Any]], seeds: range) -> dict[str, Any]:
     clocks: dict[str, pairs.Times]
     found = {name: row(rows, "recipe", name) for name in RECIPES}
     clocks = {
-        clock: {name: _of(rows, name, clock, seeds) for name in ("fast", "plain", "nanogpt")}
-        for clock in ("seconds", "cpu_seconds")
+        kind: {name: _of(rows, name, kind, seeds) for name in ("fast", "plain", "nanogpt")}
+        for kind in ("seconds", "cpu_seconds")
     }
     times = {
         name: {
-            clock: pairs.compared({name: each[name], "nanogpt": each["nanogpt"]})["times_as_fast"]
-            for clock, each in clocks.items()
+            kind: pairs.compared({name: each[name], "nanogpt": each["nanogpt"]})["times_as_fast"]
+            for kind, each in clocks.items()
         }
         for name in ("fast", "plain")
     }
@@ -173,9 +178,9 @@ def raced(rows: list[dict[str, Any]], seeds: range) -> dict[str, Any]:
     }
 
 
-def _of(rows: list[dict[str, Any]], name: str, clock: str, seeds: range) -> list[float]:
+def _of(rows: list[dict[str, Any]], name: str, kind: str, seeds: range) -> list[float]:
     found = {
-        each["case"]["seed"]: each["measured"][clock]
+        each["case"]["seed"]: clock(each["measured"], kind)
         for each in rows
         if (each["case"]["group"], each["case"]["name"]) == ("recipe", name)
     }
