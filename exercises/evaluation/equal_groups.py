@@ -138,7 +138,7 @@ def wrong_answers(grouped: str, summed: str) -> dict[str, str]:
             "right[rows].mean()", "right.mean()"
         ),
     }
-    if summed != "square":
+    if summed == "mean":
         found["gaps of different signs make up for one another"] = SOLUTION.replace(
             "gaps = [abs(p[rows].mean() - right[rows].mean())",
             "gaps = [p[rows].mean() - right[rows].mean()",

@@ -40,17 +40,17 @@ TWISTS = {
                 "",
             )
         },
-        {"(differences)": "(a, b)", "differences: n whole numbers": "a, b: points, in order"},
+        {"(differences)": "(a, b)", "differences: n": "a, b: n"},
     ),
     "blocks": Twist(
         "Questions about one text belong together, so names are exchanged for whole texts: each item of a list is itself a list, with the numbers of all questions about one text.",
         {"exact_p": ("differences = [np.sum(block) for block in differences]", "")},
-        {"n whole numbers": "n lists", "points, in order": "n lists of points, in order"},
+        {"n whole numbers": "n lists of whole numbers"},
     ),
-    "halves": Twist(
-        "Judges may give half points, so that the numbers are multiples of 0.5.",
-        {"exact_p": ("differences = [round(2 * float(d)) for d in differences]", "")},
-        {"n whole numbers": "n numbers"},
+    "tenths": Twist(
+        "Judges may give tenths of a point, so that the numbers are multiples of 0.1. Two sums that differ only by the rounding errors of floating-point numbers must count as the same sum.",
+        {"exact_p": ("differences = [round(10 * float(d)) for d in differences]", "")},
+        {"whole numbers": "multiples of 0.1"},
     ),
 }
 HINT = "Begin with no question at all: there is one exchange, and its sum is 0. What does one more question do to a sum? Keep a dictionary from each possible sum to the number of exchanges that lead to it; Python's whole numbers may be as large as you like."
@@ -128,7 +128,7 @@ WRONG_ANSWERS = {
     ),
     "signs alone": SOLUTION.replace(
         "    ways = {0: 1}\n",
-        "    differences = [(d > 0) - (d < 0) for d in differences]\n    ways = {0: 1}\n",
+        "    differences = [int(np.sign(d)) for d in differences]\n    ways = {0: 1}\n",
     ),
     "the normal distribution": """
 def exact_p(differences):
@@ -169,8 +169,8 @@ def p_found(exact_p, differences, seed, twists):
     rng = random.Random(seed)
     first = [rng.randrange(5, 10) for _ in differences]
     a, b = [first[i] + d for i, d in enumerate(differences)], first
-    if "halves" in twists:
-        a, b = [x / 2 for x in a], [y / 2 for y in b]
+    if "tenths" in twists:
+        a, b = [x / 10 for x in a], [y / 10 for y in b]
     if "blocks" in twists:  # a text's questions have this difference together
         a = [[x + 1, 2 * i % 5] for i, x in enumerate(a)]
         b = [[y, 2 * i % 5 + 1] for i, y in enumerate(b)]

@@ -103,6 +103,9 @@ still = [list(range(200))]
 d = evaluation.f1(y, a) - evaluation.f1(y, b)
 check("all rows as they are", paired_interval(y, a, b, still), [d, d], 1e-3)
 check("a model against itself", paired_interval(y, a, a, draws), [0, 0], 1e-6)
+y, a, b = np.array([[1, 1], [1, 1], [0, 1]])
+few = np.array([[0, 0]] * 4 + [[1, 1]] * 96)
+check("4 of 100 resamples", paired_interval(y, a, b, few), [0, 1], 1e-3)
 """
 
 
