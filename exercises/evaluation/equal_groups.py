@@ -26,18 +26,32 @@ GROUPED = {
 }
 BINS = {"size": "n_bins", "edges": "edges"}
 SUMMED = {
-    "mean": "the mean of the gaps, in which each group counts as often as it has rows.",
-    "largest": "the largest gap.",
-    "square": "the root of the mean of the squared gaps, in which each group counts as often as it has rows.",
+    "size": {
+        "mean": "the mean of the gaps.",
+        "largest": "the largest gap.",
+        "square": "the root of the mean of the squared gaps.",
+    },
+    "edges": {
+        "mean": "the mean of the gaps, in which each group counts as often as it has rows.",
+        "largest": "the largest gap.",
+        "square": "the root of the mean of the squared gaps, in which each group counts as often as it has rows.",
+    },
+}
+SUMMARY = {
+    "size": {
+        "mean": "np.mean(gaps)",
+        "largest": "max(gaps)",
+        "square": "np.mean(np.square(gaps)) ** 0.5",
+    },
+    "edges": {
+        "mean": "np.average(gaps, weights=list(map(len, groups)))",
+        "largest": "max(gaps)",
+        "square": "np.average(np.square(gaps), weights=list(map(len, groups))) ** 0.5",
+    },
 }
 GROUPS = {
     "size": "np.argsort(p).reshape(n_bins, -1)",
-    "edges": "[np.flatnonzero((p > a) & (p <= b)) for a, b in zip(edges, edges[1:])]",
-}
-SUMMARY = {
-    "mean": "np.average(gaps, weights=sizes)",
-    "largest": "max(gaps)",
-    "square": "np.average(np.square(gaps), weights=sizes) ** 0.5",
+    "edges": "[np.flatnonzero((p > a) & (p <= b)) for a, b in zip(edges, edges[1:])]\n    groups = [rows for rows in groups if len(rows)]",
 }
 STARTER = '''
 def calibration_gap(p, right, BINS):
@@ -62,9 +76,8 @@ HINTS = {
 }
 SOLUTION = """
 def calibration_gap(p, right, BINS):
-    groups = [rows for rows in GROUPS if len(rows)]
+    groups = GROUPS
     gaps = [abs(p[rows].mean() - right[rows].mean()) for rows in groups]
-    sizes = [len(rows) for rows in groups]
     return SUMMARY
 """
 EXPLANATIONS = {
@@ -96,13 +109,15 @@ def exercise(
     def filled(code: str) -> str:
         for word, by in (
             ("GROUPS", GROUPS[grouped]),
-            ("SUMMARY", SUMMARY[summed]),
+            ("SUMMARY", SUMMARY[grouped][summed]),
             ("BINS", BINS[grouped]),
         ):
             code = code.replace(word, by)
         return wrapped(code, {"calibration_gap": f"p, right, {BINS[grouped]}"}, twisted)
 
-    question = QUESTION.replace("GROUPED", GROUPED[grouped]).replace("SUMMED", SUMMED[summed])
+    question = QUESTION.replace("GROUPED", GROUPED[grouped]).replace(
+        "SUMMED", SUMMED[grouped][summed]
+    )
     return Exercise(
         id="evaluation-equal-groups",
         title="As often right as it says?",
@@ -125,7 +140,8 @@ def exercise(
 
 def wrong_answers(grouped: str, summed: str) -> dict[str, str]:
     """Return mistakes, for each form of the question."""
-    widths = "[np.flatnonzero((p * n_bins).astype(int) == b) for b in range(n_bins)]"
+    places = "(p * n_bins).astype(int)"
+    widths = f"[np.flatnonzero({places} == b) for b in set({places})]"
     sizes = "np.array_split(np.argsort(p), len(edges) - 1)"
     other = {"mean": "largest", "largest": "mean", "square": "mean"}[summed]
     found = {
@@ -133,7 +149,7 @@ def wrong_answers(grouped: str, summed: str) -> dict[str, str]:
             "abs(p[rows].mean() - right[rows].mean())", "abs(p[rows] - right[rows]).mean()"
         ),
         "other groups": SOLUTION.replace("GROUPS", widths if grouped == "size" else sizes),
-        "summed up in another way": SOLUTION.replace("SUMMARY", SUMMARY[other]),
+        "summed up in another way": SOLUTION.replace("SUMMARY", SUMMARY[grouped][other]),
         "p is compared with all that is right": SOLUTION.replace(
             "right[rows].mean()", "right.mean()"
         ),
@@ -148,16 +164,17 @@ def wrong_answers(grouped: str, summed: str) -> dict[str, str]:
             "GROUPS", "np.arange(len(p)).reshape(n_bins, -1)"
         )
     elif summed != "largest":
-        found["each group counts the same"] = SOLUTION.replace(
-            "sizes = [len(rows) for rows in groups]", "sizes = [1 for rows in groups]"
-        )
+        found["each group counts the same"] = SOLUTION.replace("SUMMARY", SUMMARY["size"][summed])
     return found
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
     """Draw how rows are grouped and gaps summed up, rows, and twists."""
     while True:
-        form = {"grouped": rng.choice(sorted(GROUPS)), "summed": rng.choice(sorted(SUMMARY))}
+        form = {
+            "grouped": rng.choice(sorted(GROUPS)),
+            "summed": rng.choice(("largest", "mean", "square")),
+        }
         twists = tuple(name for name in TWISTS if rng.random() < 0.5)
         if twists or form != PAGE:
             return {**form, "seed": rng.randrange(10_000), "twists": twists}
@@ -186,8 +203,8 @@ def gap_found(calibration_gap, p, right, bins, twists):
     result = array(calibration_gap(first, second, bins)).ravel()
     number = 2 if "overall" in twists else 1
     assert len(result) == number, (
-        f"calibration_gap should return {number} numbers or one, as the question says; got "
-        f"{len(result)}"
+        f"calibration_gap returns {len(result)} numbers, and the question asks for another number "
+        f"of them: {number}"
     )
     if "overall" in twists:
         assert close(result[1], p.mean() - right.mean(), "The second number"), (

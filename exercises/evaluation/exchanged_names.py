@@ -18,7 +18,7 @@ from exercises.twists import Twist, asked, begun, drawn, wrapped
 QUESTION = """
 Judges have given points to the answers of two models, and `differences` is a list of n whole numbers: for each question, the points of A minus those of B. If the models were equally good, the names could be exchanged at each question without any consequence, which changes the sign of its difference. All $2^n$ exchanges are then equally likely. Write `exact_p(differences)`, which returns the *exact* p-value of the sum: the share of all exchanges in which the sum is SIDE
 
-There may be 100 questions, so the exchanges can neither be listed nor drawn. But the sum has few different values: find out how many exchanges lead to each of them.
+There may be 100 questions, so the exchanges cannot all be listed, and a drawn part of them is not exact. But the sum has few different values: find out how many exchanges lead to each of them.
 """
 # What takes the place of SIDE, and of FAR in the solution.
 SIDES = {

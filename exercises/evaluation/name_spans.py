@@ -13,7 +13,7 @@ from exercises.answers import array, close
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
-Write `name_scores(true, found)`, which compares the names in some texts. Both arguments are lists with one list of tags for each text, as many tags in both. A tag is `"O"`, or `"B-"` or `"I-"` and a kind, such as `"B-PER"`. A name begins with `B-` and goes on with each `I-` of the same kind that follows directly. An `I-` that does not go on with a name counts as `"O"`. Two names are the same if they have the same kind, the same first token and the same last token, in the same text. Return three numbers over all texts together: precision, recall and F1 of names. What is 0/0 counts as 0.
+Write `name_scores(true, found)`, which compares the names in some texts. Both arguments are lists with one list of tags for each text, as many tags in both. A tag is `"O"`, or `"B-"` or `"I-"` and a kind, such as `"B-PER"`. A name begins with `B-` and goes on with each `I-` of the same kind that follows directly. An `I-` that does not go on with a name counts as `"O"`. Two names are the same if they have the same kind, the same first token and the same last token, in the same text. Return three numbers over all texts together: precision, recall and F1 of names. A score that is 0/0 counts as 0.
 """
 STARTER = '''
 def name_scores(true, found):
@@ -88,19 +88,19 @@ The place of a name belongs to the triple, so a name that is found one token too
 TRIAL = """
 true = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-LOC", "I-LOC", "O"]]
 found = [["B-PER", "O", "O", "B-LOC"], ["I-PER", "B-LOC", "I-LOC", "B-PER"]]
-for name, a, b in (
-    ("half of a name", true[:1], found[:1]),
-    ("an I- without a beginning", true[1:], found[1:]),
-    ("both texts", true, found),
-    ("another kind", [["B-PER", "I-PER"]], [["B-LOC", "I-LOC"]]),
-    ("an I- of another kind", [["B-PER", "I-PER"]], [["B-PER", "I-LOC"]]),
-    ("two names side by side", [["B-PER", "B-PER"]], [["B-PER", "I-PER"]]),
-    ("an I- after a gap", [["B-PER", "O", "O"]], [["B-PER", "O", "I-PER"]]),
-    ("in another text", [["B-PER"], ["O"]], [["O"], ["B-PER"]]),
-    ("nothing is found", true, [4 * ["O"], 4 * ["O"]]),
+for a, b in (
+    (true[:1], found[:1]),  # half of a name
+    (true[1:], found[1:]),  # an I- without a beginning
+    (true, found),
+    ([["B-PER", "I-PER"]], [["B-LOC", "I-LOC"]]),  # another kind
+    ([["B-PER", "I-PER"]], [["B-PER", "I-LOC"]]),
+    ([["B-PER", "B-PER"]], [["B-PER", "I-PER"]]),  # two names side by side
+    ([["B-PER", "O", "O"]], [["B-PER", "O", "I-PER"]]),  # after a gap
+    ([["B-PER"], ["O"]], [["O"], ["B-PER"]]),  # in another text
+    (true, [4 * ["O"], 4 * ["O"]]),
 ):
     right = evaluation.span_scores(a, b, zero_division=0)
-    check(name, list(name_scores(a, b)), list(right), 1e-3)
+    check(f"{b} where {a} is true", list(name_scores(a, b)), list(right), 1e-3)
 """
 
 

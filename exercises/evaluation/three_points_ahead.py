@@ -17,9 +17,9 @@ QUESTION = r"""
 A leaderboard says that model A is better than model B: A answers {{percent_a}} % of {{n}} questions, and B answers {{percent_b}} % of the same questions. Both models are right on {{both}} questions, only A on {{only_a}}, only B on {{only_b}}, and neither on {{neither}}. Judge the claim.
 
 - What is the p-value of McNemar's exact test?
-- Between which two numbers does the difference of the accuracies (A minus B) lie? Give the 95 % interval $\delta \pm 1.96 \sqrt{(\psi - \delta^2) / n}$, where $\psi$ is the share of questions on which the models differ and $\delta$ the difference.
+- What is the 95 % interval of the difference of the accuracies (A minus B)? Use $\delta \pm 1.96 \sqrt{(\psi - \delta^2) / n}$, where $\psi$ is the share of questions on which the models differ and $\delta$ the difference.
 - Suppose that the shares are exactly as counted. How many questions would McNemar's test need for a power of {{power}} % at a level of 5 %? And how many would *each* model need if they were tested on different questions?
-- The leaderboard has {{models}} models, and somebody tests every pair of them. At which level must each single test be made, by Bonferroni, so that the probability of any false alarm is at most 5 %?
+- The leaderboard has {{models}} models, and somebody tests every pair of them. At which level, in percent, must each single test be made, by Bonferroni, so that the probability of any false alarm is at most 5 %?
 
 You may use the functions of the chapter. Then say in a comment of three or four sentences what the leaderboard could honestly write, and what the organisers should do before they compare such models again.
 """
@@ -28,7 +28,7 @@ p_of_gap = ...
 gap_interval = [..., ...]
 questions_if_same = ...
 questions_if_different = ...
-level_of_each = ...
+level_in_percent = ...
 # The leaderboard could write that ...
 """
 HINT = "Questions on which both models are right, or both are wrong, say nothing about which one is better. For the numbers of questions, see `sample_size_paired` and `sample_size_unpaired`. How many pairs can be made of the models?"
@@ -47,10 +47,10 @@ questions_if_same = evaluation.sample_size_paired(
 questions_if_different = evaluation.sample_size_unpaired(
     (BOTH + only_a) / n, (BOTH + only_b) / n, power=POWER
 )
-level_of_each = 0.05 / math.comb(MODELS, 2)
+level_in_percent = 5 / math.comb(MODELS, 2)
 """
 EXPLANATION = r"""
-The models differ on {{differ}} questions. If they were equally good, a split at least as uneven as {{only_a}} to {{only_b}} would come about with probability {{p}}, which is far above {{level}} and above 5 %. The difference is {{delta}}, and its interval goes from {{low}} to {{high}}, so it contains 0. With these shares {{same}} questions would be needed, many more than {{n}}, and {{different}} for each model if their questions were different, because then the difficulty of the questions would add its own variance. Of {{models}} models {{pairs}} pairs can be made, so each test needs the level $0.05 / {{pairs}} = {{level}}$.
+The models differ on {{differ}} questions. If they were equally good, a split at least as uneven as {{only_a}} to {{only_b}} would come about with probability {{p}}, which is above 5 %, and far above {{level}} %. The difference is {{delta}}, and its interval goes from {{low}} to {{high}}, so it contains 0. With these shares {{same}} questions would be needed, many more than {{n}}, and {{different}} for each model if their questions were different, because then the difficulty of the questions would add its own variance. Of {{models}} models {{pairs}} pairs can be made, so each test needs the level 5 % / {{pairs}} = {{level}} %.
 
 The record is consistent with A being better, with no difference, and with B being slightly better. It does not show that the models are equally good either: the test was too small for such a gap. An honest leaderboard gives the interval beside the gap and calls both models tied. And before the next comparison the number of questions is chosen for the smallest gap that matters, and the pairs to be tested are named in advance.
 
@@ -76,7 +76,7 @@ mean = (a + b) / 2
 found = (abs(a - b) > 1.96 * np.sqrt(2 * mean * (1 - mean) / n)).mean()
 check("power with different questions", found, POWER, 0.01)
 pairs = sum(1 for i in range(MODELS) for j in range(i))
-check("all levels together", level_of_each * pairs, 0.05, 1e-6)
+check("all levels together", level_in_percent * pairs, 5, 0.1)
 """
 
 
@@ -130,7 +130,7 @@ def judged(counts: tuple[int, int, int, int], power: int, models: int) -> dict[s
             only_a / n, only_b / n, power=power / 100
         ),
         "questions_if_different": evaluation.sample_size_unpaired(of_a, of_b, power=power / 100),
-        "level_of_each": 0.05 / math.comb(models, 2),
+        "level_in_percent": round(5 / math.comb(models, 2), 6),
     }
 
 
@@ -178,7 +178,7 @@ def _texts(
         "high": f"${high:.3f}$",
         "same": right["questions_if_same"],
         "different": right["questions_if_different"],
-        "level": f"{right['level_of_each']:.5f}",
+        "level": f"{right['level_in_percent']:.3f}",
     }
 
 
@@ -206,9 +206,9 @@ def _wrong_answers(
             right | {"questions_if_same": round(same * (only_a + only_b) / n)}
         ),
         "a level for each model in place of each pair": _answer(
-            right | {"level_of_each": 0.05 / models}
+            right | {"level_in_percent": round(5 / models, 6)}
         ),
-        "the level of a single test": _answer(right | {"level_of_each": 0.05}),
+        "the level of a single test": _answer(right | {"level_in_percent": 5}),
     }
 
 
@@ -229,7 +229,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
         if (
             0.02 < (2 * only_a - differ) / n < 0.05
             and 0.08 < right["p_of_gap"] < 0.5
-            and right["questions_if_same"] > 1.5 * n
+            and 1.5 * n < right["questions_if_same"] < 0.9 * right["questions_if_different"]
             and right["gap_interval"][0] < -0.002
         ):
             return given
@@ -239,11 +239,13 @@ def draw(rng: random.Random) -> dict[str, Any]:
 
 
 def numbers_are_possible(
-    p_of_gap, gap_interval, questions_if_same, questions_if_different, level_of_each
+    p_of_gap, gap_interval, questions_if_same, questions_if_different, level_in_percent
 ):
     """Check that probabilities are probabilities, and that the interval has two ends."""
-    for name, value in {"p_of_gap": p_of_gap, "level_of_each": level_of_each}.items():
-        assert 0 < array(value).item() <= 1, f"{name} should be a probability, got {value}"
+    assert 0 < array(p_of_gap).item() <= 1, f"p_of_gap should be a probability, got {p_of_gap}"
+    assert 0 < array(level_in_percent).item() <= 100, (
+        f"level_in_percent should be a percentage, above 0, got {level_in_percent}"
+    )
     ends = array(gap_interval).ravel()
     assert len(ends) == 2, f"gap_interval should hold two numbers, got {len(ends)}"
     assert ends[0] < ends[1], "gap_interval should hold the lower number first, then the higher"
@@ -255,7 +257,7 @@ def numbers_are_possible(
         assert array(value).item() > 1, f"{name} should be a number of questions, got {value}"
 
 
-def gap_is_judged(p_of_gap, gap_interval, level_of_each, *, right):
+def gap_is_judged(p_of_gap, gap_interval, level_in_percent, *, right):
     """Check the p-value, the interval, and the level for many pairs."""
     assert close(p_of_gap, right["p_of_gap"], "p_of_gap"), (
         "p_of_gap is not right: of how many coin tosses is this the result, and which results are "
@@ -265,13 +267,10 @@ def gap_is_judged(p_of_gap, gap_interval, level_of_each, *, right):
         "gap_interval is not right: use the difference as a share, and the share of the questions "
         "on which exactly one model is right"
     )
-    wanted = right["level_of_each"]
-    rounded = abs(array(level_of_each).item() - wanted)
-    assert rounded < 0.05 * wanted or rounded < 0.00051, (
-        "level_of_each is not right: how many different pairs do the models make?"
+    assert close(level_in_percent, right["level_in_percent"], "level_in_percent"), (
+        "level_in_percent is not right: how many different pairs do the models make? And is it in "
+        "percent?"
     )
-    wide = rounded < 0.5 * wanted
-    assert wide, "level_of_each is rounded too far, or divided by another number of tests"
 
 
 def numbers_of_questions_are_right(questions_if_same, questions_if_different, *, right):

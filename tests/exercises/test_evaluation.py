@@ -159,7 +159,7 @@ def test_a_claim_is_judged_as_by_scipy_and_by_repeating_the_test(given):
     a, b = np.array([1] * only_a + [0] * (n - only_a)), np.array([0] * (n - only_b) + [1] * only_b)
     error = (a - b).std() / math.sqrt(n)
     assert (high - low) / 2 == pytest.approx(1.96 * error)
-    assert right["level_of_each"] * models * (models - 1) / 2 == pytest.approx(0.05)
+    assert right["level_in_percent"] * models * (models - 1) / 2 == pytest.approx(5)
     rng = np.random.default_rng(0)
     m = right["questions_if_same"]
     a, b, _ = rng.multinomial(m, [only_a / n, only_b / n, 1 - (only_a + only_b) / n], 40_000).T
