@@ -87,8 +87,8 @@ EXPLANATIONS = {
 TRIAL = """
 p = np.array([0.9, 0.55, 0.8, 0.6, 0.95, 0.7])
 right = np.array([1, 0, 1, 1, 1, 0])
-check("three pairs", calibration_gap(p, right, 3), (0.075 + 0.25 + 0.075) / 3, 1e-3)
-check("two groups", calibration_gap(p, right, 2), (0.85 / 3 + 0.35 / 3) / 2, 1e-3)
+check("three pairs", calibration_gap(p, right, 3), 0.4 / 3, 1e-3)
+check("two groups", calibration_gap(p, right, 2), 0.2, 1e-3)
 check("one group", calibration_gap(p, right, 1), 0.25 / 3, 1e-3)
 turned = calibration_gap(p[::-1], right[::-1], 3)
 check("the order of the rows does not matter", turned, 0.4 / 3, 1e-3)

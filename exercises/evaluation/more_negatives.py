@@ -70,7 +70,7 @@ def exercise(
     copied: str = "negative",
 ) -> Exercise:
     """Return the exercise for scores of both classes, of which one becomes more frequent."""
-    given = {
+    given: dict[str, Any] = {
         "positive": positive,
         "negative": negative,
         "threshold": threshold,
