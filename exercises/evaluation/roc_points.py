@@ -44,7 +44,6 @@ TWISTS = {
     "lower": Twist(
         "Here a *low* score speaks for the label 1, as a distance does. All rows with a score of at most the threshold are called positive, and the lowest threshold comes first.",
         {"roc_points": ("s = -s", "")},
-        {"(n,) each": "(n,) each, s low for the label 1"},
     ),
     "signs": Twist(
         "The labels are $-1$ and $+1$, in place of 0 and 1.",
