@@ -70,7 +70,7 @@ def on_stories(way: str, n: int, seed: int) -> float:
     """Return the accuracy of one way on Tiny World's sentiment."""
     code, (rows, labels) = chapter_code(), zip(*tested(), strict=True)
     if way == "majority":
-        return max(np.mean(labels), 1 - np.mean(labels))
+        return float(max(np.mean(labels), 1 - np.mean(labels)))
     if way == "tf-idf":
         return code["count_words"](n, seed, rows, labels)
     template = (lambda text: text) if way == "unasked" else code["asked"]
@@ -108,7 +108,7 @@ def on_reviews(task: str, way: str, n: int, seed: int) -> float:
     (texts, labels), (test_texts, test_labels) = reviews(task)
     chosen = drawn(task, n, seed)
     if way == "majority":
-        return max(np.mean(test_labels), 1 - np.mean(test_labels))
+        return float(max(np.mean(test_labels), 1 - np.mean(test_labels)))
     if way == "all":
         return whole_minilm(task, chosen, seed)
     if way == "frozen":
