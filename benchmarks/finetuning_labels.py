@@ -76,7 +76,7 @@ def on_stories(way: str, n: int, seed: int) -> float:
     template = (lambda text: text) if way == "unasked" else code["asked"]
     found = tested() if way != "unasked" else code["labelled"](TESTED, 77, template)
     way = "frozen" if way == "unasked" else way
-    model = code["learn"](way, n, pretrained(seed), code["Settings"](), seed, template)
+    model = code["learn"](way, n, pretrained(seed), seed, template)
     return code["accuracy"](model, found)
 
 
