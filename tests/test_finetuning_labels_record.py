@@ -78,3 +78,24 @@ def test_pretraining_pays_where_labels_are_few():
     for way in PRETRAINED:
         assert mean("tiny-world", way, 500) > mean("tiny-world", "scratch", 500)
     assert mean("tiny-world", "frozen", 50) > mean("tiny-world", "scratch", 500)
+    for n, least in ((50, 0.05), (500, 0.05), (5000, 0.0)):
+        frozen, counted = (found("sst2", way, n) for way in ("frozen", "tf-idf"))
+        assert frozen["mean"] > counted["mean"] + least
+        assert f"{spread(frozen)} against {spread(counted)}" in cells()["unasked"]
+
+
+def test_all_of_minilm_is_recorded():
+    said = " and ".join(spread(found("sst2", "all", n)) for n in finetuning_labels.EPOCHS)
+    assert f"Training all of MiniLM gives {said} with 50 and 500 labels" in cells()["unasked"]
+    assert mean("sst2", "all", 50) < mean("sst2", "frozen", 50)
+    assert mean("sst2", "all", 500) > mean("sst2", "frozen", 500) + 0.02
+
+
+def test_an_english_model_does_not_help_with_chinese():
+    for way in ("frozen", "tf-idf"):
+        least = mean("chnsenticorp", "majority", 50)
+        assert mean("chnsenticorp", way, 50) == pytest.approx(least, abs=0.01)
+    for n in (500, 5000):
+        assert mean("chnsenticorp", "frozen", n) < mean("chnsenticorp", "tf-idf", n)
+    both = (spread(found("chnsenticorp", way, 5000)) for way in ("frozen", "tf-idf"))
+    assert " against ".join(both) in cells()["unasked"]
