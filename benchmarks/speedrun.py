@@ -16,9 +16,17 @@ import torch
 from scipy import stats
 
 from benchmarks import pairs, records
-from companion.training.speedrun import CHANGES, RECIPES, Runner, Settings, ladder, load_text, race
-from companion.training.speedrun import without as left_out
-from companion.training.speedrun.command import EVALUATION
+from companion.training.speedrun import (
+    CHANGES,
+    RECIPES,
+    Runner,
+    Settings,
+    ladder,
+    leave_out,
+    load_text,
+    race,
+)
+from companion.training.speedrun.console import EVALUATION
 
 RESULT = records.RESULTS / "speedrun.json"
 LEVEL = 0.01  # a difference that chance makes so rarely counts as one
@@ -55,7 +63,7 @@ def variants() -> dict[str, dict[str, Settings]]:
     return {
         "recipe": {name: RECIPES[name] for name in ("nanogpt", "plain", "fast")},
         "ladder": dict(list(ladder().items())[1:-1]),
-        "without": {change.name: left_out(change.name) for change in CHANGES},
+        "without": {change.name: leave_out(change.name) for change in CHANGES},
         "tried": {name: dataclasses.replace(FAST, **other) for name, other in TRIED.items()},
     }
 
@@ -79,8 +87,7 @@ def runner(text: Any) -> Any:
         measured = one.result()
         if not one.finished:
             raise KeyboardInterrupt
-        wanted = ("held_out", "seconds", "cpu_seconds", "curve", "parameters")
-        return {key: measured[key] for key in wanted}
+        return {key: measured[key] for key in ("held_out", "curve", "parameters")}
 
     return run
 
@@ -113,13 +120,8 @@ def losses(rows: list[dict[str, Any]], group: str, name: str) -> dict[int, float
     }
 
 
-def clock(measured: dict[str, Any], kind: str) -> float:
-    """Return what a runner's clock showed at the end, which stood while losses were measured."""
-    return measured["curve"][-1][kind]
-
-
 def row(rows: list[dict[str, Any]], group: str, name: str) -> dict[str, Any]:
-    """Sum up a variant over its seeds."""
+    """Sum up a variant over its seeds; the clock of a runner stands at the end of its curve."""
     own = [
         each["measured"]
         for each in rows
@@ -131,7 +133,7 @@ def row(rows: list[dict[str, Any]], group: str, name: str) -> dict[str, Any]:
         "parameters": own[0]["parameters"],
         "seeds": [*losses(rows, group, name)],
         "loss": records.summary([*losses(rows, group, name).values()]),
-        **{key: records.summary([clock(each, key) for each in own]) for key in numbers},
+        **{key: records.summary([each["curve"][-1][key] for each in own]) for key in numbers},
     }
 
 
@@ -157,30 +159,33 @@ def climbed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def raced(rows: list[dict[str, Any]], seeds: range) -> dict[str, Any]:
     """Compare the recipes: loss, seconds, how many times as fast as nanoGPT's, and the curves."""
-    clocks: dict[str, pairs.Times]
     found = {name: row(rows, "recipe", name) for name in RECIPES}
     clocks = {
-        kind: {name: _of(rows, name, kind, seeds) for name in ("fast", "plain", "nanogpt")}
-        for kind in ("seconds", "cpu_seconds")
+        clock: {name: _of(rows, name, clock, seeds) for name in ("fast", "plain", "nanogpt")}
+        for clock in ("seconds", "cpu_seconds")
     }
     times = {
         name: {
-            kind: pairs.compared({name: each[name], "nanogpt": each["nanogpt"]})["times_as_fast"]
-            for kind, each in clocks.items()
+            clock: pairs.compared({name: each[name], "nanogpt": each["nanogpt"]})["times_as_fast"]
+            for clock, each in clocks.items()
         }
         for name in ("fast", "plain")
     }
     return {
         "target": round(statistics.mean(losses(rows, "recipe", "nanogpt").values()), 4),
         "recipes": found,
+        "against_nanogpt": {
+            name: paired(losses(rows, "recipe", name), losses(rows, "recipe", "nanogpt"))
+            for name in ("fast", "plain")
+        },
         "times_as_fast": times,
         "curves": {name: _curve(rows, name) for name in RECIPES},
     }
 
 
-def _of(rows: list[dict[str, Any]], name: str, kind: str, seeds: range) -> list[float]:
+def _of(rows: list[dict[str, Any]], name: str, clock: str, seeds: range) -> list[float]:
     found = {
-        each["case"]["seed"]: clock(each["measured"], kind)
+        each["case"]["seed"]: each["measured"]["curve"][-1][clock]
         for each in rows
         if (each["case"]["group"], each["case"]["name"]) == ("recipe", name)
     }
@@ -213,6 +218,7 @@ def main() -> None:
         evaluation=EVALUATION,
         level=LEVEL,
         test="paired t-test over the seeds",
+        settings={name: dataclasses.asdict(RECIPES[name]) for name in RECIPES},
         **raced(rows, seeds),
         ladder=climbed(rows),
         without=[compared(rows, "without", change.name) for change in CHANGES],

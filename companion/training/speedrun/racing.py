@@ -168,6 +168,11 @@ def first_below(curve: list[dict[str, Any]], loss: float, clock: str = "seconds"
     float or None
         None if the loss was never reached.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``loss`` is no number.
+
     Examples
     --------
     >>> first_below([{"held_out": 2.0, "seconds": 1}, {"held_out": 1.8, "seconds": 2}], 1.9)

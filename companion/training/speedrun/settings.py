@@ -1,7 +1,7 @@
 r"""What a run of the speedrun is made of, and the changes from nanoGPT's recipe to the fast one.
 
 This file adds: ``Settings``, with nanoGPT's values by default; ``Change`` and the list ``CHANGES``;
-``ladder``, which makes them one after the other; ``without``, which leaves one of them out; and
+``ladder``, which makes them one after the other; ``leave_out``, which leaves one of them out; and
 ``RECIPES``, the settings that have a name.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from companion._arguments import _hint, _require_flag, _require_int, _require_number
 from companion._tensors import _require_sizes
 
-__all__ = ["Settings", "Change", "CHANGES", "RECIPES", "ladder", "recipe", "without"]
+__all__ = ["Settings", "Change", "CHANGES", "RECIPES", "ladder", "leave_out", "recipe"]
 
 CHOICES = {
     "norm": ("layer", "rms"),
@@ -230,7 +230,7 @@ def ladder() -> dict[str, Settings]:
     return rungs
 
 
-def without(name: str) -> Settings:
+def leave_out(name: str) -> Settings:
     r"""Return the fast recipe with one change left out.
 
     Parameters
@@ -249,7 +249,7 @@ def without(name: str) -> Settings:
 
     Examples
     --------
-    >>> without("n-gram tables").tables
+    >>> leave_out("n-gram tables").tables
     ()
     """
     known = {change.name: change for change in CHANGES}

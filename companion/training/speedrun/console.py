@@ -28,7 +28,7 @@ from companion.training.speedrun.text import CONTEXT, Text, load_text
 __all__ = ["main", "race", "write_record"]
 
 #: What nanoGPT's recipe reached, measured as here: the mean over the seeds of the book's record.
-TARGET = 1.9
+TARGET = 1.9133
 EVALUATION = (
     f"mean loss in nats a character over all of the validation split, in windows of {CONTEXT} "
     "characters that do not overlap"
@@ -88,7 +88,8 @@ def race(
     Examples
     --------
     >>> from companion.training.speedrun import Settings
-    >>> runner = Runner(Settings(steps=4, context=4), load_text("to be or not to be, " * 99))
+    >>> settings = Settings(steps=4, context=4, positions="rotary")
+    >>> runner = Runner(settings, load_text("to be or not to be, " * 99))
     >>> race([runner], points=2), [point["step"] for point in runner.curve]
     (True, [2, 4])
     """
