@@ -102,6 +102,15 @@ def test_the_fast_recipe_is_lower_with_every_seed():
     assert min(nano) > 1.88  # "does not quite reach the published 1.88"
 
 
+@pytest.mark.parametrize("name", ["fast", "plain"])
+def test_that_a_recipe_is_lower_than_nanogpt_s_is_recorded(name):
+    found = record()["against_nanogpt"][name]
+    assert found["significant"]
+    assert min(found["difference"]["values"]) > 0
+    assert f"$p = {found['p']:.3f}$" in text()
+    assert name == "plain" or f"by {spread(found['difference'])} nats" in text()
+
+
 def test_the_figure_shows_the_record():
     drawn = constants(source("result-figure"))
     for shown, name in {"nanoGPT": "nanogpt", "plain": "plain", "fast": "fast"}.items():
