@@ -149,7 +149,7 @@ def test_what_is_said_of_the_trap_is_recorded():
         assert percent(run["possible"]) in said
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_no_story_is_more_probable_than_the_one_that_beams_find():
     """By a search that leaves out no beginning: the most probable one always goes on first."""
     page = nbformat.read(generation_truth.CHAPTER, as_version=4).cells

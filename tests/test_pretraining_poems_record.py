@@ -181,17 +181,15 @@ def test_each_who_knows_more_has_a_lower_loss():
 
 @pytest.fixture(scope="module")
 def test_rows():
-    """Return the poems of the test as the script makes them, where the data are at hand."""
-    try:
-        texts, _ = poems.regular()
-    except data.Unavailable:
-        pytest.skip("the poems are out of reach")
+    """Return the poems of the test as the script makes them."""
+    texts, _ = poems.regular()
     train, _, test = poems.parts_of(texts)
     tokenizer = poems.tokenizer_of(train)
     assert data.leakage(train, test, poems.ALIKE["threshold"], poems.ALIKE["k"]) == []
     return tokenizer, poems.rows_of(test, tokenizer)
 
 
+@pytest.mark.release  # it needs the poems themselves
 def test_the_model_of_the_page_has_the_recorded_loss(test_rows):
     tokenizer, rows = test_rows
     gpt, tokens = live_poems.read(script.NAME)
