@@ -13,6 +13,7 @@ from torch import Tensor
 
 from companion import data
 from companion.tokenizers import Characters
+from tools.live_drawing import couplets
 from tools.live_poems import BEGIN, END, UNKNOWN, known
 
 FORMS = (5, 7)  # characters of a line
@@ -66,15 +67,6 @@ def regular() -> tuple[list[str], int]:
 def parts_of(texts: list[str]) -> list[list[str]]:
     """Return the poems of training, validation and test."""
     return [[texts[i] for i in part] for part in data.random_split(len(texts), PARTS, seed=0)]
-
-
-def couplets(poem: str) -> list[str]:
-    """Return what stands between two full stops.
-
-    >>> couplets("床前看月光，疑是地上霜。舉頭望山月，低頭思故鄉。")
-    ['床前看月光，疑是地上霜。', '舉頭望山月，低頭思故鄉。']
-    """
-    return re.findall("[^。？！]+[。？！]?", poem)
 
 
 def pieces(poem: str) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from tools import contents
@@ -35,6 +36,7 @@ def written(root: Path = contents.ROOT) -> str:
     return str(contents.settings(root)["repository"]["url"]).rstrip("/")
 
 
+@cache  # every piece of code that is shown asks for it
 def remote(root: Path) -> str:
     """Return the address of the remote ``origin``, if the folder is a checkout that has one."""
     if not (root / ".git").exists():

@@ -49,7 +49,7 @@ def draw_sampled(answer: dict[str, Any], names: list[str], say: Say) -> str:
     """
     story = wrapped("".join(answer["tokens"][1:]))
     if "written" in answer:
-        story = couplets([*answer["tokens"][1:], *answer["written"]])
+        story = couplets("".join([*answer["tokens"][1:], *answer["written"]]))
     parts = [text(0, 14 + LINE * i, line, weight=600) for i, line in enumerate(story)]
     top = LINE * len(story) + 22
     shown = live_sampling.candidates(answer, names)
@@ -58,13 +58,13 @@ def draw_sampled(answer: dict[str, Any], names: list[str], say: Say) -> str:
     return page_of(parts, high)
 
 
-def couplets(tokens: list[str]) -> list[str]:
-    """Return a poem in lines of two of its own.
+def couplets(poem: str) -> list[str]:
+    """Return what stands between two full stops of a poem: two of its lines.
 
-    >>> couplets(list("月出。人來"))
-    ['月出。', '人來']
+    >>> couplets("床前看月光，疑是地上霜。舉頭望山月")
+    ['床前看月光，疑是地上霜。', '舉頭望山月']
     """
-    return re.findall("[^。？！]+[。？！]?", "".join(tokens))
+    return re.findall("[^。？！]+[。？！]?", poem)
 
 
 def sampled(shown: list[list[Any]], top: int, say: Say, *, has_truth: bool = True) -> Iterator[str]:

@@ -202,14 +202,16 @@ def write(model: GPT, tokenizer: Words, name: str, folder: Path = live_models.FO
     for language in BEGINNINGS:
         for sentence in TinyWorld(language=language).sentences():
             tokenizer.encode(sentence)  # refuses a word that it does not know
-    in_page = write_weights(model, name, folder)
-    write_json(folder / f"{name}.json", described(model, tokenizer))
+    in_page = write_model(model, described(model, tokenizer), name, folder)
     write_answers(in_page, tokenizer, name, folder)
     return in_page
 
 
-def write_weights(model: GPT, name: str, folder: Path) -> GPT:
-    """Write the weights of a GPT with learned positions; return it as the page has it."""
+def write_model(model: GPT, about: dict[str, Any], name: str, folder: Path) -> GPT:
+    """Write a GPT with learned positions and what is `described` of it.
+
+    The model is returned as the page has it.
+    """
     if model.config.positions != "learned":
         raise ValueError(f"model must have learned positions, got {model.config.positions!r}")
     state = {key: weight.detach().float() for key, weight in model.state_dict().items()}
@@ -217,6 +219,7 @@ def write_weights(model: GPT, name: str, folder: Path) -> GPT:
     in_page.load_state_dict(restored(state))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.bin").write_bytes(packed(state))
+    write_json(folder / f"{name}.json", about)
     return in_page
 
 
@@ -236,12 +239,17 @@ def read(name: str, folder: Path = live_models.FOLDER) -> tuple[GPT, Words]:
 
     ``write_answers(*read(name), name, folder)`` renews the stored answers of a model.
     """
+    model, tokens, special = read_model(name, folder)
+    return model, Words(tokens, special)
+
+
+def read_model(name: str, folder: Path) -> tuple[GPT, list[str], list[str]]:
+    """Return a model as the page has it, its tokens, and those that begin and end a text."""
     known = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     special = [known["begin"], known["end"]]
-    tokenizer = Words([token for token in known["tokens"] if token not in special], special)
     model = GPT(GPTConfig(**known["config"])).eval()
     model.load_state_dict(unpacked((folder / f"{name}.bin").read_bytes(), known["tensors"]))
-    return model, tokenizer
+    return model, [token for token in known["tokens"] if token not in special], special
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

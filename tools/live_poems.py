@@ -8,7 +8,6 @@ simplified characters is understood: the page knows which traditional ones they 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion import generation
-from companion.models import GPT, GPTConfig
+from companion.models import GPT
 from companion.tokenizers import Characters
 from tools import contents, live_export, live_models, live_sampling
 
@@ -153,8 +152,7 @@ def write(model: GPT, tokenizer: Characters, name: str, folder: Path = live_mode
     missing = {BEGIN, END, UNKNOWN} - set(tokenizer.tokens.values())
     if missing:
         raise ValueError(f"tokenizer must have the tokens {sorted(missing)}")
-    in_page = live_export.write_weights(model, name, folder)
-    live_export.write_json(folder / f"{name}.json", described(model, tokenizer))
+    in_page = live_export.write_model(model, described(model, tokenizer), name, folder)
     write_answers(in_page, tokenizer, name, folder)
     return in_page
 
@@ -168,10 +166,5 @@ def write_answers(model: GPT, tokenizer: Characters, name: str, folder: Path) ->
 
 def read(name: str, folder: Path = live_models.FOLDER) -> tuple[GPT, Characters]:
     """Return a model as the page has it, and its tokenizer."""
-    about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    special = [about["begin"], about["end"]]
-    tokens = [token for token in about["tokens"] if token not in special]
-    model = GPT(GPTConfig(**about["config"])).eval()
-    weights = (folder / f"{name}.bin").read_bytes()
-    model.load_state_dict(live_export.unpacked(weights, about["tensors"]))
+    model, tokens, special = live_export.read_model(name, folder)
     return model, Characters(tokens, special)

@@ -104,12 +104,7 @@ def speculate(
     """
     _require_int("n_guesses", n_guesses, least=1)
     _require_no_text(stop)
-    sizes = [size for size in map(_vocab_size, (target, draft)) if size is not None]
-    if len({*sizes}) > 1:
-        raise ValueError(
-            f"target and draft must know the same tokens, got {sizes[0]} of target and {sizes[1]} "
-            "of draft"
-        )
+    _require_same(_vocab_size(target), _vocab_size(draft))
     options: dict[str, Any] = {"stop": stop, "generator": generator, "start_id": start_id}
     job, second = (
         _Job(model, [prompt], samplers, max_new_tokens, names=(name, "prompt"), **options)
@@ -184,12 +179,7 @@ class _Pair:
     def _require_size(self, name: str, logits: Tensor) -> None:
         """Refuse logits of another vocabulary; of a function they are the first to show it."""
         self.sizes[name] = logits.shape[-1]
-        target, draft = self.sizes["target"], self.sizes["draft"]
-        if None not in (target, draft) and target != draft:
-            raise ValueError(
-                f"target and draft must know the same tokens, got {target} of target and {draft} "
-                "of draft"
-            )
+        _require_same(self.sizes["target"], self.sizes["draft"])
 
     def _judge(self, guesses: list[int], q: list[Tensor], logits: Tensor) -> None:
         """Add the guesses up to the first that is rejected, and one token of the target's own."""
@@ -241,3 +231,12 @@ class _Pair:
 
 def _row(ids: list[int], job: _Job) -> Tensor:
     return torch.tensor([ids], device=_device_of(job.model))
+
+
+def _require_same(target: int | None, draft: int | None) -> None:
+    """Refuse vocabularies of two sizes; that of a function is not known at first."""
+    if None not in (target, draft) and target != draft:
+        raise ValueError(
+            f"target and draft must know the same tokens, got {target} of target and {draft} of "
+            "draft"
+        )

@@ -85,8 +85,8 @@ def generate(
     draw : function, optional
         Draws in another way: from probabilities (B, V) to tokens (B,), such as
         ``lambda p: torch.multinomial(p, 1)[:, 0]``, which is what ``transformers`` does. A token
-        of probability 0 is refused. It also
-        draws for rows that have ended, so rows may then depend on one another.
+        of probability 0 is refused. It also draws for rows that have ended, so rows may then
+        depend on one another.
     start_id : int, optional
         The token that every target begins with; for a model with an encoder alone, which needs it.
     cache : bool

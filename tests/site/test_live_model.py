@@ -452,18 +452,20 @@ def test_it_is_small(name, most):
 
 def test_it_can_be_read_back_from_its_files(model, tokenizer, tmp_path):
     written = live_export.write(model, tokenizer, "other", tmp_path)
-    found, words = live_export.read("other", tmp_path)
-    assert words.tokens == tokenizer.tokens
-    for name, weight in written.state_dict().items():
-        assert torch.equal(found.state_dict()[name], weight), name
+    assert_read_back(written, tokenizer, live_export.read("other", tmp_path))
 
 
 def test_a_model_of_poems_can_be_read_back_from_its_files(poet, characters, tmp_path):
     written = live_poems.write(poet, characters, "other", tmp_path)
-    found, tokens = live_poems.read("other", tmp_path)
-    assert tokens.tokens == characters.tokens
-    for name, weight in written.state_dict().items():
-        assert torch.equal(found.state_dict()[name], weight), name
+    assert_read_back(written, characters, live_poems.read("other", tmp_path))
+
+
+def assert_read_back(model, tokenizer, found):
+    """Hold what was read to what was written: the tokens, and each weight to the last bit."""
+    again, tokens = found
+    assert tokens.tokens == tokenizer.tokens
+    for name, weight in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weight), name
 
 
 def test_the_stored_poem_is_what_the_trained_model_writes():
