@@ -5,7 +5,6 @@ from __future__ import annotations
 import html as html_entities
 import itertools
 import re
-import subprocess
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
