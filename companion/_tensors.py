@@ -95,3 +95,31 @@ def _require_padding_mask(mask: Tensor | None, ids: Tensor, seen: int = 0) -> No
     expected = (ids.shape[0], 1, seen + ids.shape[1])
     if mask.shape != expected:
         raise ValueError(f"mask must have shape {expected}, got {tuple(mask.shape)}")
+
+
+def _require_mask(mask: Tensor | None, ids: Tensor, seen: int = 0) -> None:
+    """Refuse what tells neither which keys are padding nor which key each query may see."""
+    if mask is not None and getattr(mask, "ndim", None) == 3 and mask.shape[1] != 1:
+        expected = (ids.shape[0], ids.shape[1], seen + ids.shape[1])
+        if mask.shape != expected:
+            raise ValueError(f"mask must have shape {expected}, got {tuple(mask.shape)}")
+        mask = mask[:, :1]
+    _require_padding_mask(mask, ids, seen)
+
+
+def _require_positions(positions: Tensor | None, ids: Tensor, n: int | None = None) -> None:
+    """Refuse what does not say of each token where it stands, from 0 to ``n`` - 1."""
+    if positions is None:
+        return
+    _require_whole_numbers(positions=positions)
+    if positions.shape not in (ids.shape, ids.shape[1:]):
+        raise ValueError(
+            f"positions must have shape {tuple(ids.shape)} or {tuple(ids.shape[1:])}, "
+            f"got {tuple(positions.shape)}"
+        )
+    if torch.compiler.is_compiling():
+        return
+    low, high = int(positions.min()), int(positions.max())
+    if low < 0 or (n is not None and high >= n):
+        most = "" if n is None else f" and at most {n - 1}, the last one that has been learnt"
+        raise ValueError(f"positions must be at least 0{most}, got {low} to {high}")

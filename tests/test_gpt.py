@@ -229,3 +229,99 @@ def test_compiled_in_one_graph_it_computes_the_same(positions):
     with shapes.unchecked():  # what checks shapes in the tests is no part of the graph
         ours = compiled(ids(2, 7))
     agree("GPT", "itself, not compiled", ours, model(ids(2, 7)))
+
+
+# -- several texts in one row, or padding on the left --------------------------------------------
+
+
+@every_scheme
+def test_positions_that_are_given_are_those_by_default(positions):
+    model, some = tiny(positions=positions), ids(2, 7)
+    given = torch.arange(7)
+    for each in (given, given.expand(2, 7)):
+        agree(f"GPT, {positions}, positions", "by default", model(some, None, each), model(some))
+    agree(
+        f"GPT.embed, {positions}",
+        "by default",
+        model.embed(some, positions=given),
+        model.embed(some),
+    )
+
+
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "rotary"])
+def test_positions_go_on_after_what_is_cached(positions):
+    model, some = tiny(positions=positions), ids(2, 7)
+    caches, parts = model.new_caches(), []
+    for a, b in ((0, 3), (3, 7)):
+        parts.append(model(some[:, a:b], positions=torch.arange(a, b), caches=caches))
+    agree(
+        f"GPT, {positions}, positions and caches", "in one piece", torch.cat(parts, 1), model(some)
+    )
+
+
+@every_scheme
+def test_other_positions_give_another_result(positions):
+    model, some = tiny(positions=positions), ids(1, 5)
+    far = torch.tensor([0, 1, 2, 3, 8])
+    off = (model(some, None, far) - model(some))[0, -1].abs().max()
+    assert off == 0 if positions == "none" else off > 1e-4
+
+
+def test_alibi_counts_positions_and_not_places():
+    model = tiny(positions="alibi")
+    far = torch.tensor([[0, 1, 2, 6]])
+    padded = torch.cat((ids(1, 3), ids(1, 3, seed=1), ids(1, 4)[:, 3:]), dim=1)
+    mask = torch.tensor([[[True] * 3 + [False] * 3 + [True]]])
+    expected = model(padded, mask)[:, [0, 1, 2, 6]]
+    agree("GPT, alibi, positions", "hidden tokens between", model(ids(1, 4), None, far), expected)
+
+
+@every_scheme
+@pytest.mark.parametrize("three", [1, 7])
+def test_what_the_mask_hides_is_not_seen(positions, three):
+    model, some = tiny(positions=positions), ids(2, 7)
+    mask = torch.ones(2, three, 7, dtype=torch.bool)
+    agree(f"GPT, {positions}, mask of all", "no mask", model(some, mask), model(some))
+    mask[1, :, 2] = False
+    changed = some.clone()
+    changed[1, 2] = (changed[1, 2] + 1) % 20
+    kept = [0, 1, 3, 4, 5, 6]
+    assert torch.equal(model(some, mask)[1, kept], model(changed, mask)[1, kept])
+    assert (model(some, mask)[1, 3:] - model(some)[1, 3:]).abs().max() > 1e-4
+
+
+SEEN = torch.ones(2, 5, 5, dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        ("mask must be boolean, got torch.int64", lambda: tiny()(ids(2, 5), SEEN.long())),
+        (r"mask must have shape \(2, 1, 5\), got \(2, 5\)", lambda: tiny()(ids(2, 5), SEEN[:, 0])),
+        (r"mask must have shape \(2, 5, 5\), got", lambda: tiny()(ids(2, 5), SEEN[:, :3])),
+        (r"mask must have shape \(1, 5, 5\), got", lambda: tiny()(ids(1, 5), SEEN)),
+        ("positions must hold whole", lambda: tiny()(ids(2, 5), None, torch.zeros(2, 5))),
+        (
+            r"positions must have shape \(2, 5\) or \(5,\), got \(1, 5\)",
+            lambda: tiny()(ids(2, 5), None, torch.arange(5)[None]),
+        ),
+        (
+            "positions must be at least 0 and at most 8, the last one .* got 5 to 9",
+            lambda: tiny()(ids(2, 5), None, torch.arange(5, 10)),
+        ),
+        (
+            "positions must be at least 0, got -1 to 3",
+            lambda: tiny(positions="rotary")(ids(2, 5), None, torch.arange(-1, 4)),
+        ),
+        (
+            "positions cannot go with caches: ALiBi",
+            lambda: (
+                (caches := (m := tiny(positions="alibi")).new_caches())
+                and [m(ids(2, 5), None, torch.arange(5), caches=caches) for _ in range(2)]
+            ),
+        ),
+    ],
+)
+def test_errors_of_masks_and_positions(message, call):
+    with shapes.unchecked(), pytest.raises((ValueError, TypeError), match=message):
+        call()

@@ -554,3 +554,43 @@ MASK = torch.ones(2, 1, 5, dtype=torch.bool)
 def test_errors_name_the_argument(message, call):
     with shapes.unchecked(), pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+def test_positions_of_llama_are_those_of_transformers(tmp_path):
+    """A text that begins at 5; and two in one row, which they tell by the positions alone."""
+    theirs, ours = pair(tmp_path)
+    some, own = ids(2, 7), torch.tensor([0, 0, 0, 1, 1, 1, 1])
+    cases = {
+        "positions": (None, torch.arange(5, 12)),
+        "two texts": ((own[:, None] == own).expand(2, 7, 7), torch.tensor([0, 1, 2, 0, 1, 2, 3])),
+    }
+    for name, (mask, positions) in cases.items():
+        expected = theirs(some, position_ids=positions.expand(2, 7), use_cache=False).logits
+        for at in (positions, positions.expand(2, 7)):
+            agree(f"Llama, {name}", THEIRS, ours(some, mask, at), expected, **THEIR_LIMIT)
+
+
+def test_llama_sees_what_a_mask_of_each_query_shows():
+    ours, some = tiny(), ids(2, 7)
+    mask = torch.ones(2, 7, 7, dtype=torch.bool)
+    agree("Llama, mask of all", "no mask", ours(some, mask), ours(some))
+    mask[1, 5:, :5] = False
+    alone = ours(some[1:, 5:])
+    agree("Llama, mask of each query", "the text alone", ours(some, mask)[1:, 5:], alone)
+
+
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        (r"mask must have shape \(2, 5, 5\), got", lambda: tiny()(ids(2, 5), MASK.expand(2, 3, 5))),
+        ("positions must hold whole", lambda: tiny()(ids(2, 5), None, torch.zeros(5))),
+        (r"positions must have shape \(2, 5\)", lambda: tiny()(ids(2, 5), None, torch.arange(4))),
+        (
+            "positions must be at least 0, got -1",
+            lambda: tiny()(ids(1, 2), None, torch.arange(-1, 1)),
+        ),
+    ],
+)
+def test_errors_of_masks_and_positions(message, call):
+    with shapes.unchecked(), pytest.raises((ValueError, TypeError), match=message):
+        call()

@@ -28,7 +28,7 @@ ROOT = contents.ROOT
 PACKAGE = ROOT / "companion"
 
 # Modules that stand although their chapter is still being written.
-AHEAD = ["evaluation"]
+AHEAD = ["finetuning", "evaluation"]
 # The order of the book. A module imports only from those before it, from torch and from numpy.
 ORDER = [*chapter_modules.order(), *AHEAD]
 STANDARD = set(sys.stdlib_module_names) | {"__future__"}
@@ -36,6 +36,7 @@ SHAPES = {"jaxtyping"}
 # What a module needs besides, and only there.
 BESIDES = {
     "tokenizers": {"regex"},
+    "finetuning": {"safetensors"},
     "models": {"gguf", "huggingface_hub", "safetensors"},
     "data": {"pooch", "sklearn", "tqdm"},
     "training": {"matplotlib", "tqdm"},

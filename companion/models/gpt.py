@@ -11,10 +11,15 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from companion._tensors import _require_sizes, _require_whole_numbers
+from companion._tensors import (
+    _require_batch,
+    _require_mask,
+    _require_positions,
+    _require_sizes,
+)
 from companion.attention import KVCache, MultiHeadAttention
 from companion.layers import (
     Dropout,
@@ -105,13 +110,24 @@ class GPT(Pretrained):
         self._initialise()
 
     def forward(
-        self, ids: Integer[Tensor, "batch length"], *, caches: list[KVCache] | None = None
+        self,
+        ids: Integer[Tensor, "batch length"],
+        mask: Bool[Tensor, "#batch #length keys"] | None = None,
+        positions: Integer[Tensor, "*#batch length"] | None = None,
+        *,
+        caches: list[KVCache] | None = None,
     ) -> Float[Tensor, "batch length vocab"]:
         r"""Return the logits of the token that follows each one.
 
         Parameters
         ----------
         ids : Tensor of int, shape (B, T)
+        mask : Tensor of bool, shape (B, 1, T_k) or (B, T, T_k), optional
+            Which keys may be seen, besides that none sees a later one: False for padding, or for
+            what belongs to another text in the same row. T_k counts the positions in the caches.
+        positions : Tensor of int, shape (T,) or (B, T), optional
+            Where each token stands in its text. By default they follow one another, from 0 or
+            from the last one in the caches.
         caches : list of KVCache, optional
             One for each block (see `new_caches`), with the positions before ``ids``.
 
@@ -122,21 +138,29 @@ class GPT(Pretrained):
         Raises
         ------
         ValueError
-            If ``ids`` has another shape, an id is not in the vocabulary, there are more positions
-            than the model has vectors for, or not as many caches as blocks.
+            If ``ids``, ``mask`` or ``positions`` has another shape, an id is not in the vocabulary,
+            there are more positions than the model has vectors for, not as many caches as blocks,
+            or ALiBi would need the positions of what is in the caches.
         TypeError
-            If ids are not whole numbers.
+            If ids or positions are not whole numbers, or ``mask`` is not boolean.
         """
         _require_caches(caches, len(self.blocks))
         seen = 0 if caches is None else caches[0].seen
-        x = self.embed(ids, seen)  # (B, T, D)
-        bias = self._bias(ids, seen)
+        x = self.embed(ids, seen, positions)  # (B, T, D)
+        _require_mask(mask, ids, seen)
+        bias = self._bias(ids, seen, mask, positions)
+        options = {"mask": bias, "is_causal": True}
+        if self.config.positions == "rotary":
+            options["positions"] = positions
         for i, block in enumerate(self.blocks):
-            x = block(x, mask=bias, is_causal=True, cache=None if caches is None else caches[i])
+            x = block(x, **options, cache=None if caches is None else caches[i])
         return self.predict(x)
 
     def embed(
-        self, ids: Integer[Tensor, "batch length"], start: int = 0
+        self,
+        ids: Integer[Tensor, "batch length"],
+        start: int = 0,
+        positions: Integer[Tensor, "*#batch length"] | None = None,
     ) -> Float[Tensor, "batch length d_model"]:
         r"""Return the vector of each token, with its position added.
 
@@ -145,6 +169,8 @@ class GPT(Pretrained):
         ids : Tensor of int, shape (B, T)
         start : int
             Position of the first of them.
+        positions : Tensor of int, shape (T,) or (B, T), optional
+            Position of each of them, if they do not follow one another.
 
         Returns
         -------
@@ -153,18 +179,19 @@ class GPT(Pretrained):
         Raises
         ------
         ValueError
-            If ``ids`` has another shape, an id is not in the vocabulary, or there are more
-            positions than the model has vectors for.
+            If ``ids`` or ``positions`` has another shape, an id is not in the vocabulary, or there
+            are more positions than the model has vectors for.
         TypeError
-            If ids are not whole numbers.
+            If ids or positions are not whole numbers.
         """
-        self._require_ids(ids, start)
-        x = self.tokens(ids)
+        self._require_places(ids, start, positions)
+        x, end = self.tokens(ids), start + ids.shape[1]
+        at = slice(start, end) if positions is None else positions
         if self.config.positions == "learned":
-            x = x + self.positions.weight[start : start + ids.shape[1]]
+            x = x + self.positions.weight[at]
         if self.config.positions == "sinusoidal":
-            waves = sinusoidal_positions(start + ids.shape[1], self.config.d_model)[start:]
-            x = x + waves.to(x)
+            n = end if positions is None else int(positions.max()) + 1
+            x = x + sinusoidal_positions(n, self.config.d_model).to(x)[at]
         return self.dropout(x)
 
     def predict(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
@@ -195,12 +222,25 @@ class GPT(Pretrained):
             maps.append(weights)
         return Trace(torch.stack(stream), torch.stack(maps), self.predict(stream[-1]))
 
-    def _bias(self, ids: Tensor, seen: int) -> Tensor | None:
-        """Return what ALiBi adds to the scores, (1, H, T, T_k)."""
+    def _bias(
+        self,
+        ids: Tensor,
+        seen: int,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> Tensor | None:
+        """Return the mask, or what ALiBi adds to the scores, (1 or B, H, T, T_k)."""
         if self.config.positions != "alibi":
-            return None
-        length = ids.shape[1]
-        return alibi_bias(self.config.n_heads, length, seen + length, device=ids.device)[None]
+            return mask
+        length, n_heads = ids.shape[1], self.config.n_heads
+        bias = alibi_bias(n_heads, length, seen + length, device=ids.device)[None]
+        if positions is not None:
+            if seen:
+                raise ValueError("positions cannot go with caches: ALiBi needs those of all tokens")
+            at = positions.expand(ids.shape)
+            distance = (at[:, :, None] - at[:, None, :]).abs()[:, None]  # (B, 1, T, T)
+            bias = alibi_bias(n_heads, 2, device=ids.device)[:, 1:, :1] * distance
+        return bias if mask is None else bias.masked_fill(~mask[:, None], -math.inf)
 
     @torch.no_grad()
     def _initialise(self) -> None:
@@ -213,12 +253,12 @@ class GPT(Pretrained):
             elif name.endswith("bias"):
                 weight.zero_()
 
-    def _require_ids(self, ids: Tensor, start: int) -> None:
-        _require_whole_numbers(ids=ids)
-        if ids.ndim != 2 or ids.shape[1] == 0:
-            raise ValueError(f"ids must be (batch, length), got shape {tuple(ids.shape)}")
+    def _require_places(self, ids: Tensor, start: int, positions: Tensor | None) -> None:
+        _require_batch(ids)
+        learned = self.config.positions == "learned"
+        _require_positions(positions, ids, self.config.max_length if learned else None)
         end = start + ids.shape[1]
-        if self.config.positions == "learned" and end > self.config.max_length:
+        if learned and positions is None and end > self.config.max_length:
             raise ValueError(
                 f"ids must end at position {self.config.max_length} at most, "
                 f"since the model has learnt no later one; they end at {end}"

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from companion._arguments import _require_flag
-from companion._tensors import _require_batch, _require_padding_mask, _require_sizes
+from companion._tensors import _require_batch, _require_mask, _require_positions, _require_sizes
 from companion.attention import KVCache, MultiHeadAttention, _check_heads
 from companion.layers import Embedding, Linear, Llama3Scaling, RMSNorm, Rotary, SwiGLU
 from companion.layers._checks import _require_eps, _require_even
@@ -117,7 +117,8 @@ class Llama(Pretrained):
     def forward(
         self,
         ids: Integer[Tensor, "batch length"],
-        mask: Bool[Tensor, "batch 1 keys"] | None = None,
+        mask: Bool[Tensor, "#batch #length keys"] | None = None,
+        positions: Integer[Tensor, "*#batch length"] | None = None,
         *,
         caches: list[KVCache] | None = None,
     ) -> Float[Tensor, "batch length vocab"]:
@@ -126,10 +127,14 @@ class Llama(Pretrained):
         Parameters
         ----------
         ids : Tensor of int, shape (B, T)
-        mask : Tensor of bool, shape (B, 1, T_k), optional
-            False for padding, as `companion.attention.padding_mask` gives it; T_k counts the
-            positions in the caches, too. Padding may stand on either side: what the rotation
-            does depends on the distance of two tokens alone, not on where the text begins.
+        mask : Tensor of bool, shape (B, 1, T_k) or (B, T, T_k), optional
+            False for padding, as `companion.attention.padding_mask` gives it, or for what belongs
+            to another text in the same row; T_k counts the positions in the caches, too. Padding
+            may stand on either side: what the rotation does depends on the distance of two tokens
+            alone, not on where the text begins.
+        positions : Tensor of int, shape (T,) or (B, T), optional
+            Where each token stands in its text. By default they follow one another, from 0 or
+            from the last one in the caches.
         caches : list of KVCache, optional
             One for each block (see `new_caches`), with the positions before ``ids``.
 
@@ -141,16 +146,18 @@ class Llama(Pretrained):
         Raises
         ------
         ValueError
-            If ``ids`` or ``mask`` has another shape, an id is not in the vocabulary, or there are
-            not as many caches as blocks.
+            If ``ids``, ``mask`` or ``positions`` has another shape, an id is not in the vocabulary,
+            or there are not as many caches as blocks.
         TypeError
-            If ids are not whole numbers, or ``mask`` is not boolean.
+            If ids or positions are not whole numbers, or ``mask`` is not boolean.
         """
         _require_caches(caches, len(self.blocks))
         x = self.embed(ids)  # (B, T, D)
-        _require_padding_mask(mask, ids, 0 if caches is None else caches[0].seen)
+        _require_mask(mask, ids, 0 if caches is None else caches[0].seen)
+        _require_positions(positions, ids)
+        options = {"mask": mask, "is_causal": True, "positions": positions}
         for i, block in enumerate(self.blocks):
-            x = block(x, mask=mask, is_causal=True, cache=None if caches is None else caches[i])
+            x = block(x, **options, cache=None if caches is None else caches[i])
         return self.predict(x)
 
     def embed(self, ids: Integer[Tensor, "batch length"]) -> Float[Tensor, "batch length d_model"]:
