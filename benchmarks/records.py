@@ -38,11 +38,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import nbformat
 import torch
 
 from companion import device
+from companion.training import stopping
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -104,7 +106,7 @@ def over_seeds(
     rows = []
     for seed in seeds:
         start = time.perf_counter()
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), ended_by_signals():
             measured = run(seed)
         rows.append({**measured, "seconds": time.perf_counter() - start})
     return {name: summary([row[name] for row in rows]) for name in rows[0]}
@@ -125,6 +127,15 @@ def summary(values: list[float]) -> dict[str, Any]:
         "sd": round(float(spread), 4),
         "values": rounded,
     }
+
+
+def ended_by_signals() -> contextlib.AbstractContextManager[Any]:
+    """Let Ctrl-C and SIGTERM end the measurement.
+
+    By itself `companion.training.train` stops after the step at hand and returns as if all were
+    well; what it has measured until then would be kept as that of a whole run.
+    """
+    return mock.patch.object(stopping, "SIGNALS", ())
 
 
 def kept_runs(
@@ -156,7 +167,8 @@ def _key(case: Mapping[str, Any]) -> str:
 def _measured(case: Mapping[str, Any], run: Callable[..., Mapping[str, float]]) -> dict[str, Any]:
     """Call `run` with a case, and measure the seconds that processors worked."""
     start = time.process_time()
-    measured = dict(run(**case))
+    with ended_by_signals():
+        measured = dict(run(**case))
     return {
         "case": dict(case),
         "measured": {**measured, "cpu_seconds": time.process_time() - start},

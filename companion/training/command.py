@@ -27,7 +27,7 @@ from companion.training.starting import process_group
 __all__ = ["main"]
 
 # Modules with a function `main` of the arguments that follow, by the word that names them.
-COMMANDS: dict[str, str] = {}
+COMMANDS = {"speedrun": "companion.training.speedrun.console"}
 # A GPT of 0.2 million weights: half a minute on one core of a CPU.
 EXAMPLE = {
     "data": {"source": "tinyworld", "stories": 5000, "length": 64, "batch_size": 32},
@@ -44,7 +44,8 @@ EXAMPLE = {
 }
 DESCRIPTION = """Train a language model that a JSON file describes. The same command again goes on
 from the newest checkpoint; Ctrl-C stops after the step at hand, and writes one. In several
-processes: torchrun --nproc-per-node=2 -m companion.training --config run.json."""
+processes: torchrun --nproc-per-node=2 -m companion.training --config run.json. And
+"python -m companion.training speedrun --help" tells of a race on one core."""
 FAILURES = (ValueError, TypeError, OSError, OutOfMemory, FloatingPointError, ProcessError)
 
 

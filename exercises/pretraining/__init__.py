@@ -9,6 +9,7 @@ from exercises.pretraining import (
     gap_floor,
     go_on_reading,
     how_many,
+    judge_change,
     ladder_by_hand,
     trust_by_hand,
 )
@@ -36,6 +37,7 @@ MASTERS: list[Master] = [
         gap_floor,
         diagnose_run,
         extend_law,
+        judge_change,
     )
 ]
 EXERCISES = [master.variant() for master in MASTERS]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import curve_fit, minimize_scalar
+from scipy.stats import ttest_rel
 
 from companion import losses, models, training
 from companion.training import rows
@@ -21,6 +22,7 @@ from exercises.pretraining import (
     gap_floor,
     go_on_reading,
     how_many,
+    judge_change,
     ladder_by_hand,
     trust_by_hand,
 )
@@ -170,3 +172,20 @@ def test_a_healthy_toy_run_ends_near_its_floor():
     assert history["loss"][0] == pytest.approx(marks["uniform"])
     assert marks["floor"] - 0.02 < history["held_out"][-1] < marks["floor"] + 0.15
     assert marks["floor"] + 0.3 < marks["unigram"] < marks["uniform"]
+
+
+@pytest.mark.parametrize("logs", [False, True])
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_change_is_judged_as_by_scipy(logs, lasting):
+    form = {**judge_change.PAGE, "logs": logs, "lasting": lasting}
+    before, after, times = judge_change.some_runs(3, form, 0.3)
+    answer = run(master.SETUP, judge_change.exercise(**form).solution)["judge_change"]
+    speedup, t = answer(before, after, 2.0)
+    old, new = np.log(times.T) if logs else times.T
+    assert t == pytest.approx(ttest_rel(old, new).statistic)
+    expected = math.exp((old - new).mean()) if logs else old.mean() / new.mean()
+    assert speedup == pytest.approx(expected)
+    for one, time in zip(before, times[:, 0], strict=True):
+        seconds, losses_of_run = np.array(one).T
+        assert losses_of_run[seconds < time].min() > 2 or lasting
+        assert losses_of_run[seconds >= time].max() <= 2 or not lasting
