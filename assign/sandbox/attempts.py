@@ -82,6 +82,7 @@ def grade(wall: str, steps: list[dict[str, Any]], tests: dict[str, str], limits:
                 break
             graded.events.append((kind, f"{step['name']}: {why}"))
             graded.closed[step["question"]] = why
+            until = attempt.until
             if time.monotonic() > until:
                 break
     return graded
@@ -144,7 +145,10 @@ class _Attempt:
         if not isinstance(number, int) or number not in self.steps:
             raise _Ended("crashed", "the notebook sent what is no report")
         if "begin" in message:
-            self.current, self.since = self.steps[number], time.monotonic()
+            now = time.monotonic()
+            if self.current is None:  # how long a container takes to start counts for no question
+                self.until += now - self.since
+            self.current, self.since = self.steps[number], now
         else:
             step = self.steps.pop(number)
             self._spend(step)

@@ -7,7 +7,7 @@ import textwrap
 import psutil
 import pytest
 
-from assign.sandbox import process, walls
+from assign.sandbox import attempts, process, walls
 from tests.assign.grading_support import RIGHT, draw, grade, hand_in, notebook, rows
 
 Q2 = RIGHT["q2"]
@@ -280,14 +280,26 @@ def test_a_container_gets_the_job_on_its_input_and_no_network(monkeypatch, tmp_p
     monkeypatch.setenv("PYTHONPATH", str(walls.Path(walls.__file__).parents[2]))
     dist = draw(tmp_path / "dist")
     hand_in(tmp_path / "in", "ada.ipynb", notebook(**RIGHT))
-    arguments = (dist, tmp_path / "in", "--out", tmp_path / "grades.csv", "--jobs", 1)
+    dies = "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"
+    hand_in(tmp_path / "in", "bob.ipynb", notebook(dies, RIGHT["q2"]))
+    arguments = (dist, tmp_path / "in", "--out", tmp_path / "grades.csv", "--jobs", 2)
     assert grade(*arguments) == 0
-    row = rows(tmp_path / "grades.csv")["ada"]
-    assert (row["total"], row["status"]) == ("7", "ok")
+    found = rows(tmp_path / "grades.csv")
+    assert (found["ada"]["total"], found["ada"]["status"]) == ("7", "ok")
+    assert (found["bob"]["total"], found["bob"]["status"]) == ("4", "crashed")
+    assert "segmentation fault" in found["bob"]["what_happened"]
     run, kill = log.read_text().splitlines()[:2]
     for option in ("--network none", "--read-only", "--cap-drop ALL", "--pids-limit 64"):
         assert option in run
     assert kill.startswith("kill grading-")
+
+
+def test_how_long_a_container_takes_to_start_counts_for_no_notebook():
+    steps = [{"number": 0, "question": "q1", "name": "question 1", "source": ""}]
+    attempt = attempts._Attempt(attempts.Graded(), steps, process.Limits(), until=1000.0)
+    attempt.since -= 50
+    attempt._hear({"begin": 0})
+    assert 1050 <= attempt.until < 1060
 
 
 def test_limits_must_be_positive():
