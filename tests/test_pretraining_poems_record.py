@@ -1,4 +1,4 @@
-"""The record of the poems, its script, and what *Play with a model* quotes of it."""
+"""The record of the poems, its script, and what two pages quote of it."""
 
 import math
 from collections import Counter
@@ -218,3 +218,82 @@ def test_the_page_quotes_the_record():
         f"given, {100 * cool['regular']:.1f}% had five characters in every line, or seven in "
         "every line"
     ) in text
+
+
+# -- what the page on real text says ---------------------------------------------------------------
+
+CHAPTER = records.ROOT / "chapters" / "pretraining" / "text.ipynb"
+
+
+def section():
+    """Return the Markdown of the section on the poems."""
+    sources = recorded.sources(CHAPTER, "text-")
+    return sources["poems"] + sources["poems-live"]
+
+
+def test_the_section_names_the_poems_of_the_record():
+    found = record()["poems"]
+    train, validation, test = found["parts"]
+    assert validation == test
+    assert f"There are {found['regular']:,}." in section()
+    assert (
+        f"This leaves {found['kept']:,} poems: {train:,} for training and {test} each for "
+        "validation and test."
+    ) in section()
+    assert f"The {poems.COMMON:,} most common ones" in section()
+    assert f"□, which makes up {100 * record()['unknown'][-1]:.1f} % of the test" in section()
+
+
+def test_the_section_says_what_was_known_before():
+    counted = record()["counted"]
+    vocab_size = round(math.exp(counted["uniform"]))
+    assert vocab_size == live_poems.read(script.NAME)[0].config.vocab_size
+    assert f"There are {vocab_size:,} tokens." in section()
+    said = f"{vocab_size:,} = {counted['uniform']:.2f}$".replace(",", "{,}")
+    assert f"the loss is $\\ln {said} nats a token" in section()
+    assert (
+        f"the unigram has {counted['unigram']:.2f} and the bigram {counted['bigram']:.2f}."
+    ) in section()
+
+
+def test_the_section_says_how_the_model_was_trained():
+    found, settings = record(), record()["settings"]
+    assert found["seeds"] == [0]  # "one run with one seed"
+    assert (
+        f"with {settings['n_layers']} blocks, {settings['n_heads']} heads and width "
+        f"{settings['d_model']}, which has {found['parameters']:,} weights"
+    ) in section()
+    assert f"{settings['steps']:,} steps with batches of {settings['batch']}." in section()
+    often = settings["steps"] * settings["batch"] / found["poems"]["parts"][0]
+    assert f"only {found['tokens'][0]:,} tokens" in section()
+    assert f"reads each poem about {round(often, -1):.0f} times" in section()
+    assert f"a dropout of {settings['dropout']} " in section()
+
+
+def test_the_losses_of_the_section_are_the_recorded_ones():
+    counted, test = record()["counted"], record()["test"]
+    shown = recorded.constants(recorded.sources(CHAPTER, "text-")["poems-losses"])["POEMS"]
+    assert shown == {
+        "all tokens alike": counted["uniform"],
+        "unigram": counted["unigram"],
+        "bigram": counted["bigram"],
+        "GPT": test["float32"],
+        "GPT, weights in 8 bits": test["int8"],
+    }
+    kinds = record()["by_kind"]
+    better = counted["bigram"] - test["float32"]
+    assert f"The GPT is {better:.2f} nats better than the bigram." in section()
+    assert f"are {100 * kinds['share_of_marks']:.1f} % of the test tokens" in section()
+    assert f"its loss there is {kinds['marks']:.3f} nats." in section()
+    assert f"On the characters it is {kinds['characters']:.2f}." in section()
+    assert f"changes the test loss by {test['int8'] - test['float32']:.4f}." in section()
+
+
+def test_the_section_says_what_was_written():
+    cool = record()["written"]["0.8"]
+    assert f"The model wrote {script.WRITTEN} poems at temperature 0.8" in section()
+    assert f"Of these, {100 * cool['regular']:.1f} % have five characters" in section()
+    copied, in_test = cool["copied_lines"], record()["copied_in_test"]
+    assert copied < in_test  # "not more often"
+    assert f"{100 * copied:.2f} % of its lines" in section()
+    assert f"and so do {100 * in_test:.2f} % of the lines of the test poems" in section()

@@ -125,9 +125,12 @@ def test_the_figure_shows_the_record():
 
 
 def test_the_fair_comparison_names_what_differs():
-    for name in ("nanogpt", "fast"):
-        assert f"  - {record()['recipes'][name]['parameters']:,}" in text()
-        assert f"  - {recipe(name).tokens:,}" in text()
+    for name, said in {
+        "nanogpt": "model has {:,} parameters and reads {:,} characters",
+        "fast": "one has {:,} and reads {:,}",
+    }.items():
+        sizes = record()["recipes"][name]["parameters"], recipe(name).tokens
+        assert f"{said.format(*sizes)}." in text()
 
 
 # -- changes -------------------------------------------------------------------------------------
@@ -178,4 +181,6 @@ def test_the_count_of_what_was_tried_is_right():
 def test_the_spread_of_the_widget_is_the_median_of_the_table():
     without = [row for name, row in named("without").items() if name not in SHORTER]
     sds = sorted(row["difference"]["sd"] for row in without)
-    assert constants(source("power"))["SPREAD"] == sds[len(sds) // 2]
+    median = constants(source("power"))["SPREAD"]
+    assert median == sds[len(sds) // 2]
+    assert f"the median of the ± is {median} nats" in text()

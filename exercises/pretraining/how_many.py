@@ -32,6 +32,8 @@ EXPLANATION = """
 (a) Every token but the first is a target: {{a}}. Of the {{length}} tokens, {{cut}} are cut out in {{spans}} spans. (b) The input keeps {{kept}} tokens and has {{spans}} sentinels, {{b}} together. (c) The target has the {{cut}} tokens, the {{spans}} sentinels, and one more that ends it: {{c}}. (d) The last sentence of a document has none that follows, so each document gives one pair fewer than it has sentences: {{d}}. The numbers of (b) and (c) are the same for every seed; only the places of the spans are drawn.
 """
 TRIAL = """
+from companion import pretraining
+
 generator = torch.Generator().manual_seed(0)
 text = torch.arange(LENGTH)
 check("(a)", counted_targets["a"], len(pretraining.causal_lm(text)[1]), 0)

@@ -34,7 +34,10 @@ EVALUATION = (
     "characters that do not overlap"
 )
 DESCRIPTION = """Train a small language model on tiny Shakespeare as fast as possible, on one core
-of a CPU. The clock stands while the loss on the validation split is measured."""
+of a CPU. The clock is stopped while the loss on the validation split is measured."""
+ABOUT_RECIPES = """fast (if none is named): one small block and tables of n-grams; plain: the same
+without tables, in more steps; nanogpt: the recipe of nanoGPT for a CPU"""
+ABOUT_RECORD = """the record, as JSON: settings, seed, seconds and losses (speedrun.json)"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,15 +146,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m companion.training speedrun", description=DESCRIPTION
     )
-    parser.add_argument("--recipe", choices=[*RECIPES], default="fast")
+    parser.add_argument("--recipe", choices=[*RECIPES], default="fast", help=ABOUT_RECIPES)
     parser.add_argument(
         "--both", action="store_true", help="race it side by side with nanoGPT's recipe"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--steps", type=int, metavar="N", help="others than the recipe's")
-    parser.add_argument("--points", type=int, default=8, metavar="N", help="losses in the curve")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of the CPU; 1")
-    parser.add_argument("--out", type=Path, default=Path("speedrun.json"), metavar="FILE")
+    of_weights = "of the first weights and the order of the data (0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=of_weights)
+    parser.add_argument("--steps", type=int, metavar="N", help="in place of the recipe's")
+    in_curve = "how often the held-out loss is measured, the end included (8)"
+    parser.add_argument("--points", type=int, default=8, metavar="N", help=in_curve)
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of the CPU (1)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("speedrun.json"), metavar="FILE", help=ABOUT_RECORD
+    )
     return parser
 
 
