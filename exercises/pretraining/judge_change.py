@@ -45,7 +45,7 @@ def judge_change(before, after, target):
 '''
 HINT = "Write a function for the time of one run first. `zip(run, run[1:])` gives each evaluation with the next one. Then the differences, one for each seed; `np.std` divides by $n$ unless you say `ddof=1`."
 EXPLANATION = """
-A pair of runs shares its seed, so what makes a seed easy or hard is in both and cancels in the difference. A test that compares the two means without the pairs would have to find the change in the noise of the seeds. Logarithms are natural here, because a change saves a share of the time rather than a number of seconds. Before the row is accepted, look up $t$: with five seeds, four degrees of freedom, it must be above 4.604 for $p < 0.01$ on both sides. To race with a change of your own, write it into the recipe and call `python -m companion.training speedrun`; its record holds the runs.
+A pair of runs shares its seed, so what makes a seed easy or hard is in both and cancels in the difference. A test that compares the two means without the pairs would have to find the change in the noise of the seeds. Logarithms are natural here, because a change saves a share of the time rather than a number of seconds. Before the row is accepted, look up $t$: with five seeds, four degrees of freedom, it must be above 4.604 for $p < 0.01$ on both sides. To race with a change of your own, give it to `speedrun.Runner`, as the page shows, with several seeds.
 """
 SOLUTION = """
 def judge_change(before, after, target):
