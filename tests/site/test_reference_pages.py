@@ -66,7 +66,7 @@ COMMON = {
     *("frac", "tfrac", "sqrt", "sum", "prod", "int", "partial", "nabla", "top", "infty", "pi", "e"),
     *("ln", "log", "exp", "sin", "cos", "tan", "max", "min", "arg"),
     *("cdot", "times", "odot", "approx", "le", "ge", "ne", "in", "to", "sim", "mid", "cap", "cup"),
-    *("hat", "tilde", "overline", "underbrace", "lVert", "rVert", "leftarrow"),
+    *("hat", "tilde", "bar", "overline", "underbrace", "lVert", "rVert", "leftarrow"),
     *(
         "lfloor",
         "rfloor",
@@ -84,7 +84,7 @@ COMMON = {
     ),
 }
 DISPLAY = re.compile(r"\$\$(.*?)\$\$", re.DOTALL)
-NAME = re.compile(r"\\(?:mathrm|mathcal|operatorname)\{(\w+)\}")
+NAME = re.compile(r"\\(?:mathrm|mathit|mathcal|operatorname)\{(\w+)\}")
 ENVIRONMENT = re.compile(r"\\(?:begin|end)\{\w+\}|\\text\{[^}]*\}|\\mathbb\{\w\}")
 TOKEN = re.compile(
     r"(?P<base>\\[A-Za-z]+|<\w+>|[A-Za-z])(?:'*)(?P<marks>(?:[_^](?:\{[^{}]*\}|\\[A-Za-z]+|.))*)"
