@@ -59,13 +59,11 @@ def sentiment(code: Code, seed: int) -> Measured:
     for name, change in (("plain", None), ("augmented", code["renewed"])):
         model = code["train_sentiment"](tales, seed, steps, change)
         distance, differs = code["explained_twice"](model, held_out[:EXPLAINED])
-        attention, parts, gap = code["on_the_opening"](model, held_out)
-        found[name] = code["judged"](model, held_out) | {
+        found[name] = {
+            **code["judged"](model, held_out),
+            **code["on_the_opening"](model, held_out),
             "distance": distance,
             "differs": differs,
-            "attention": attention,
-            "parts": parts,
-            "gap": gap,
         }
     return flat(found)
 
