@@ -1,5 +1,6 @@
 """What *When the model answers in words* says of leaked test stories is what the record says."""
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -78,17 +79,25 @@ def test_the_loss_answers_to_the_dose():
 
 
 def test_the_accuracy_needs_more_copies_than_the_loss():
-    """Below the truth is where the loss has more than it could know honestly."""
     found = runs()
-    beyond = {
-        "above": [k for k in found if found[k]["above"]["mean"] + found[k]["above"]["sd"] < 0],
-        "right": [
-            k
-            for k in found
-            if found[k]["right"]["mean"] - found[k]["right"]["sd"] > found[k]["best"]["mean"]
-        ],
-    }
-    assert min(beyond["above"]) <= min(beyond["right"])
+    pairs = zip(found[1]["above"]["values"], found[0]["above"]["values"], strict=True)
+    assert all(one < none for one, none in pairs)
+    assert "one copy already lowers it in each of the five runs" in cells()["near-said"]
+    assert all(found[k]["right"]["mean"] < found[k]["best"]["mean"] + 0.01 for k in (1, 2))
+    assert "the quiz shows nothing with 1 or 2 copies" in cells()["near-said"]
+
+
+def test_near_copies_gain_most_of_what_copies_gain():
+    found = runs()
+    gains = [found[0][name]["mean"] - found[32][name]["mean"] for name in ("above", "near_above")]
+    assert 0.7 * gains[0] < gains[1] < gains[0]
+    assert "gain most of that" in figure_caption()
+
+
+def figure_caption():
+    page = nbformat.read(evaluation_contamination.CHAPTER, as_version=4).cells
+    (cell,) = (cell for cell in page if cell.id == "benchmarks-dose-figure")
+    return cell.metadata["mystnb"]["figure"]["caption"]
 
 
 def test_copies_are_hidden_as_often_as_their_dose_says():
