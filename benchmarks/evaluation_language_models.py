@@ -32,6 +32,7 @@ RESULT = records.RESULTS / "evaluation_language_models.json"
 NAME = "SmolLM2-135M-Instruct"  # as the record names it
 LETTERS = "ABCD"
 SHOTS, BATCHES, BATCH = (0, 1, 4), (4, 16, 64), 32
+IN_BATCHES = 16  # questions that are asked in batches of several sizes
 NEW_TOKENS = 24
 MORE = " This is well known, and one can read it in many books, where it is explained at length."
 
@@ -316,7 +317,7 @@ def lettered(k: int, seed: int) -> str:
 
 def in_batches(dtype: str) -> Found:
     """Return how far scores are from those of single rows, in batches of several sizes."""
-    rows, runs = rows_of("headed"), []
+    rows, runs = rows_of("headed", QUESTIONS[:IN_BATCHES]), []
     model().to(getattr(torch, dtype))
     alone = sums(rows, 1)
     for size in BATCHES:
@@ -332,19 +333,15 @@ def in_batches(dtype: str) -> Found:
     return {"dtype": dtype, "runs": runs}
 
 
-def judge_of_pairs() -> Found:
+def judge_of_pairs(kind: str) -> Found:
     """Return what the judge prefers, with the answers in either order."""
     right = [f"The answer is: {q.choices[0]}." for q in QUESTIONS]
     wrong = [f"The answer is: {q.choices[1]}." for q in QUESTIONS]
-    long = [text + MORE for text in wrong]
-    kinds = {"right and wrong": (right, wrong), "right and long": (right, long)}
-    found = {}
-    for name, (one, two) in kinds.items():
-        first = compared(list(zip(one, two, strict=True)))
-        second = compared(list(zip(two, one, strict=True)))
-        found[name] = {"first": rounded(first), "second": rounded(second)}
-    same = compared(list(zip(right, right, strict=True)))
-    return {**found, "twice the same": rounded(same)}
+    others = {"wrong": wrong, "long": [text + MORE for text in wrong], "the same": right}
+    found = {"first": rounded(compared(list(zip(right, others[kind], strict=True))))}
+    if kind != "the same":
+        found["second"] = rounded(compared(list(zip(others[kind], right, strict=True))))
+    return {"right and": kind, **found}
 
 
 PARTS: dict[str, Callable[..., Found]] = {
@@ -361,9 +358,9 @@ def cases(seeds: range) -> list[Found]:
     return [
         *({"part": "five", "k": k} for k in SHOTS),
         *({"part": "form", "form": form} for form in FORMS),
-        {"part": "pairs"},
+        *({"part": "pairs", "kind": kind} for kind in ("wrong", "long", "the same")),
         *({"part": "batches", "dtype": dtype} for dtype in ("float32", "bfloat16")),
-        *({"part": "examples", "k": k, "seed": seed} for seed in seeds for k in SHOTS[1:]),
+        *({"part": "examples", "k": k, "seed": seed} for k in SHOTS[1:] for seed in seeds),
     ]
 
 
@@ -381,8 +378,14 @@ def main() -> None:
     found: dict[str, list[Found]] = {part: [] for part in PARTS}
     for row in rows:
         found[row["case"]["part"]].append(row["measured"])
-    (found_pairs,) = found.pop("pairs")
-    records.write(RESULT, seeds, model=NAME, questions=len(QUESTIONS), **found, pairs=found_pairs)
+    records.write(
+        RESULT,
+        seeds,
+        model=NAME,
+        questions=len(QUESTIONS),
+        in_batches=IN_BATCHES,
+        **found,
+    )
 
 
 if __name__ == "__main__":

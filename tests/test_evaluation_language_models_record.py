@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from benchmarks import evaluation_language_models as benchmark
 from benchmarks.evaluation_questions import EXAMPLES, QUESTIONS
@@ -125,6 +126,12 @@ def test_what_is_said_of_the_five_scores():
     assert f"With four examples, {right(4, 'exact')} of 48 texts are exactly right" in said
     assert "The judge** never says Yes" in said
     assert right(0, "judge") == right(4, "judge") == 0
+    assert f"{right(4, 'contains')} of the texts name the right choice" in said
+    contains = [*map(int, five()[4]["right"]["contains"])]
+    auc = roc_auc_score(contains, [item["judge"] for item in five()[4]["items"]])
+    assert f"an {{term}}`AUC` of {auc:.2f}, and 0.5 is chance" in said
+    assert {x for x, times in five()[4]["letters_said"].items() if times} == {"A", "C"}
+    assert "Even after four examples it says A or C to everything" in said
     texts = {q.text: i["text"] for q, i in zip(QUESTIONS, five()[0]["items"], strict=True)}
     assert texts["Where does the sun rise?"] == "The sun rises in the east."
     likelihoods = [right(4, score) for score in SCORES[:3]]
