@@ -62,12 +62,12 @@ def test_what_one_should_see_is_recorded():
     assert f"cost it {signed(found[0]['above'])} nats more" in said
     assert f"for {percent(found[0]['right'])} of them" in said
     assert f"of which {100 * found[0]['best']['mean']:.0f} % is the best" in said
-    assert f"With 4 copies the excess is {signed(found[4]['above'])} nats" in said
+    assert f"with 4 it is {signed(found[4]['above'])} nats" in said
     assert f"with 8 it is {signed(found[8]['above'])}" in said
     assert f"with 32 it is {signed(found[32]['above'])}" in said
     assert f"to {percent(found[8]['right'])} with 8 copies" in said
     assert f"{percent(found[32]['right'])} with 32" in said
-    assert f"One copy does {signed(found[1]['above'])}" in said
+    assert f"With one copy the excess is {signed(found[1]['above'])} nats" in said
     near = signed(found[32]["near_above"])
     assert f"with 32 copies they cost {near} nats" in cells()["near-said"]
 
