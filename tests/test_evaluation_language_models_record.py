@@ -202,6 +202,6 @@ def test_what_is_said_of_the_judge_of_pairs():
         return sum(a > b for a, b in zip(pair["first"], pair["second"], strict=True))
 
     assert f"it prefers the right answer for {preferred(one)} of 48 questions" in said
-    assert f"for {preferred(long)}." in said
+    assert f"follows the wrong one, for {preferred(long)}." in said
     assert len(re.findall(r"[a-z]+", benchmark.MORE.lower())) == 18
     assert "an empty sentence of 18 words" in said
