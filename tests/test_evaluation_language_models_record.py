@@ -166,7 +166,12 @@ def test_the_draws_of_examples_are_recorded():
         assert [run["seed"] for run in runs] == record()["seeds"][1:]
         every = [five()[k], *runs]
         assert drawn[name] == [run["right"]["sum"].count("1") for run in every]
-    assert "Three draws of the examples" in recorded.prose(benchmark.CHAPTER)
+        counts = drawn[name]
+        assert max(counts) - min(counts) <= 1
+        assert min(counts) > right(0, "sum") + 4
+    text = recorded.prose(benchmark.CHAPTER)
+    assert "Three draws of the examples" in text
+    assert "which examples are drawn hardly matters here; whether there are any does" in text
 
 
 def test_the_batches_are_recorded():
@@ -203,5 +208,7 @@ def test_what_is_said_of_the_judge_of_pairs():
 
     assert f"it prefers the right answer for {preferred(one)} of 48 questions" in said
     assert f"follows the wrong one, for {preferred(long)}." in said
+    assert preferred(one) <= 24 < 30 < preferred(long)
+    assert "a weak preference for the shorter of the two, and none for what is right" in said
     assert len(re.findall(r"[a-z]+", benchmark.MORE.lower())) == 18
     assert "an empty sentence of 18 words" in said
