@@ -88,7 +88,7 @@ ENTRIES = [
     ),
     Entry(
         CHINESE,
-        "learned positions",
+        "without rotary",
         "transformer_translates",
         at("runs", "without rotary", "exact_match"),
     ),
