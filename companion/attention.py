@@ -704,7 +704,8 @@ class MultiHeadAttention(nn.Module):
         _check_heads(d_model, n_heads, n_kv_heads, d_head)
         d_head = d_model // n_heads if d_head is None else d_head
         _check_options(bias, dropout, rotary, d_head, qk_norm)
-        self.n_heads, self.n_kv_heads, self.d_head = n_heads, n_kv_heads, d_head
+        self.d_model, self.d_head = d_model, d_head
+        self.n_heads, self.n_kv_heads = n_heads, n_kv_heads
         self.scale, self.dropout = scale, dropout
         self.rotary = Rotary() if rotary is True else rotary or None
         biased = bias if isinstance(bias, str) else "qkvo" if bias else ""
@@ -715,11 +716,6 @@ class MultiHeadAttention(nn.Module):
         self.q_norm, self.k_norm = (
             nn.Identity() if qk_norm is None else qk_norm(d_head) for _ in "qk"
         )
-
-    @property
-    def d_model(self) -> int:
-        """Width D of input and output."""
-        return self.w_q.weight.shape[1]
 
     def extra_repr(self) -> str:
         """Say what ``print`` shows of the layer."""

@@ -1,8 +1,15 @@
 """What *What a model says* quotes from its record is what the record says."""
 
+import heapq
+import math
 import re
 
+import nbformat
+import pytest
+
 from benchmarks import generation_truth
+from companion.tinyworld import TinyWorld
+from companion.tokenizers import Words
 from tests import recorded
 from tests.recorded import constants, percent, spread
 
@@ -140,3 +147,24 @@ def test_what_is_said_of_the_trap_is_recorded():
         run = found("beams", k, length_penalty=penalty)
         assert spread(run["sentences"], 1) in said
         assert percent(run["possible"]) in said
+
+
+@pytest.mark.slow
+def test_no_story_is_more_probable_than_the_one_that_beams_find():
+    """By a search that leaves out no beginning: the most probable one always goes on first."""
+    page = nbformat.read(generation_truth.CHAPTER, as_version=4).cells
+    printed = "".join(output.get("text", "") for cell in page for output in cell.get("outputs", ()))
+    ((log_p, story),) = re.findall(r"^16 beams, ln p = (\S+): (.+)$", printed, re.MULTILINE)
+    world, waiting = TinyWorld(), [(0.0, ())]
+    most = -world.log_prob(story) + 1e-9  # what costs more need not be looked at
+    words = Words.train(world.sentences(), ["<|story|>", "<|end|>"])
+    end = words.special_ids["<|end|>"]
+    while True:
+        cost, ids = heapq.heappop(waiting)
+        if ids[-1:] == (end,):
+            break
+        for token, p in world.next_tokens(words.decode(ids), words).items():
+            if p > 0 and cost - math.log(p) <= most:
+                heapq.heappush(waiting, (cost - math.log(p), (*ids, token)))
+    assert -cost == pytest.approx(world.log_prob(story), abs=1e-9)
+    assert f"{-cost:.2f}" == log_p

@@ -7,6 +7,7 @@ are drawn when the book is built, so that they always show what is stored.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from html import escape
@@ -42,26 +43,41 @@ def draw(answer: dict[str, Any], say: Say) -> str:
 
 
 def draw_sampled(answer: dict[str, Any], names: list[str], say: Say) -> str:
-    """Return a drawing of a stored answer, and of what the samplers leave of it at first."""
+    """Return a drawing of a stored answer, and of what the samplers leave of it at first.
+
+    Where a poem was written it stands above.
+    """
     story = wrapped("".join(answer["tokens"][1:]))
+    if "written" in answer:
+        story = couplets([*answer["tokens"][1:], *answer["written"]])
     parts = [text(0, 14 + LINE * i, line, weight=600) for i, line in enumerate(story)]
     top = LINE * len(story) + 22
     shown = live_sampling.candidates(answer, names)
-    parts += sampled(shown, top, say)
+    parts += sampled(shown, top, say, has_truth=bool(answer["truth"]))
     high = top + ROW * (len(shown) + 1)
     return page_of(parts, high)
 
 
-def sampled(shown: list[list[Any]], top: int, say: Say) -> Iterator[str]:
+def couplets(tokens: list[str]) -> list[str]:
+    """Return a poem in lines of two of its own.
+
+    >>> couplets(list("月出。人來"))
+    ['月出。', '人來']
+    """
+    return re.findall("[^。？！]+[。？！]?", "".join(tokens))
+
+
+def sampled(shown: list[list[Any]], top: int, say: Say, *, has_truth: bool = True) -> Iterator[str]:
     """Yield what may come next, each with what was expected, what is left, and a line at the truth.
 
-    The name of a token that is left out is struck through.
+    The name of a token that is left out is struck through. Where nobody knows the truth there is
+    no line.
     """
     largest = max(max(shares) for _, *shares in shown)
     setting = say("Top-p {p}").format(p=f"{live_sampling.at_first()['p']:g}")
     yield text(0, top, setting, weight=600)
     legend = ((118, BLUE, N_("Model")), (194, VIOLET, N_("Kept")), (262, OCHRE, N_("Grammar")))
-    for x, colour, word in legend:
+    for x, colour, word in legend if has_truth else legend[:-1]:
         yield box(x, top - 9, 9, 9, colour) + text(x + 13, top, say(word))
     for i, (token, p, left, q) in enumerate(shown):
         y = top + 10 + ROW * i

@@ -98,16 +98,22 @@ def packed(state: State) -> bytes:
 # -- what the page shows ---------------------------------------------------------------------------
 
 
+def sizes(model: GPT) -> dict[str, Any]:
+    """Return what settles how the weights are read and used."""
+    names = ("vocab_size", "max_length", "d_model", "n_layers", "n_heads")
+    return {
+        "config": {name: getattr(model.config, name) for name in names},
+        "tensors": [[name, list(weight.shape)] for name, weight in model.state_dict().items()],
+    }
+
+
 def described(model: GPT, tokenizer: Words) -> dict[str, Any]:
     """Return what the page must know of a model besides its weights."""
-    config = model.config
-    sizes = ("vocab_size", "max_length", "d_model", "n_layers", "n_heads")
     return {
-        "config": {name: getattr(config, name) for name in sizes},
-        "tokens": [tokenizer.tokens[i] for i in range(config.vocab_size)],
+        **sizes(model),
+        "tokens": [tokenizer.tokens[i] for i in range(model.config.vocab_size)],
         "begin": BEGIN,
         "end": END,
-        "tensors": [[name, list(weight.shape)] for name, weight in model.state_dict().items()],
         "rules": tinyworld_rules.rules(),
     }
 
@@ -193,18 +199,24 @@ def write(model: GPT, tokenizer: Words, name: str, folder: Path = live_models.FO
     ValueError
         If its positions are not learned, or the tokenizer lacks a word of Tiny World.
     """
-    if model.config.positions != "learned":
-        raise ValueError(f"model must have learned positions, got {model.config.positions!r}")
     for language in BEGINNINGS:
         for sentence in TinyWorld(language=language).sentences():
             tokenizer.encode(sentence)  # refuses a word that it does not know
+    in_page = write_weights(model, name, folder)
+    write_json(folder / f"{name}.json", described(model, tokenizer))
+    write_answers(in_page, tokenizer, name, folder)
+    return in_page
+
+
+def write_weights(model: GPT, name: str, folder: Path) -> GPT:
+    """Write the weights of a GPT with learned positions; return it as the page has it."""
+    if model.config.positions != "learned":
+        raise ValueError(f"model must have learned positions, got {model.config.positions!r}")
     state = {key: weight.detach().float() for key, weight in model.state_dict().items()}
     in_page = GPT(model.config).eval()
     in_page.load_state_dict(restored(state))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.bin").write_bytes(packed(state))
-    _write_json(folder / f"{name}.json", described(model, tokenizer))
-    write_answers(in_page, tokenizer, name, folder)
     return in_page
 
 
@@ -214,7 +226,7 @@ def write_answers(model: GPT, tokenizer: Words, name: str, folder: Path) -> None
         language: answer(model, tokenizer, texts[0], language)
         for language, texts in BEGINNINGS.items()
     }
-    _write_json(
+    write_json(
         folder / f"{name}{live_models.STORED}", {"beginnings": BEGINNINGS, "answers": answers}
     )
 
@@ -232,6 +244,7 @@ def read(name: str, folder: Path = live_models.FOLDER) -> tuple[GPT, Words]:
     return model, tokenizer
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write what a page reads, as short as it can be."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     path.write_text(text + "\n", encoding="utf-8")

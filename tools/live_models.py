@@ -1,11 +1,11 @@
 """The files of models that live in the page, in ``web/models``.
 
 - ``NAME.bin`` and ``NAME.json`` are loaded when a reader asks for the model: its weights, and its
-  sizes, its tokens, and the rules of the language that it was trained on.
-- ``NAME-stored.json`` has beginnings of stories to choose from, and a stored answer in each
-  language, which stands in the page.
+  sizes, its tokens, and, if it was trained on a language whose rules are known, these rules.
+- ``NAME-stored.json`` has beginnings of texts to choose from, and a stored answer in each language
+  of the model, which stands in the page.
 
-`tools.live_export` writes them.
+`tools.live_export` writes those of Tiny World, `tools.live_poems` those of Chinese poems.
 """
 
 from __future__ import annotations
@@ -47,5 +47,16 @@ def tokens(name: str) -> list[str]:
 
 
 def stored(name: str) -> dict[str, Any]:
-    """Return the beginnings of stories, and the stored answers."""
+    """Return the beginnings of texts, and the stored answers, by language."""
     return json.loads((FOLDER / f"{name}{STORED}").read_text(encoding="utf-8"))
+
+
+def language_of(name: str, edition: str) -> str:
+    """Return the language in which a model answers in an edition: its own, if it has but one."""
+    answers = stored(name)["answers"]
+    return edition if edition in answers else next(iter(answers))
+
+
+def is_verse(name: str) -> bool:
+    """Tell whether a model writes poems, of which nobody knows what must come next."""
+    return all("written" in answer for answer in stored(name)["answers"].values())

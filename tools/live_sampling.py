@@ -99,3 +99,20 @@ def candidates(answer: dict[str, Any], names: list[str]) -> list[list[Any]]:
     truth = dict(answer["truth"])
     likeliest = before.argsort(descending=True)[:SHOWN].tolist()
     return [[names[i], float(before[i]), float(after[i]), truth.get(i, 0.0)] for i in likeliest]
+
+
+def uniform(seed: int, place: int) -> float:
+    """Return the random number of a place in a text, from 0 to below 1, as the page has it.
+
+    >>> uniform(0, 1) == uniform(0, 1) != uniform(0, 2)
+    True
+    """
+    return _mixed(_mixed(seed) + place) / 2**32
+
+
+def _mixed(x: int) -> int:
+    """Return an integer hash of 32 bits."""
+    x &= 0xFFFFFFFF
+    x = (x ^ x >> 16) * 0x7FEB352D & 0xFFFFFFFF
+    x = (x ^ x >> 15) * 0x846CA68B & 0xFFFFFFFF
+    return x ^ x >> 16

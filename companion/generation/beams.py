@@ -104,6 +104,7 @@ def beam_search(
     """
     _require_options(n_beams, stop, length_penalty, early_stopping)
     job = _Job(model, prompts, samplers, max_new_tokens, stop=stop, start_id=start_id, cache=cache)
+    _require_scores(length_penalty, max(limit for limit, _ in job.limits))
     searches = [
         _Search(job, limit, n_beams, length_penalty, early_stopping) for limit in job.limits
     ]
@@ -215,7 +216,20 @@ def _require_options(
     _require_no_text(stop)
 
 
+def _require_scores(length_penalty: float, longest: int) -> None:
+    """Refuse a penalty with which a score would be too small or too large for a number."""
+    if abs(length_penalty) * math.log(longest) > 300 * math.log(10):
+        most = 300 * math.log(10) / math.log(longest)
+        raise ValueError(
+            f"length_penalty must be from {-most:.0f} to {most:.0f} for up to {longest} tokens, so "
+            f"that scores can be computed, got {length_penalty}"
+        )
+
+
 def _require_numbers(totals: Tensor) -> None:
-    """Refuse NaN, beside which nothing can be compared."""
-    if bool(totals.isnan().any()):
-        raise ValueError("the model's logits must be numbers, but hold NaN")
+    """Refuse NaN, beside which nothing can be compared, and what is larger than everything."""
+    if not bool((totals < math.inf).all()):
+        raise ValueError(
+            "logits must be finite or minus infinity, as the model gives them and as samplers "
+            "leave them, got nan or inf"
+        )

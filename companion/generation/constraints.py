@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion._arguments import _require_int
+from companion._arguments import _require_int, _require_iterable
 from companion.generation.derivatives import (
     _derivative,
     _restricted,
@@ -72,8 +72,10 @@ class AllowOnly:
         _require_logits(logits)
         _require_rows(prompts, logits, "prompts")
         _require_rows(written, logits, "written")
-        allowed = [self.function(*row) for row in zip(prompts, written, strict=True)]
-        return logits.masked_fill(~_mask_of(allowed, logits), -math.inf)
+        name = "the ids that function returns"
+        pasts = zip(prompts, written, strict=True)
+        allowed = [_require_iterable(self.function(*past), name) for past in pasts]
+        return logits.masked_fill(~_mask_of(allowed, logits, name), -math.inf)
 
 
 class Constraint:
@@ -97,7 +99,9 @@ class Constraint:
     Raises
     ------
     ValueError
-        If the tokenizer cannot write any text of the pattern, or none of at most ``most`` tokens.
+        If the tokenizer cannot write any text of the pattern, or none of at most ``most`` tokens;
+        if it can write the empty text alone, and there is no ``end_id`` to end it; if ``end_id`` is
+        a token that spells a text. In use: if the vocabulary of the logits lacks a token.
     TypeError
         If an argument is of another kind, or the tokenizer joins tokens in another way.
 
@@ -124,6 +128,7 @@ class Constraint:
         _require_tokenizer(tokenizer)
         self.end_id = None if end_id is None else _require_int("end_id", end_id, least=0)
         self.spellings = _spellings(tokenizer)
+        self._require_end_of_its_own()
         self.vocab_size, self.tree = tokenizer.vocab_size, _tree(self.spellings)
         self._nexts: dict[Pattern, Next] = {}
         self._distances: dict[Pattern, int] = {}
@@ -135,8 +140,9 @@ class Constraint:
         fewest = NEVER if self.pattern is NOTHING else self._fewest(self.pattern)
         if fewest >= NEVER:
             raise ValueError("pattern must have a text that the tokenizer can write, and has none")
+        self._require_something(fewest)
         default = longest(self.pattern) + (end_id is not None)
-        self.most = _require_int("most", default if most is None else most, least=fewest)
+        self.most = _require_int("most", default if most is None else most, least=max(1, fewest))
 
     def __repr__(self) -> str:
         return f"Constraint(most={self.most})"
@@ -147,6 +153,26 @@ class Constraint:
             raise ValueError(
                 f"the model must know all {self.vocab_size} tokens of the constraint's tokenizer, "
                 f"and knows {vocab_size}"
+            )
+        if self.end_id is not None:
+            _require_int("end_id", self.end_id, most=vocab_size - 1)
+
+    def _require_end_of_its_own(self) -> None:
+        """Refuse an end that could as well be a part of the text."""
+        if self.end_id in self.spellings:
+            raise ValueError(
+                "end_id must be a token that stands for no text, such as a special one, got "
+                f"{self.end_id}, which spells {self.spellings[self.end_id]!r}"
+            )
+
+    def _require_something(self, fewest: int) -> None:
+        """Refuse a pattern of which only the empty text can be written, by no token at all."""
+        if fewest > 0 or self.end_id is not None:
+            return
+        if not (longest(self.pattern) if self.has_bytes else self._allowed(self.pattern, NEVER)):
+            raise ValueError(
+                "pattern must have a text of at least one token, and the tokenizer can write "
+                "nothing but the empty text; with end_id a token would say that it ends"
             )
 
     def check_length(self, room: int) -> None:
@@ -160,7 +186,7 @@ class Constraint:
     def complete(self, written: Sequence[int]) -> bool:
         """Tell whether nothing can follow what has been written."""
         ended = self.end_id is not None and len(written) > 0 and written[-1] == self.end_id
-        return ended or self._state(written) is END
+        return ended or len(written) >= self.most or self._state(written) is END
 
     def __call__(
         self, logits: Float[Tensor, "batch vocab"], prompts: Rows, written: Rows
@@ -186,7 +212,7 @@ class Constraint:
         key = (state, left, len(like), like.device)
         if key not in self._masks:
             ids = self._allowed(state, left)
-            self._masks[key] = _mask_of([ids], like[None])[0]
+            self._masks[key] = _mask_of([ids], like[None], "the tokens of pattern")[0]
         return self._masks[key]
 
     def _allowed(self, state: Pattern, left: int) -> list[int]:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from companion._arguments import _require_flag, _require_int, _require_ordered
 from companion._tensors import _wide
 from companion.generation.draws import Draw, Generators, _uniform_draw
+from companion.generation.functions import _Asked, _checked_draw, _Function
 from companion.generation.readers import (
     Model,
     _Causal,
     _EncoderDecoder,
-    _Function,
     _has_encoder,
     _most_positions,
     _padded_left,
@@ -38,7 +38,10 @@ Prompts = Iterable[Sequence[int] | Tensor] | Tensor
 
 
 class _Job:
-    """Texts that are being written, row by row."""
+    """Texts that are being written, row by row.
+
+    ``names`` are what the caller calls the model and prompt number {}, for messages.
+    """
 
     def __init__(
         self,
@@ -54,16 +57,18 @@ class _Job:
         start_id: int | None = None,
         cache: bool = True,
         window: int | None = None,
+        names: tuple[str, str] = ("model", "prompts[{}]"),
     ) -> None:
-        self.model = _require_model(model)
+        self.model, self.names = _require_model(model, names[0]), names
         vocab_size = _vocab_size(self.model)
-        self.given = _require_prompts(prompts, vocab_size)
+        self.given = _require_prompts(prompts, vocab_size, names[1])
         self.rows = _beginnings(self.model, self.given, start_id, vocab_size)
-        self.limits = _limits(self.model, self.rows, max_new_tokens)
+        self.limits = _limits(self.model, self.rows, max_new_tokens, names)
         by_chance = generator is not None or draw is not None
         room = min(limit for limit, _ in self.limits)
-        self.samplers = _require_samplers(samplers, vocab_size, by_chance, room)
-        self.ends = _Ends(stop, tokenizer, self.samplers, vocab_size)
+        listed = _require_samplers(samplers, vocab_size, by_chance, room)
+        self.samplers = [_Asked(sampler) for sampler in listed]
+        self.ends = _Ends(stop, tokenizer, listed, vocab_size)
         self.cache, self.window = cache, _require_window(self.model, cache, window)
         self.choose = _chooser(generator, draw, len(self.rows), max_new_tokens)
         n = len(self.rows)
@@ -80,7 +85,16 @@ class _Job:
     def reader(self) -> _Reader:
         """Return the model with empty caches; one with an encoder has read the sources."""
         longest = max(map(len, self.rows)) + max(limit for limit, _ in self.limits)
+        if _vocab_size(self.model) is None:
+            return _Function(self.model, self.rows, self.names[0], self._check)
         return _reader(self.model, self.given, self.rows, longest, self.cache, self.window)
+
+    def _check(self, vocab_size: int) -> None:
+        """Refuse stop tokens and samplers that do not fit the vocabulary of a function."""
+        self.ends.check(vocab_size)
+        for asked in self.samplers:
+            if hasattr(asked.sampler, "check"):
+                asked.sampler.check(vocab_size)
 
     @property
     def ended(self) -> bool:
@@ -127,9 +141,7 @@ def _reader(
     cache: bool = True,
     window: int | None = None,
 ) -> _Reader:
-    """Return what reads with a model of any kind."""
-    if _vocab_size(model) is None:
-        return _Function(model, rows)
+    """Return what reads with a model of the book."""
     if _has_encoder(model):
         return _EncoderDecoder(model, given, longest, cache)
     return _Causal(model, rows, longest, cache, window)
@@ -147,6 +159,8 @@ def _chooser(
         raise ValueError("generator and draw must not both be given: only one of them can draw")
     elif not callable(draw):
         raise TypeError(f"draw must be a function of probabilities, got {draw!r}")
+    else:
+        draw = _checked_draw(draw)
     drawn = draw
     return lambda logits: drawn(_wide(logits).softmax(dim=-1))
 
@@ -154,20 +168,22 @@ def _chooser(
 # -- checks --------------------------------------------------------------------------------------
 
 
-def _require_model(model: Any) -> Any:
+def _require_model(model: Any, name: str) -> Any:
     """Return a model that writes, as it was before it was compiled."""
     model = _unwrapped(model)
     if _vocab_size(model) is None and (isinstance(model, Pretrained) or not callable(model)):
         raise TypeError(
-            "model must be one that writes, such as GPT, Llama, T5 or Seq2Seq, or a function from "
-            f"ids to logits; got {type(model).__name__}"
+            f"{name} must be one that writes, such as GPT, Llama, T5 or Seq2Seq, or a function "
+            f"from ids to logits; got {type(model).__name__}"
         )
     return model
 
 
-def _require_prompts(prompts: Prompts, vocab_size: int | None) -> list[list[int]]:
+def _require_prompts(prompts: Prompts, vocab_size: int | None, name: str) -> list[list[int]]:
     """Return the ids of each prompt as a list."""
-    rows = [_require_prompt(i, row, vocab_size) for i, row in enumerate(_listed(prompts))]
+    rows = [
+        _require_prompt(name.format(i), row, vocab_size) for i, row in enumerate(_listed(prompts))
+    ]
     if not rows:
         raise ValueError("prompts must hold at least one prompt, got none")
     return rows
@@ -179,16 +195,15 @@ def _listed(prompts: Prompts) -> Iterable[Any]:
     return prompts.tolist() if isinstance(prompts, Tensor) else _require_ordered(prompts, "prompts")
 
 
-def _require_prompt(i: int, row: Any, vocab_size: int | None) -> list[int]:
+def _require_prompt(name: str, row: Any, vocab_size: int | None) -> list[int]:
     if isinstance(row, (int, str)):
-        raise TypeError(
-            f"prompts[{i}] must be a list of ids, got {row!r}; one prompt alone is [[1, 2, 3]]"
-        )
-    row = row.tolist() if hasattr(row, "tolist") else list(_require_ordered(row, f"prompts[{i}]"))
+        several = "; one prompt alone is [[1, 2, 3]]" if "[" in name else ""
+        raise TypeError(f"{name} must be a list of ids, got {row!r}{several}")
+    row = row.tolist() if hasattr(row, "tolist") else list(_require_ordered(row, name))
     if not row:
-        raise ValueError(f"prompts[{i}] must hold at least one token to begin with, got none")
+        raise ValueError(f"{name} must hold at least one token to begin with, got none")
     most = None if vocab_size is None else vocab_size - 1
-    return [_require_int(f"each id of prompts[{i}]", token, least=0, most=most) for token in row]
+    return [_require_int(f"each id of {name}", token, least=0, most=most) for token in row]
 
 
 def _beginnings(
@@ -206,7 +221,9 @@ def _beginnings(
     return [[start_id] for _ in given]
 
 
-def _limits(model: Any, rows: list[list[int]], max_new_tokens: int) -> list[tuple[int, str]]:
+def _limits(
+    model: Any, rows: list[list[int]], max_new_tokens: int, names: tuple[str, str]
+) -> list[tuple[int, str]]:
     """Return how many tokens each row can get, and what stands in the way of more."""
     _require_int("max_new_tokens", max_new_tokens, least=1)
     positions, limits = _most_positions(model), []
@@ -215,8 +232,8 @@ def _limits(model: Any, rows: list[list[int]], max_new_tokens: int) -> list[tupl
         room = max_new_tokens if positions is None else positions - len(row) + 1
         if room < 1:
             raise ValueError(
-                f"prompts[{i}] must have at most {positions} tokens, the positions that the model "
-                f"has learnt; got {len(row)}"
+                f"{names[1].format(i)} must have at most {positions} tokens, the positions that "
+                f"the {names[0]} has learnt; got {len(row)}"
             )
         few = room < max_new_tokens
         limits.append((room, "positions") if few else (max_new_tokens, "max_new_tokens"))

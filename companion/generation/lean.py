@@ -182,7 +182,7 @@ def _turns(blocks: Iterable[nn.Module], longest: int) -> dict[Any, _Turns]:
             if isinstance(layer, MultiHeadAttention) and layer.rotary is not None:
                 key = (layer.rotary, layer.d_head)
                 if key not in found:
-                    found[key] = _Turns(*key, longest, layer.w_q.weight)
+                    found[key] = _Turns(*key, longest, next(block.parameters()))
     return found
 
 

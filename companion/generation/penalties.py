@@ -18,9 +18,17 @@ from torch import Tensor
 
 from companion._arguments import _require_int, _require_number, _require_ordered
 from companion._tensors import _wide
-from companion.generation.samplers import Rows, _mask_of, _require_logits, _require_rows
+from companion.generation.samplers import (
+    Rows,
+    _known_ids,
+    _mask_of,
+    _require_logits,
+    _require_rows,
+)
 
 __all__ = ["RepetitionPenalty", "FrequencyPenalty", "NoRepeatNGram", "BadWords"]
+
+PAST = "the ids of prompts and written"
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class RepetitionPenalty:
     ) -> Float[Tensor, "batch vocab"]:
         """Return the logits with those of earlier tokens lowered."""
         logits = _wide(logits)
-        occurred = _mask_of(_pasts(logits, prompts, written), logits)
+        occurred = _mask_of(_pasts(logits, prompts, written), logits, PAST)
         lowered = torch.where(logits < 0, logits * self.theta, logits / self.theta)
         return torch.where(occurred, lowered, logits)
 
@@ -110,7 +118,8 @@ class FrequencyPenalty:
         logits = _wide(logits).clone()
         for i, row in enumerate(written):
             if counts := Counter(row):
-                ids, times = torch.tensor([*counts.items()], device=logits.device).T
+                ids = _known_ids([*counts], logits, "the ids of written")
+                times = torch.tensor([*counts.values()], device=logits.device)
                 logits[i, ids] -= self.frequency * times.to(logits) + self.presence
         return logits
 
@@ -146,7 +155,7 @@ class NoRepeatNGram:
         """Return the logits, of which those that would repeat a sequence are minus infinity."""
         pasts = _pasts(logits, prompts, written)
         ends = (_ends(row, self.n) for row in pasts)
-        return logits.masked_fill(_mask_of(ends, logits), -math.inf)
+        return logits.masked_fill(_mask_of(ends, logits, PAST), -math.inf)
 
 
 class BadWords:
@@ -194,7 +203,7 @@ class BadWords:
         ends = (
             [ids[-1] for ids in self.sequences if _stands_at_the_end(ids, row)] for row in pasts
         )
-        return logits.masked_fill(_mask_of(ends, logits), -math.inf)
+        return logits.masked_fill(_mask_of(ends, logits, "sequences"), -math.inf)
 
 
 def _sequence(ids: Sequence[int]) -> list[int]:

@@ -215,28 +215,6 @@ class _EncoderDecoder(_Cached):
             self._prepare()
 
 
-class _Function:
-    """Any function of ids (1, T) to logits (1, T, V): each row is read by itself, as a whole."""
-
-    nbytes = 0
-
-    def __init__(self, model: Model, rows: list[list[int]]) -> None:
-        self.model = model
-        self.padding = _padding(rows)
-        self.ids = torch.empty(len(rows), 0, dtype=torch.int64)
-
-    def read(self, ids: Tensor, n_last: int = 1) -> Tensor:
-        self.ids = torch.cat((self.ids, ids.to(self.ids)), dim=1)
-        rows = [row[pad:] for row, pad in zip(self.ids, self.padding.tolist(), strict=True)]
-        return torch.cat([self.model(row[None])[:, -n_last:] for row in rows])
-
-    def reorder(self, rows: Tensor) -> None:
-        self.ids, self.padding = self.ids[rows], self.padding[rows]
-
-    def crop(self, length: int) -> None:
-        self.ids = self.ids[:, :length]
-
-
 def _padding(rows: list[list[int]]) -> Tensor:
     """Return by how many tokens each row is shorter than the longest one."""
     lengths = torch.tensor([len(row) for row in rows])

@@ -8,17 +8,18 @@ the one before has left. A token that shall not be drawn gets the logit minus in
 Shape letters: ``B`` rows (texts that are written at the same time), ``V`` vocabulary.
 """
 
+import inspect
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from companion._arguments import _require_int, _require_number, _require_ordered
-from companion._tensors import _require_floats, _wide
+from companion._tensors import _require_floats, _require_ids, _wide
 
 __all__ = ["Rows", "Sampler", "Temperature", "TopK", "TopP", "MinP"]
 
@@ -234,6 +235,7 @@ def _require_samplers(
             raise TypeError(
                 f"each of samplers must be a function of logits, such as TopK(5), got {sampler!r}"
             )
+        _require_parameters(sampler)
         if not by_chance and getattr(sampler, "by_chance", False):
             raise ValueError(
                 f"samplers hold {sampler}, which is for drawing, and nothing is drawn here; "
@@ -244,6 +246,21 @@ def _require_samplers(
         if hasattr(sampler, "check_length"):
             sampler.check_length(room)
     return samplers
+
+
+def _require_parameters(sampler: Sampler) -> None:
+    """Refuse a function that cannot be called as samplers are."""
+    try:
+        signature = inspect.signature(sampler)
+    except ValueError:  # some functions that are not of Python have none to be looked at
+        return
+    try:
+        signature.bind(None, (), ())
+    except TypeError:
+        raise TypeError(
+            "each of samplers must be a function of logits, prompts and written, got "
+            f"{sampler!r}, which takes {signature}"
+        ) from None
 
 
 def _sampled(samplers: Iterable[Sampler], logits: Tensor, prompts: Rows, written: Rows) -> Tensor:
@@ -259,10 +276,24 @@ def _require_rows(rows: Rows, logits: Tensor, name: str) -> None:
         raise ValueError(f"{name} must be one for each of {len(logits)} rows, got {len(rows)}")
 
 
-def _mask_of(rows: Iterable[Iterable[int]], like: Tensor) -> Tensor:
+def _mask_of(rows: Iterable[Iterable[Any]], like: Tensor, name: str) -> Tensor:
     """Return a mask (B, V) that is True at the ids that are listed for each row."""
     mask = torch.zeros_like(like, dtype=torch.bool)
     for i, ids in enumerate(rows):
         if ids := list(ids):
-            mask[i, torch.tensor(ids, device=like.device)] = True
+            mask[i, _known_ids(ids, like, name)] = True
     return mask
+
+
+def _known_ids(ids: Sequence[Any], like: Tensor, name: str) -> Tensor:
+    """Return ids as a tensor; each must have one of the logits (B, V)."""
+    try:
+        found = torch.tensor(ids, device=like.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name} must hold whole numbers, got {ids[0]!r}") from None
+    if found.dtype == torch.int64:  # one look costs less than several comparisons
+        low, high = map(int, found.aminmax())
+        if low >= 0 and high < like.shape[-1]:
+            return found
+    _require_ids(name, found, like.shape[-1])
+    return found.long()

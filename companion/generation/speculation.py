@@ -107,11 +107,14 @@ def speculate(
     sizes = [size for size in map(_vocab_size, (target, draft)) if size is not None]
     if len({*sizes}) > 1:
         raise ValueError(
-            f"target and draft must know the same tokens, got {sizes[0]} and {sizes[1]}"
+            f"target and draft must know the same tokens, got {sizes[0]} of target and {sizes[1]} "
+            "of draft"
         )
     options: dict[str, Any] = {"stop": stop, "generator": generator, "start_id": start_id}
-    job = _Job(target, [prompt], samplers, max_new_tokens, **options)
-    second = _Job(draft, [prompt], samplers, max_new_tokens, **options)
+    job, second = (
+        _Job(model, [prompt], samplers, max_new_tokens, names=(name, "prompt"), **options)
+        for model, name in ((target, "target"), (draft, "draft"))
+    )
     pair = _Pair(job, second, n_guesses, generator)
     with _evaluating(job.model, second.model):
         pair.write()
@@ -128,6 +131,7 @@ class _Pair:
     ) -> None:
         self.job, self.second, self.n_guesses, self.generator = job, second, n_guesses, generator
         self.positions = _most_positions(second.model)
+        self.sizes = {each.names[0]: _vocab_size(each.model) for each in (job, second)}
         self.proposed = self.accepted = self.calls = 0
         self.predicted = 0.0
 
@@ -155,8 +159,9 @@ class _Pair:
         while len(guesses) < min(self.n_guesses, room):
             new = [*text, *guesses][self.n_drafted :]
             logits = self.draft.read(_row(new, self.second))[:, -1]
+            self._require_size("draft", logits)
             self.n_drafted += len(new)
-            q = self._p(logits, [written + guesses])[0]
+            q = self._p("draft", logits, [written + guesses])[0]
             guesses.append(self._drawn(q))
             probabilities.append(q)
             if self.job.ends.reason(written + guesses, None):
@@ -168,13 +173,29 @@ class _Pair:
         new = [*self._text(), *guesses][self.n_read :]
         self.n_read += len(new)
         self.calls += 1
-        return self.target.read(_row(new, self.job), len(guesses) + 1)
+        try:
+            logits = self.target.read(_row(new, self.job), len(guesses) + 1)
+        except IndexError:  # perhaps a function that does not know a guess
+            self._require_size("target", self.job.reader().read(_row(self._text(), self.job)))
+            raise
+        self._require_size("target", logits)
+        return logits
+
+    def _require_size(self, name: str, logits: Tensor) -> None:
+        """Refuse logits of another vocabulary; of a function they are the first to show it."""
+        self.sizes[name] = logits.shape[-1]
+        target, draft = self.sizes["target"], self.sizes["draft"]
+        if None not in (target, draft) and target != draft:
+            raise ValueError(
+                f"target and draft must know the same tokens, got {target} of target and {draft} "
+                "of draft"
+            )
 
     def _judge(self, guesses: list[int], q: list[Tensor], logits: Tensor) -> None:
         """Add the guesses up to the first that is rejected, and one token of the target's own."""
         written, n_before = list(self.job.written[0]), len(self._text())
         for i, guess in enumerate([*guesses, None]):
-            p = self._p(logits[i : i + 1], [written + guesses[:i]])[0]
+            p = self._p("target", logits[i : i + 1], [written + guesses[:i]])[0]
             token = self._drawn(p) if guess is None else self._decided(p, q[i], guess)
             self.job.add(torch.tensor([token], device=p.device), logits[i : i + 1])
             if self.job.ended or token != guess:
@@ -198,10 +219,10 @@ class _Pair:
                 reader.crop(length)
         self.n_read, self.n_drafted = min(self.n_read, length), min(self.n_drafted, length)
 
-    def _p(self, logits: Tensor, written: list[list[int]]) -> Tensor:
+    def _p(self, name: str, logits: Tensor, written: list[list[int]]) -> Tensor:
         """Return probabilities (1, V); without a generator all of it is on the likeliest token."""
         found = _wide(_sampled(self.job.samplers, logits, self.job.rows, written))
-        _require_finite(found, [""], "logits")
+        _require_finite(found, [""], f"the {name}'s logits")
         if self.generator is None:
             best = found.argmax(dim=-1, keepdim=True)
             return torch.zeros_like(found).scatter(-1, best, 1.0)

@@ -47,6 +47,11 @@ class _Ends:
             most = None if vocab is None else vocab - 1
             self.ids.add(_require_int("a token in stop", stop, least=0, most=most))
 
+    def check(self, vocab: int) -> None:
+        """Refuse tokens that a model of so many cannot write; of a function that is known late."""
+        for index in self.ids:
+            _require_int("a token in stop", index, most=vocab - 1)
+
     def texts(self, n: int) -> list["_Text"] | None:
         """Return an empty text for each row, if there is a tokenizer."""
         return None if self.tokenizer is None else [self.text() for _ in range(n)]

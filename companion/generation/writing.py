@@ -84,7 +84,8 @@ def generate(
         What draws. One for each row; a single one seeds one for each row, in order.
     draw : function, optional
         Draws in another way: from probabilities (B, V) to tokens (B,), such as
-        ``lambda p: torch.multinomial(p, 1)[:, 0]``, which is what ``transformers`` does. It also
+        ``lambda p: torch.multinomial(p, 1)[:, 0]``, which is what ``transformers`` does. A token
+        of probability 0 is refused. It also
         draws for rows that have ended, so rows may then depend on one another.
     start_id : int, optional
         The token that every target begins with; for a model with an encoder alone, which needs it.
@@ -102,9 +103,11 @@ def generate(
     ValueError
         Before anything runs: if there is no prompt, one is empty or longer than the model's
         positions, an id is not in the vocabulary, a sampler cannot work, or arguments contradict
-        one another. While it runs: if logits are not numbers, or samplers leave no token.
+        one another. While it runs: if logits are not numbers, or samplers leave no token; if what
+        a function returns, as ``model``, in ``samplers`` or as ``draw``, has another shape than it
+        must have; if a token in ``stop`` is not in the vocabulary of a function.
     TypeError
-        If an argument is of another kind.
+        If an argument, or what a function returns, is of another kind.
 
     Examples
     --------
@@ -213,6 +216,7 @@ def stream(
         generator=generator,
         start_id=start_id,
         window=window,
+        names=("model", "prompt"),
     )
     if job.texts is None:
         raise TypeError("tokenizer must be one of companion.tokenizers, got None")

@@ -285,7 +285,7 @@ REFUSED = {
     "samplers must allow some text, but allow none for prompts[0]": {
         "samplers": [gen.AllowOnly(lambda *row: [])]
     },
-    "the model's logits must be numbers, but hold NaN": {"model": lambda ids: ASK(ids) * math.nan},
+    "as samplers leave them, got nan or inf": {"model": lambda ids: ASK(ids) * math.nan},
     "prompts[0] must hold at least one token": {"prompts": [[]]},
 }
 

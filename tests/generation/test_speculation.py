@@ -236,11 +236,13 @@ def test_modes_stay_and_dropout_is_off():
 
 P = torch.full((2, 3), 1 / 3)
 REFUSED = {
-    "target and draft must know the same tokens, got 17 and 5": lambda: gen.speculate(
-        model("GPT"),
-        models.GPT(models.GPTConfig(5, 8, 8, 1, 2)),
-        PROMPT,
-        max_new_tokens=3,
+    "target and draft must know the same tokens, got 17 of target and 5 of draft": lambda: (
+        gen.speculate(
+            model("GPT"),
+            models.GPT(models.GPTConfig(5, 8, 8, 1, 2)),
+            PROMPT,
+            max_new_tokens=3,
+        )
     ),
     "n_guesses must be at least 1, got 0": lambda: gen.speculate(
         model("GPT"), small(), PROMPT, max_new_tokens=3, n_guesses=0
@@ -248,13 +250,13 @@ REFUSED = {
     "stop must hold tokens and functions of ids here": lambda: gen.speculate(
         model("GPT"), small(), PROMPT, max_new_tokens=3, stop="end"
     ),
-    "prompts[0] must have at most 3 tokens": lambda: gen.speculate(
-        model("GPT"), small(max_length=3), PROMPT, max_new_tokens=3
+    "prompt must have at most 3 tokens, the positions that the draft has learnt": lambda: (
+        gen.speculate(model("GPT"), small(max_length=3), PROMPT, max_new_tokens=3)
     ),
-    "prompts[0] must hold at least one token": lambda: gen.speculate(
+    "prompt must hold at least one token": lambda: gen.speculate(
         model("GPT"), small(), [], max_new_tokens=3
     ),
-    "logits must allow some token, but allow none in row 0": lambda: gen.speculate(
+    "the draft's logits must allow some token, but allow none in row 0": lambda: gen.speculate(
         model("GPT"), small(), PROMPT, [gen.AllowOnly(lambda *row: [])], max_new_tokens=3
     ),
     "p and q must have one shape, (..., V), got (2, 3) and (1, 3)": (

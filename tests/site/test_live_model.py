@@ -17,15 +17,25 @@ from docutils import nodes
 from companion import generation
 from companion.models import GPT, GPTConfig
 from companion.tinyworld import TinyWorld
-from companion.tokenizers import Words
+from companion.tokenizers import Characters, Tokenizer, Words
 from tests.site import small_books
 from tests.site.conftest import EDITIONS, ROOT
 from tests.site.visits import SIZES, THEMES
-from tools import editions, live_export, live_models, live_sampling, phrases, site, staging
+from tools import (
+    editions,
+    live_export,
+    live_models,
+    live_poems,
+    live_sampling,
+    phrases,
+    site,
+    staging,
+)
 from tools.extensions import live_models as extension
 
 pytestmark = [pytest.mark.browser, pytest.mark.chapter("transformer", "generation")]
 NAME = "tiny-world"
+POEMS = "tang-poems"
 SAMPLING = "chapters/generation/sampling"  # the page with the samplers
 SPECIAL = [live_export.BEGIN, live_export.END]
 LANGUAGES = ("en", "zh")
@@ -49,9 +59,13 @@ def tokenizer() -> Words:
 @pytest.fixture(scope="module")
 def model(tokenizer) -> GPT:
     """Return a model with random weights, larger than those of a new one, so that all matter."""
+    return random_model(tokenizer.vocab_size)
+
+
+def random_model(vocab_size: int) -> GPT:
     torch.manual_seed(0)
     sizes = {"d_model": 24, "n_layers": 3, "n_heads": 4, "max_length": 96}
-    model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, **sizes)).eval()
+    model = GPT(GPTConfig(vocab_size=vocab_size, **sizes)).eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight += 0.3 * torch.randn_like(weight)
@@ -59,11 +73,27 @@ def model(tokenizer) -> GPT:
 
 
 @pytest.fixture(scope="module")
-def page(browser, tmp_path_factory, model, tokenizer):
-    """Return an empty page of a site that has the scripts, and the random model in `teller`."""
+def characters() -> Characters:
+    known = sorted(set(POEM + "春風後月，。"))
+    return Characters([*known, live_poems.UNKNOWN], [live_poems.BEGIN, live_poems.END])
+
+
+@pytest.fixture(scope="module")
+def poet(characters) -> GPT:
+    """Return a model of poems with random weights."""
+    return random_model(characters.vocab_size)
+
+
+@pytest.fixture(scope="module")
+def page(browser, tmp_path_factory, model, tokenizer, poet, characters):
+    """Return an empty page of a site that has the scripts, and the random model in `teller`.
+
+    In `tellers` are this one, one of poems, and the one of poems that was trained.
+    """
     root = tmp_path_factory.mktemp("live")
     staging.stage_live(ROOT, root)
     live_export.write(model, tokenizer, "random", root / "models")
+    live_poems.write(poet, characters, "poet", root / "models")
     (root / "index.html").write_text("<!DOCTYPE html><title>Live</title>")
     server = site.make_server(root)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -71,7 +101,11 @@ def page(browser, tmp_path_factory, model, tokenizer):
     page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
     page.evaluate("""async () => {
       const { load } = await import("./live/storyteller.js");
-      window.teller = await load("models/random.json", "models/random.bin");
+      const tellers = ["random", "poet", "tang-poems"].map(async (name) => [
+        name, await load(`models/${name}.json`, `models/${name}.bin`),
+      ]);
+      window.tellers = Object.fromEntries(await Promise.all(tellers));
+      window.teller = window.tellers.random;
       window.words = await import("./live/words.js");
       const parts = ["samplers", "distributions"].map((name) => import(`./live/${name}.js`));
       window.samplers = Object.assign({}, ...(await Promise.all(parts)));
@@ -82,7 +116,8 @@ def page(browser, tmp_path_factory, model, tokenizer):
     server.server_close()
 
 
-COMPUTE = """text => {
+COMPUTE = """([name, text]) => {
+  const teller = tellers[name];
   teller.read(teller.cut(text).tokens);
   const tokens = teller.model.read;
   return {
@@ -101,14 +136,68 @@ def test_the_page_computes_what_torch_computes(page, model, tokenizer):
     english = stories("en", 2, seed=5)
     texts = [english[0], english[0][: len(english[0]) // 2].rsplit(" ", 1)[0], english[1]]
     for text in [*texts, *stories("zh", 2, seed=5), ""]:
-        found = page.evaluate(COMPUTE, text)
         ids = tokenizer.encode(live_export.BEGIN + text, allow_special=True)
-        assert found["tokens"] == [tokenizer.tokens[i] for i in ids]
-        trace = in_page.trace(torch.tensor([ids]))
-        compare(found["stream"], trace.stream[:, 0].transpose(0, 1))
-        compare(found["logits"], trace.logits[0])
-        for at, maps in enumerate(found["attention"]):
-            compare(maps, trace.weights[:, 0, :, at, : at + 1])
+        compare_steps(page.evaluate(COMPUTE, ["random", text]), in_page, tokenizer, ids)
+
+
+def compare_steps(found: dict, in_page: GPT, tokenizer: Tokenizer, ids: list[int]) -> None:
+    """Compare all that the page has computed with torch."""
+    assert found["tokens"] == [tokenizer.tokens[i] for i in ids]
+    trace = in_page.trace(torch.tensor([ids]))
+    compare(found["stream"], trace.stream[:, 0].transpose(0, 1))
+    compare(found["logits"], trace.logits[0])
+    for at, maps in enumerate(found["attention"]):
+        compare(maps, trace.weights[:, 0, :, at, : at + 1])
+
+
+POEM = "空山不見人，但聞人語響。返景入深林，復照青苔上。"
+
+
+@pytest.mark.parametrize("name", ["poet", POEMS])
+def test_the_page_computes_what_torch_computes_of_poems(page, poet, characters, name):
+    """With random weights, and with those that were trained."""
+    if name == POEMS:
+        in_page, tokens = live_poems.read(POEMS)
+    else:
+        in_page, tokens = GPT(poet.config).eval(), characters
+        in_page.load_state_dict(live_export.restored(poet.state_dict()))
+    for text in (POEM, POEM[:9], POEM[:6] + "龘人", ""):
+        read = live_poems.BEGIN + live_poems.known(text, tokens)
+        ids = tokens.encode(read, allow_special=True)
+        compare_steps(page.evaluate(COMPUTE, [name, text]), in_page, tokens, ids)
+
+
+CUT = "([name, text]) => tellers[name].cut(text)"
+
+
+def test_other_characters_are_read_as_those_that_the_model_knows(page):
+    """A simplified one as a traditional one, the more common of two; an unknown one as □."""
+    found = page.evaluate(CUT, [POEMS, "春风发龘ab龘，"])
+    begin, unknown = live_poems.BEGIN, live_poems.UNKNOWN
+    assert found["tokens"] == [begin, *"春風發", unknown, unknown, unknown, "，"]
+    assert found["unknown"] == "龘ab"
+    tokens = live_models.tokens(POEMS)
+    about = json.loads(live_models.loaded(POEMS)[0].read_text(encoding="utf-8"))["alike"]
+    assert len(about) > 900
+    for simplified, traditional in about.items():
+        assert simplified not in tokens
+        assert traditional in tokens
+    assert about["风"] == "風"
+    assert about["东"] == "東"
+
+
+def test_no_poem_contains_what_is_never_written(page):
+    logits = page.evaluate(
+        """name => {
+      const teller = tellers[name];
+      teller.read(teller.cut("空山").tokens);
+      return [...teller.logits];
+    }""",
+        "poet",
+    )
+    names = page.evaluate("tellers.poet.tokens")
+    never = [token for token, z in zip(names, logits, strict=True) if z == live_poems.NEVER]
+    assert set(never) == {live_poems.BEGIN, live_poems.UNKNOWN}
 
 
 def compare(found: list, expected: torch.Tensor) -> None:
@@ -225,8 +314,9 @@ def cases() -> list[tuple]:
     """Return logits, ids so far and settings: each sampler alone, and all of them together."""
     picks, generator = random.Random(0), torch.Generator().manual_seed(0)
     found = []
-    for name, answer in live_models.stored(NAME)["answers"].items():
-        assert len(answer["logits"]) == len(live_models.tokens(NAME)), name
+    stored = [(name, live_models.stored(name)["answers"]) for name in (NAME, POEMS)]
+    for name, answer in ((name, each) for name, answers in stored for each in answers.values()):
+        assert len(answer["logits"]) == len(live_models.tokens(name)), name
         found += [
             (answer["logits"], answer["ids"], neutral(**{each.name: value}))
             for each in live_sampling.SLIDERS
@@ -295,6 +385,12 @@ def test_a_number_falls_into_the_same_share_as_in_the_package(page):
     assert found == generation.inverse_cdf(p, torch.tensor(numbers, dtype=torch.float64)).tolist()
 
 
+def test_a_random_number_of_the_page_is_that_of_the_drawing(page):
+    asked = [[seed, place] for seed in (0, 1, 9999, 2**32 - 1) for place in (0, 1, 127, 2**31)]
+    found = page.evaluate("each => each.map((one) => samplers.uniform(...one))", asked)
+    assert found == [live_sampling.uniform(*each) for each in asked]
+
+
 def test_a_place_has_one_random_number_for_each_seed(page):
     found = page.evaluate("""() => Array.from({ length: 60 }, (_, seed) =>
       Array.from({ length: 120 }, (_, place) => samplers.uniform(seed, place)))""")
@@ -347,10 +443,11 @@ def test_it_writes_what_the_package_writes_by_the_same_numbers(page, model, toke
 # -- its files -------------------------------------------------------------------------------------
 
 
-def test_it_is_small():
-    assert sum(path.stat().st_size for path in live_models.loaded(NAME)) < 1000 * KB
+@pytest.mark.parametrize(("name", "most"), [(NAME, 1000), (POEMS, 1500)])
+def test_it_is_small(name, most):
+    assert sum(path.stat().st_size for path in live_models.loaded(name)) < most * KB
     scripts = list((ROOT / "web" / "js" / "live").glob("*.js"))
-    assert sum(path.stat().st_size for path in scripts) < 45 * KB
+    assert sum(path.stat().st_size for path in scripts) < 48 * KB
 
 
 def test_it_can_be_read_back_from_its_files(model, tokenizer, tmp_path):
@@ -359,6 +456,29 @@ def test_it_can_be_read_back_from_its_files(model, tokenizer, tmp_path):
     assert words.tokens == tokenizer.tokens
     for name, weight in written.state_dict().items():
         assert torch.equal(found.state_dict()[name], weight), name
+
+
+def test_a_model_of_poems_can_be_read_back_from_its_files(poet, characters, tmp_path):
+    written = live_poems.write(poet, characters, "other", tmp_path)
+    found, tokens = live_poems.read("other", tmp_path)
+    assert tokens.tokens == characters.tokens
+    for name, weight in written.state_dict().items():
+        assert torch.equal(found.state_dict()[name], weight), name
+
+
+def test_the_stored_poem_is_what_the_trained_model_writes():
+    model, tokens = live_poems.read(POEMS)
+    (answer,) = live_models.stored(POEMS)["answers"].values()
+    assert live_poems.answer(model, tokens, live_poems.BEGINNINGS[0]) == answer
+    assert answer["written"][-1] == "。"
+    assert not {live_poems.BEGIN, live_poems.END, live_poems.UNKNOWN} & set(answer["written"])
+
+
+def test_poems_need_their_tokens(poet, characters, tmp_path):
+    bare = Characters([*characters.entries, "無"], [live_poems.BEGIN])
+    with pytest.raises(ValueError, match="end"):
+        live_poems.write(poet, bare, "other", tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -401,7 +521,8 @@ def small_book(tmp_path):
     """Return a book of two pages, on the second of which a model lives."""
     small_books.write_book(tmp_path, "A page whose only words are these.")
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n- file: alive\n")
-    forms = "".join(f"```{{live-model}} {NAME}\n{option}```\n\n" for option in ("", ":sampler:\n"))
+    asked = [(NAME, ""), (NAME, ":sampler:\n"), (POEMS, ":sampler:\n")]
+    forms = "".join(f"```{{live-model}} {name}\n{option}```\n\n" for name, option in asked)
     (tmp_path / "alive.md").write_text(f"# Alive\n\n{forms}")
     return tmp_path
 
@@ -411,7 +532,7 @@ def test_on_paper_and_on_e_readers_it_is_a_picture(run_builder, small_book, buil
     assert run_builder(builder, small_book) == 0
     made = editions.place(builder, small_book, editions.edition("en"))
     text = (made / file).read_text(encoding="utf-8")
-    for file in (f"{NAME}.svg", f"{NAME}-sampler.svg"):
+    for file in (f"{NAME}.svg", f"{NAME}-sampler.svg", f"{POEMS}-sampler.svg"):
         assert f"_images/{file}" in text
         assert (made / "_images" / file).is_file()
     assert "can be changed on the site" in text
@@ -442,10 +563,22 @@ def test_in_a_notebook_samplers_are_a_picture_of_what_they_leave(edition):
     assert ("Model" in drawing) == (edition.folder == "en")
 
 
-def drawing_in_a_notebook(edition, kind: str) -> str:
+@pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.folder)
+def test_in_a_notebook_a_poem_stands_above_what_the_samplers_leave(edition):
+    drawing = drawing_in_a_notebook(edition, extension.SAMPLER, POEMS)
+    (answer,) = live_models.stored(POEMS)["answers"].values()
+    poem = "".join([*answer["tokens"][1:], *answer["written"]])
+    for couplet in poem.split("。")[:-1]:
+        assert f">{couplet}。<" in drawing
+    p = torch.tensor(answer["logits"]).softmax(dim=-1)
+    assert f">{100 * p.max():.1f}%<" in drawing
+    assert phrases.speaker(ROOT, edition.language)("Grammar") not in drawing
+
+
+def drawing_in_a_notebook(edition, kind: str, name: str = NAME) -> str:
     """Return the drawing that stands in a notebook in a live model's place, with its address."""
     document = nodes.document(None, None)
-    document += extension.live_model(name=NAME, kind=kind)
+    document += extension.live_model(name=name, kind=kind)
     config = SimpleNamespace(html_context={"edition": edition})
     say = phrases.speaker(ROOT, edition.language)
     extension.hold_still(document, config, say, "https://a.b/c")
@@ -455,17 +588,22 @@ def drawing_in_a_notebook(edition, kind: str) -> str:
     return base64.b64decode(data).decode()
 
 
-def test_a_model_that_is_not_there_stops_the_build(run_builder, small_book, capfd):
-    (small_book / "alive.md").write_text("# Alive\n\n```{live-model} nobody\n```\n")
+@pytest.mark.parametrize(("name", "said"), [("nobody", "nobody"), (POEMS, "needs the option")])
+def test_a_model_that_cannot_be_shown_stops_the_build(run_builder, small_book, capfd, name, said):
+    (small_book / "alive.md").write_text(f"# Alive\n\n```{{live-model}} {name}\n```\n")
     assert run_builder("html", small_book) == 1
-    assert "nobody" in capfd.readouterr().err
+    assert said in capfd.readouterr().err
 
 
 # -- on the page -----------------------------------------------------------------------------------
 
 
-def parts(visit, name: str):
-    return visit.page.locator(f'.live [data-part="{name}"]')
+def form(visit, model: str = NAME):
+    return visit.page.locator(f'.live[data-name="{model}"]')
+
+
+def parts(visit, name: str, model: str = NAME):
+    return form(visit, model).locator(f'[data-part="{name}"]')
 
 
 def asked_for(visit) -> list[str]:
@@ -473,16 +611,16 @@ def asked_for(visit) -> list[str]:
     return [name for name in names if "/models/" in name]
 
 
-def awake(visit):
+def awake(visit, model: str = NAME):
     """Load the model and the page's pictures, cut the network, and return the visit."""
-    parts(visit, "load").press("Enter")
-    visit.page.locator(".live[data-state=alive]").wait_for(timeout=10_000)
+    parts(visit, "load", model).press("Enter")
+    visit.page.locator(f'.live[data-name="{model}"][data-state=alive]').wait_for(timeout=10_000)
     visit.read_through().page.context.set_offline(True)
     return visit
 
 
-def shown(visit) -> list[str]:
-    return parts(visit, "next").locator("tr").all_text_contents()
+def shown(visit, model: str = NAME) -> list[str]:
+    return parts(visit, "next", model).locator("tr").all_text_contents()
 
 
 @pytest.mark.parametrize("edition", [each.folder for each in EDITIONS])
@@ -590,21 +728,23 @@ def test_without_javascript_there_is_a_picture(browser, address, name):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{address}en/{name}.html")
-    assert page.locator(".live img").is_visible()
-    assert not page.locator(".live form").is_visible()
+    for form in page.locator(".live").all():
+        assert form.locator("img").is_visible()
+        assert not form.locator("form").is_visible()
     context.close()
 
 
 # -- samplers on the page --------------------------------------------------------------------------
 
 
-def slider(visit, name: str):
-    return visit.page.locator(f".live input[name={name}]")
+def slider(visit, name: str, model: str = NAME):
+    return form(visit, model).locator(f"input[name={name}]")
 
 
-def expected_rows(edition: str, **settings) -> list[str]:
+def expected_rows(edition: str, model: str = NAME, **settings) -> list[str]:
     """Return what stands in the table of tokens at first, with these settings."""
-    answer, names = live_models.stored(NAME)["answers"][edition], live_models.tokens(NAME)
+    answers, names = live_models.stored(model)["answers"], live_models.tokens(model)
+    answer = answers[live_models.language_of(model, edition)]
     cut = phrases.speaker(ROOT, editions.edition(edition).language)("cut")
     left = live_sampling.left(answer["logits"], answer["ids"], neutral(**settings)).tolist()
     before = torch.tensor(answer["logits"], dtype=torch.float64).softmax(dim=-1)
@@ -612,7 +752,8 @@ def expected_rows(edition: str, **settings) -> list[str]:
     for i in before.argsort(descending=True)[: live_sampling.SHOWN].tolist():
         after = f"{100 * left[i]:.1f}%" if left[i] else cut
         q = dict(answer["truth"]).get(i, 0.0)
-        rows.append(f"{names[i].strip()}{100 * before[i]:.1f}%{after}{100 * q:.1f}%")
+        grammar = f"{100 * q:.1f}%" if answer["truth"] else ""
+        rows.append(f"{names[i].strip()}{100 * before[i]:.1f}%{after}{grammar}")
     return rows
 
 
@@ -696,3 +837,81 @@ def test_only_a_setting_that_was_moved_is_said_to_those_who_listen(new_visit):
     assert parts(visit, "left").get_attribute("aria-live") == "polite"
     parts(visit, "one").press("Enter")
     assert parts(visit, "left").get_attribute("aria-live") == "off"
+
+
+# -- poems on the page -----------------------------------------------------------------------------
+
+
+def stored_poem() -> str:
+    (answer,) = live_models.stored(POEMS)["answers"].values()
+    return "".join([*answer["tokens"][1:], *answer["written"]])
+
+
+def poem_on(visit) -> str:
+    return parts(visit, "tokens", POEMS).text_content().replace("\n", "")
+
+
+@pytest.mark.parametrize("edition", LANGUAGES)
+def test_a_stored_poem_is_there_and_the_model_writes_the_same(new_visit, edition):
+    """Samplers can be moved before anything is loaded; the other model of the page sleeps on."""
+    visit = new_visit(f"{edition}/chapters/play.html")
+    assert poem_on(visit) == stored_poem()
+    assert shown(visit, POEMS) == expected_rows(edition, POEMS, p=0.9)
+    slider(visit, "k", POEMS).press("Home")
+    assert shown(visit, POEMS) == expected_rows(edition, POEMS, p=0.9, k=1)
+    assert poem_on(visit) == live_poems.BEGINNINGS[0]  # with these samplers it would be another
+    slider(visit, "k", POEMS).press("End")
+    assert asked_for(visit) == []
+    awake(visit, POEMS)
+    assert [name.rsplit("/", 1)[1].split("?")[0] for name in asked_for(visit)] == [
+        f"{POEMS}.json",
+        f"{POEMS}.bin",
+    ]
+    parts(visit, "write", POEMS).press("Enter")
+    visit.page.wait_for_function(
+        "text => document.querySelector('.live[data-name=tang-poems] [data-part=tokens]')"
+        ".textContent.replaceAll('\\n', '') === text",
+        arg=stored_poem(),
+        timeout=30_000,
+    )
+    assert form(visit).get_attribute("data-state") == "stored"
+    assert visit.messages == []
+    assert visit.strangers == []
+
+
+def test_a_poem_is_begun_with_any_characters_and_its_lines_are_counted(new_visit):
+    visit = awake(new_visit("en/chapters/play.html"), POEMS)
+    text, verdict = parts(visit, "text", POEMS), parts(visit, "verdict", POEMS)
+    text.fill("春风龘夜，不见人。a")
+    status = parts(visit, "status", POEMS).text_content()
+    assert "“龘a”" in status
+    assert "3,000" in status
+    assert parts(visit, "tokens", POEMS).text_content() == "春風□夜，不見人。\n□"
+    assert verdict.text_content() == "Characters in its lines: 4, 3, 1."
+    text.fill("月")
+    assert parts(visit, "status", POEMS).text_content() == ""
+    parts(visit, "one", POEMS).press("Enter")
+    assert len(poem_on(visit)) == 2
+    parts(visit, "back", POEMS).press("Enter")
+    assert poem_on(visit) == "月"
+    button = parts(visit, "next", POEMS).locator("button").first
+    first = button.text_content()
+    button.press("Enter")
+    assert poem_on(visit) == f"月{first}"
+    text.fill("")
+    assert poem_on(visit) == ""
+    parts(visit, "write", POEMS).press("Enter")
+    visit.page.get_by_text("The poem ends here.").wait_for(timeout=30_000)
+    assert poem_on(visit)[-1] in "。？！"
+    assert visit.messages == []
+
+
+@pytest.mark.parametrize("edition", LANGUAGES)
+def test_poems_fit_a_phone_and_axe_finds_nothing(new_visit, axe, edition):
+    visit = awake(new_visit(f"{edition}/chapters/play.html", **SIZES["phone"]), POEMS)
+    parts(visit, "begin", POEMS).select_option(live_poems.BEGINNINGS[1])
+    assert visit.page.evaluate("questions.width().page") <= SIZES["phone"]["width"]
+    for theme in THEMES:
+        visit.wear(theme)
+        assert visit.accessibility(axe, context=f'.live[data-name="{POEMS}"]') == []
+    assert visit.messages == []

@@ -23,13 +23,14 @@ from docutils.parsers.rst import directives
 from sphinx.locale import _
 from sphinx.util.docutils import SphinxDirective
 
-from tools import live_drawing, live_models, live_sampling
+from tools import editions, live_drawing, live_models, live_sampling
 from tools.extensions.apart import BodiesBuilder
 from tools.extensions.pictures import size_on_page
 from tools.extensions.widgets import store
 from tools.phrases import N_
 
 INSIDE, SAMPLER = "inside", "sampler"  # the kinds: what is shown of a model
+VERSE = "verse"  # what samplers leave where nobody knows what must come next
 ALTS = {
     INSIDE: N_(
         "The beginning of a story, the tokens that the model and the grammar expect next, what "
@@ -39,13 +40,17 @@ ALTS = {
         "The beginning of a story, and how probable each next token is: for the model, after "
         "top-p, which leaves some tokens out, and in truth."
     ),
+    VERSE: N_(
+        "The beginning of a poem, how probable each next character is for the model and after "
+        "top-p, which leaves some characters out, and the poem that was written."
+    ),
 }
 TEMPLATES = {INSIDE: "live.html", SAMPLER: "sampler.html"}
 SCRIPTS = {INSIDE: "live/page.js", SAMPLER: "live/sampler.js"}
 # What stands in the page of a stored answer.
 STANDING = {
     INSIDE: ("tokens", "at", "next", "loss", "floor", "layers", "attention", "head"),
-    SAMPLER: ("tokens", "logits"),
+    SAMPLER: ("tokens", "logits", "written"),
 }
 RUNS = N_("On the book’s site this model runs in the page itself:")
 
@@ -68,7 +73,11 @@ class LiveModel(SphinxDirective):
         for path in live_models.files(name):
             self.env.note_dependency(str(path))
         kind = SAMPLER if "sampler" in self.options else INSIDE
-        node = live_model(name=name, kind=kind)
+        if kind == INSIDE and live_models.is_verse(name):
+            raise self.error(
+                f"live-model: {name!r} needs the option sampler: nobody knows its truth"
+            )
+        node = live_model(name=name, kind=kind, place=f"live-{self.env.new_serialno('live')}")
         self.set_source_info(node)
         return [node]
 
@@ -91,7 +100,7 @@ def context(app, node: live_model, root: str) -> dict[str, Any]:
     """Return what the template needs."""
     name = node["name"]
     known = app.config.html_context
-    language = known["edition"].folder
+    language = live_models.language_of(name, known["edition"].folder)
     stored = live_models.stored(name)
     addresses = {}
     for suffix in live_models.LOADED:
@@ -101,20 +110,22 @@ def context(app, node: live_model, root: str) -> dict[str, Any]:
     answer = stored["answers"][language]
     return {
         **(sampling(name, answer) if node["kind"] == SAMPLER else {}),
+        "name": name,
+        "place": node["place"],
         "model": model,
         "weights": weights,
         "kilobytes": live_models.kilobytes(name),
         "beginnings": in_order(stored["beginnings"], language),
         "stored": standing_of(node, answer),
         "chosen": stored["beginnings"][language][0],
-        "tag": known["edition"].tag,
+        "tag": editions.edition(language).tag,
         "still": still(app, node, root),
     }
 
 
 def standing_of(node: live_model, answer: dict[str, Any]) -> dict[str, Any]:
     """Return what stands in the page of a stored answer; samplers need the names of all tokens."""
-    kept = {key: answer[key] for key in STANDING[node["kind"]]}
+    kept = {key: answer[key] for key in STANDING[node["kind"]] if key in answer}
     if node["kind"] == INSIDE:
         return kept
     names = live_models.tokens(node["name"])
@@ -124,8 +135,14 @@ def standing_of(node: live_model, answer: dict[str, Any]) -> dict[str, Any]:
 
 def sampling(name: str, answer: dict[str, Any]) -> dict[str, Any]:
     """Return what the template of samplers needs besides."""
-    shown = live_sampling.candidates(answer, live_models.tokens(name))
-    return {"sliders": live_sampling.SLIDERS, "shown_tokens": [token for token, *_ in shown]}
+    names = live_models.tokens(name)
+    shown = live_sampling.candidates(answer, names)
+    return {
+        "sliders": live_sampling.SLIDERS,
+        "shown_tokens": [token for token, *_ in shown],
+        "verse": live_models.is_verse(name),
+        "characters": sum(len(token) == 1 for token in names) - 1,  # without □
+    }
 
 
 def in_order(beginnings: dict[str, list[str]], language: str) -> list[tuple[str, list[str]]]:
@@ -148,24 +165,29 @@ def still(app, node: live_model, root: str) -> str:
     store(app, file, drawing.encode())
     width, height = size_on_page(drawing.encode(), file)
     size = f'width="{width}" height="{height}"'
-    alt = ALTS[node["kind"]]
+    alt = alt_of(node)
     return f'<img src="{root}_images/{file}" alt="{_(alt)}" {size}>'
+
+
+def alt_of(node: live_model) -> str:
+    """Return in English what the drawing shows."""
+    return ALTS[VERSE if live_models.is_verse(node["name"]) else node["kind"]]
 
 
 def drawn(config, node: live_model, say: Callable[[str], str]) -> str:
     """Return a drawing of the stored answer in the words of the edition."""
-    answers = live_models.stored(node["name"])["answers"]
-    answer = answers[config.html_context["edition"].folder]
+    name, edition = node["name"], config.html_context["edition"].folder
+    answer = live_models.stored(name)["answers"][live_models.language_of(name, edition)]
     if node["kind"] == INSIDE:
         return live_drawing.draw(answer, say)
-    return live_drawing.draw_sampled(answer, live_models.tokens(node["name"]), say)
+    return live_drawing.draw_sampled(answer, live_models.tokens(name), say)
 
 
 def hold_still(doctree: nodes.document, config, say: Callable[[str], str], page: str) -> None:
     """Put a drawing of each model, and the address of its page, in the model's place."""
     for node in list(doctree.findall(live_model)):
         data = base64.b64encode(drawn(config, node, say).encode()).decode()
-        alt = ALTS[node["kind"]]
+        alt = alt_of(node)
         tag = f'<img src="data:image/svg+xml;base64,{data}" alt="{say(alt)}">'
         image = nodes.raw("", tag, format="html")
         link = nodes.reference("", page, refuri=page)

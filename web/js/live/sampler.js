@@ -4,17 +4,19 @@
 import { Alive, fill, languageOf, named, percent, rows } from "./alive.js";
 import { inverseCdf, softmax } from "./distributions.js";
 import { sampled, uniform } from "./samplers.js";
+import { couplets, lineLengths } from "./verse.js";
 
 const SHOWN = 10; // tokens of which each has a row
 const LETTER = 9; // pixels, about
-const NARROWEST = 0.0005; // of the shares that are drawn on the line
+const NARROWEST = 3; // pixels, of the shares that are drawn on the line
 
 class SamplerPage extends Alive {
   // -- what the reader does ----------------------------------------------------------------------
 
   listen() {
-    const { tokens, names, logits, truth } = this.stored;
+    const { tokens, names, logits, truth, written } = this.stored;
     this.names = names;
+    this.isVerse = written !== undefined; // then nobody knows what is right
     this.read({ tokens, logits, truth: new Map(truth) });
     this.begun = tokens.length; // tokens that the reader has given
     const [text, begin] = [this.part("text"), this.part("begin")];
@@ -101,6 +103,7 @@ class SamplerPage extends Alive {
 
   // What follows from a setting is said to those who listen; what the text comes to is not.
   show(isSet = false) {
+    this.isMoved ||= isSet;
     this.part("left").setAttribute("aria-live", isSet ? "polite" : "off");
     for (const slider of this.sliders) showValue(slider);
     this.place.after = sampled(this.place.logits, this.place.ids, this.settings);
@@ -117,7 +120,8 @@ class SamplerPage extends Alive {
     const q = this.names.map((token) => truth.get(token) ?? 0);
     const each = order.map((id) => [before[id], after[id], q[id]]);
     const rest = [before, after, q].map((shares) => sum(shares.filter((_, id) => !order.includes(id))));
-    const largest = Math.max(...each.flat(), ...rest);
+    // Of a poem all others are thousands, so that beside bars for them all would be short: they have none.
+    const largest = Math.max(...each.flat(), ...(this.isVerse ? [] : rest));
     rows(this.part("next"), order, (row, id, i) => {
       const button = row.firstElementChild.firstElementChild;
       button.value = this.names[id];
@@ -129,7 +133,7 @@ class SamplerPage extends Alive {
   }
 
   showRow(row, shares, largest, isDrawn) {
-    const [, bars, model, after, grammar] = row.children;
+    const [, bars, model, after, grammar] = row.children; // no grammar where nobody knows
     const [p, left, q] = shares;
     shares.forEach((share, i) => bars.children[i].style.setProperty("--share", share / largest));
     row.classList.toggle("cut", left === 0);
@@ -138,7 +142,7 @@ class SamplerPage extends Alive {
     row.classList.toggle("drawn", isDrawn);
     model.textContent = percent(p);
     after.textContent = left === 0 ? this.words.cut : percent(left);
-    grammar.textContent = this.place.truth.size ? percent(q) : "–";
+    if (grammar) grammar.textContent = this.place.truth.size ? percent(q) : "–";
   }
 
   // How many tokens are left, how much of what is right is among them, and how much of what is not.
@@ -154,7 +158,8 @@ class SamplerPage extends Alive {
       share: percent(sum(kept.map(([, q]) => q))),
       wrong: percent(Math.max(0, 1 - sum(kept.map(leftTo)))),
     };
-    const said = [this.words.left, truth.size ? this.words.right : this.words.no_truth];
+    const said = [this.words.left];
+    if (!this.isVerse) said.push(truth.size ? this.words.right : this.words.no_truth);
     if (this.settings.temperature === 0) said.unshift(this.words.greedy);
     this.part("left").textContent = fill(said.join("\n"), numbers);
   }
@@ -163,9 +168,10 @@ class SamplerPage extends Alive {
   showLine() {
     const { after, u, drawn } = this.place;
     const parts = [];
+    const width = this.part("line").clientWidth;
     let start = 0;
     after.forEach((share, id) => {
-      if (share >= NARROWEST) parts.push(part(this.fitting(id, share), start, share, id === drawn));
+      if (share * width >= NARROWEST || id === drawn) parts.push(part(this.fitting(id, share), start, share, id === drawn));
       start += share;
     });
     this.part("line").replaceChildren(...parts, this.part("mark"));
@@ -181,11 +187,22 @@ class SamplerPage extends Alive {
   }
 
   showStory() {
-    const { tokens, truth } = this.place;
+    const tokens = [...this.place.tokens, ...this.storedEnd];
     const wrong = this.firstWrong();
     const pieces = tokens.slice(1).map((token, i) => piece(token, i + 1 === wrong ? "wrong" : i + 1 < this.begun ? "begun" : "written"));
-    this.part("tokens").replaceChildren(...pieces);
+    this.part("tokens").replaceChildren(...(this.isVerse ? couplets(pieces) : pieces));
     this.part("tokens").lang = languageOf(tokens.join(""));
+    if (this.isVerse) this.part("verdict").textContent = fill(this.words.lines, { lengths: lineLengths(tokens.slice(1)).join(this.words.comma) });
+    else this.showVerdict(tokens, wrong);
+  }
+
+  // How a stored poem goes on, as long as nothing was moved that would make another one of it.
+  get storedEnd() {
+    return this.teller || this.isMoved ? [] : this.stored.written ?? [];
+  }
+
+  showVerdict(tokens, wrong) {
+    const { truth } = this.place;
     const said = wrong ? "wrong" : truth.has(this.teller?.end) ? "whole" : "possible";
     this.part("verdict").textContent = fill(this.words[said], { token: named(tokens[wrong] ?? "") });
     this.part("verdict").classList.toggle("is-wrong", wrong > 0);
@@ -195,7 +212,7 @@ class SamplerPage extends Alive {
   // so only where there is none it has to be looked for.
   firstWrong() {
     const { tokens, truth } = this.place;
-    if (truth.size) return 0;
+    if (truth.size || this.isVerse) return 0;
     return tokens.findIndex((token, i) => i > 0 && !this.teller.truth(i).has(token));
   }
 }

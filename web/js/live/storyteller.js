@@ -1,5 +1,5 @@
-// A model, its tokenizer and the grammar of its language together: they read the beginning of a
-// story and answer what the page shows of it.
+// A model, its tokenizer and, where its language has one, the grammar together: they read the
+// beginning of a text and answer what the page shows of it.
 
 import { inverseCdf, softmax } from "./distributions.js";
 import { Grammar } from "./grammar.js";
@@ -7,6 +7,7 @@ import { Model, unpack } from "./model.js";
 import { cut } from "./words.js";
 
 const SHOWN = 8; // candidates for the next token
+const NEVER = -1e9; // the logit of a token that is not written
 
 export async function load(modelAddress, weightsAddress) {
   const answers = await Promise.all([modelAddress, weightsAddress].map((address) => fetch(address)));
@@ -16,20 +17,26 @@ export async function load(modelAddress, weightsAddress) {
 }
 
 export class Storyteller {
-  constructor({ config, tokens, begin, end, tensors, rules }, weights) {
+  constructor({ config, tokens, begin, end, tensors, rules, unknown, unwritten = [], alike = {} }, weights) {
     this.model = new Model(config, unpack(weights, tensors));
-    this.grammar = new Grammar(rules, end);
+    this.grammar = rules && new Grammar(rules, end);
     this.tokens = tokens;
     this.ids = new Map(tokens.map((token, id) => [token, id]));
     [this.begin, this.end] = [begin, end]; // the tokens before a story and after it
+    this.unknown = unknown; // the token that is read for all that are not known, if there is one
+    this.unwritten = unwritten.map((token) => this.ids.get(token));
+    this.alike = new Map(Object.entries(alike)); // which tokens are read for others
     this.story = [];
   }
 
-  // Returns the tokens of a text, or the first word that the model does not know.
+  // Returns the tokens of a text, and the words in it that the model does not know. Without a token
+  // for these it cannot read the text, and there are no tokens.
   cut(text) {
     const words = cut(text.trim());
-    const unknown = words.find((word) => !this.ids.has(word));
-    return unknown === undefined ? { tokens: [this.begin, ...words] } : { unknown: unknown.trim() };
+    const unknown = [...new Set(words.filter((word) => !this.ids.has(word) && !this.alike.has(word)))];
+    if (unknown.length && this.unknown === undefined) return { unknown: unknown[0].trim() };
+    const known = words.map((word) => (this.ids.has(word) ? word : this.alike.get(word) ?? this.unknown));
+    return { tokens: [this.begin, ...known], unknown: unknown.length ? unknown.join("") : undefined };
   }
 
   get isFull() {
@@ -47,12 +54,15 @@ export class Storyteller {
 
   // What the model says comes after the story.
   get logits() {
-    return this.model.logits(this.model.read.at(-1).stream.at(-1));
+    const logits = this.model.logits(this.model.read.at(-1).stream.at(-1));
+    for (const id of this.unwritten) logits[id] = NEVER;
+    return logits;
   }
 
-  // What comes after the first tokens of the story if nobody but the grammar writes: a Map.
+  // What comes after the first tokens of the story if nobody but the grammar writes: a Map, which is
+  // empty where nobody knows.
   truth(length) {
-    return this.grammar.next(this.story.slice(1, length));
+    return this.grammar?.next(this.story.slice(1, length)) ?? new Map();
   }
 
   // Draws the next token by the model's probabilities.
