@@ -221,8 +221,7 @@ def searches(sampler: str, seed: int) -> Numbers:
 
 def tuned(trial: Any, train: list[Any]) -> Any:
     """Return the last block and a head, trained with the settings of a trial."""
-    if hasattr(trial, "suggest_float"):
-        suggested(trial)
+    suggested(trial)
     s = trial.params
     device.seed_everything(0)
     model = finetuning.SequenceClassifier(Remembering(), 2)
@@ -251,10 +250,10 @@ def cases() -> dict[str, list[dict[str, Any]]]:
     return {
         "names": [{"task": task} for task in ("wnut17", "weibo_ner")],
         "answers": [{"way": way} for way in ("last", "all")],
-        "ways": [{"way": way, "n": n} for way in ("last", "LoRA") for n in EPOCHS],
         "augmented": [{"n": 50}],
         "searches": [{"sampler": sampler} for sampler in ("random", "TPE")],
         "programs": [{"program": program} for program in PROGRAMS],
+        "ways": [{"way": way, "n": n} for way in ("last", "LoRA") for n in EPOCHS],
     }
 
 
