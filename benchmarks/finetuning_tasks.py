@@ -213,7 +213,7 @@ def searches(sampler: str, seed: int) -> Numbers:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize", sampler=by)
     study.optimize(one, n_trials=TRIALS)
-    values = [trial.value for trial in study.trials]
+    values = [trial.value or 0.0 for trial in study.trials]
     test = code()["accuracy"](tuned(study.best_trial, train), tested())
     best = {name: float(value) for name, value in study.best_params.items()}
     return {"median": float(np.median(values)), "best": study.best_value, "test": test, **best}
@@ -228,7 +228,11 @@ def tuned(trial: Any, train: list[Any]) -> Any:
     epochs = training.Epochs(train, s["batch"], seed=0, collate=code()["with_classes"])
     optimizer = torch.optim.AdamW(finetuning.groups_by_layer(model, s["rate"], s["decay"]))
     steps = s["epochs"] * len(epochs)
-    plan = {"warmup": int(s["warmup"] * steps), "schedule": "linear", "device": "cpu"}
+    plan: dict[str, Any] = {
+        "warmup": int(s["warmup"] * steps),
+        "schedule": "linear",
+        "device": "cpu",
+    }
     training.train(model, epochs, training.TrainConfig(steps, **plan), optimizer=optimizer)
     return model.eval()
 
