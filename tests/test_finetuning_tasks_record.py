@@ -33,7 +33,7 @@ def found(part, **case):
 def way(name, n):
     """Return the accuracy of a way on SST-2, from the record that has it."""
     if name not in EARLIER:
-        return found("ways", way=name, n=n)["accuracy"]
+        return found("ways", n=n)["accuracy"]
     runs = recorded.record(finetuning_labels)["runs"]
     (run,) = [run for run in runs if (run["task"], run["way"], run["n"]) == ("sst2", name, n)]
     return run["accuracy"]
@@ -55,14 +55,14 @@ def test_draws_are_those_of_the_page_before():
 
 def test_bars_of_the_ways_are_the_record():
     drawn = rows("widget-labels", "WAYS")
-    assert len(drawn) == 12
+    assert len(drawn) == 10
     for name, n, *numbers in drawn:
         assert numbers == digits(way(name, int(n)))
 
 
 def test_bars_of_the_tasks_are_the_record():
     tagged = {task: found("names", task=task) for task in ("wnut17", "weibo_ner")}
-    answers = found("answers", way="all")
+    answers = found("answers")
     expected = {
         ("sst2", "majority"): way("majority", 500),
         ("sst2", "tf-idf"): way("tf-idf", 500),
@@ -110,3 +110,20 @@ def test_settings_are_those_that_are_said():
     assert f"n_tested = {made['tested']['sst2']}" in cells()["error"]
     assert f"With {programs['labels']} labels" in said
     assert f"3 * {programs['labels']} // {made['tasks']['batch']}" in cells()["warmup"]
+
+
+def test_floors_of_answers_are_recorded():
+    floors = found("answers")
+    english, chinese = (f"{floors[name]['mean']:.3f}" for name in ("en_whole", "zh_whole"))
+    assert f"the whole sentence has a token F1 of {english}" in cells()["qa-says"]
+    assert f"less than the whole sentence with {chinese}" in cells()["qa-says"]
+    assert floors["en_f1"]["mean"] > floors["en_whole"]["mean"]
+    assert floors["zh_f1"]["mean"] < floors["zh_whole"]["mean"]
+
+
+def test_names_are_found_in_english_alone():
+    english, chinese = (found("names", task=task) for task in ("wnut17", "weibo_ner"))
+    assert english["listed"]["mean"] == 0.0
+    assert english["f1"]["mean"] > 0.3
+    assert chinese["listed"]["mean"] > chinese["f1"]["mean"] + 0.3
+    assert chinese["unknown"]["mean"] > 0.5
