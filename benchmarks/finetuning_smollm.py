@@ -28,7 +28,7 @@ CHAPTER = records.chapter("fine-tuning/instructions")
 RESULT = records.RESULTS / "finetuning_smollm.json"
 SIZES = {
     "instruction_en": {"steps": 24, "batch": 8, "max_length": 96, "held_out": 32},
-    "instruction_zh": {"steps": 16, "batch": 8, "max_length": 128, "held_out": 16},
+    "instruction_zh": {"steps": 16, "batch": 4, "max_length": 128, "held_out": 16},
 }
 WHEN = ("before", "after")
 #: Tokens of an answer at most.
