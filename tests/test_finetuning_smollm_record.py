@@ -48,7 +48,9 @@ def test_the_longer_run_is_described():
     said = cells()["record"]
     steps, batch = english["settings"]["steps"], english["settings"]["batch"]
     assert f"{steps} steps of {batch} tasks in English" in said
-    assert f"{chinese['settings']['steps']} steps on the Chinese set" in said
+    steps, batch = chinese["settings"]["steps"], chinese["settings"]["batch"]
+    assert f"{steps} steps of {batch} on the Chinese set" in said
+    assert f"A few steps on {chinese['trained_on']} tasks" in said
     held = [found["settings"]["held_out"] for found in (english, chinese)]
     assert f"on {held[0]} and {held[1]} answers that were held out" in said
     assert f"at most {record()['most']} tokens" in said
