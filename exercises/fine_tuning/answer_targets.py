@@ -21,14 +21,23 @@ OPENED = {
     True: 'Before each turn stands one token more, which says who speaks: 1 for `"system"`, 2 for `"user"`, 3 for `"assistant"`. The program that asks the model writes it, not the model.',
 }
 OPENING = {
-    False: "[]",
-    True: '[{"system": 1, "user": 2, "assistant": 3}[who]]',
+    False: "",
+    True: """\
+        ids.append({"system": 1, "user": 2, "assistant": 3}[who])
+        targets.append(-100)
+""",
 }
 STARTER = '''
 def answer_targets(turns, end_id):
     """pairs of who and ids -> ids, targets"""
     ...
 '''
+LAST = """
+newest = max(i for i, (who, _) in enumerate(turns) if who == "assistant")
+before = sum(len(said) + EXTRA for _, said in turns[:newest])
+ids, targets = result
+result = ids, [-100] * before + targets[before:]
+"""
 TWISTS = {
     "shifted": Twist(
         "Here the loss moves nothing. Return inputs and targets, both one token shorter than the conversation: the target of an input is what *follows* it.",
@@ -51,12 +60,7 @@ TWISTS = {
     ),
     "last": Twist(
         "Only the *last* answer of the conversation counts, also if something of the user follows it. Answers before it are context.",
-        {
-            "answer_targets": (
-                'newest = max(i for i, turn in enumerate(turns) if turn[0] == "assistant")\nOTHERS',
-                "",
-            )
-        },
+        {"answer_targets": ("", LAST)},
     ),
 }
 HINT = "Go through the turns and make both lists longer with each of them, by as many entries. Of which tokens would a model that answers have to say *I write this now*, and of which does the program around it say so?"
@@ -64,12 +68,9 @@ SOLUTION = """
 def answer_targets(turns, end_id):
     ids, targets = [], []
     for who, said in turns:
-        opening = OPENING
-        spoken = [*said, end_id]
-        ids += [*opening, *spoken]
-        counts = who == "assistant"
-        targets += [-100] * len(opening)
-        targets += spoken if counts else [-100] * len(spoken)
+OPENING        spoken = [*said, end_id]
+        ids += spoken
+        targets += spoken if who == "assistant" else [-100] * len(spoken)
     return ids, targets
 """
 EXPLANATION = """
@@ -97,12 +98,7 @@ def exercise(opened: bool = False, seed: int = 0, twists: tuple[str, ...] = ()) 
 
     def filled(code: str) -> str:
         answer = wrapped(code, {"answer_targets": "turns, end_id"}, twisted)
-        if "last" in twists:
-            others = "turns = [(who, said, i == newest) for i, (who, said) in enumerate(turns)]"
-            answer = answer.replace("OTHERS", others)
-            answer = answer.replace("for who, said in turns:", "for who, said, newest in turns:")
-            answer = answer.replace('counts = who == "assistant"', "counts = newest")
-        return answer.replace("OPENING", OPENING[opened])
+        return answer.replace("OPENING", OPENING[opened]).replace("EXTRA", "2" if opened else "1")
 
     return Exercise(
         id="fine-tuning-answer-targets",
@@ -126,23 +122,19 @@ def exercise(opened: bool = False, seed: int = 0, twists: tuple[str, ...] = ()) 
 
 def wrong_answers(opened: bool, twists: tuple[str, ...]) -> dict[str, str]:
     """Return mistakes, each where it can be made."""
-    counted = "targets += spoken if counts else"
+    assistant = 'who == "assistant"'
     found = {
-        "everything counts": SOLUTION.replace(
-            "spoken if counts else [-100] * len(spoken)", "spoken"
-        ),
+        "everything counts": SOLUTION.replace(assistant, "True"),
         "the end of an answer does not count": SOLUTION.replace(
-            counted, "targets += [*said, -100] if counts else"
+            "targets += spoken if", "targets += [*said, -100] if"
         ),
         "the ends of all turns count": SOLUTION.replace(
             "else [-100] * len(spoken)", "else [-100] * len(said) + [end_id]"
         ),
-        "everything but the user's turns counts": SOLUTION.replace(
-            'counts = who == "assistant"', 'counts = who != "user"'
-        ),
+        "all but the user's turns count": SOLUTION.replace(assistant, 'who != "user"'),
         "the turns have no end": SOLUTION.replace("[*said, end_id]", "[*said]"),
         "every token with the value of the end is masked": SOLUTION.replace(
-            counted, "targets += [-100 if i == end_id else i for i in spoken] if counts else"
+            "targets += spoken if", "targets += [-100 if i == end_id else i for i in spoken] if"
         ),
     }
     if "shifted" in twists:
@@ -153,14 +145,15 @@ def wrong_answers(opened: bool, twists: tuple[str, ...]) -> dict[str, str]:
         found["moved by one place"] = SOLUTION.replace(
             "return ids, targets", "return ids, [*targets[1:], -100]"
         )
-    if "last" not in twists:
+    if "last" in twists:  # there, what stands before the last answer is wiped out
+        del found["all but the user's turns count"]
+    else:
         found["only the first answer counts"] = SOLUTION.replace(
-            'counts = who == "assistant"',
-            'counts = who == "assistant" and all(t == -100 for t in targets)',
+            assistant, f"{assistant} and all(t == -100 for t in targets)"
         )
     if opened:
         found["the token that says who speaks counts"] = SOLUTION.replace(
-            "targets += [-100] * len(opening)", "targets += opening if counts else [-100]"
+            "OPENING", OPENING[True].replace("-100", 'ids[-1] if who == "assistant" else -100')
         )
     return found
 

@@ -58,7 +58,7 @@ def outputs_of_many(x, which, W, A, B, alpha):
     return x @ W.T + scale[:, None] * change
 """
 EXPLANATION = r"""
-The large product with $W$ is the same for all rows and is made once. Each row then goes through its own bottleneck of $r$ numbers, and no matrix of the size of $W$ is made for any customer. Programs that serve thousands of adapters from one model work like this. The place $-1$ needs care: as an index it means the *last* adapter, so a row that wants the plain model would silently get the answers of some other customer, and no error would say so. The factor 0 switches that off. `A[which]` copies a matrix for each row; for large batches one sorts the rows by adapter and multiplies group by group.
+The large product with $W$ is the same for all rows and is made once. Each row then goes through its own bottleneck of $r$ numbers, and no matrix of the size of $W$ is made for any customer. Programs that serve many adapters from one model work like this. The place $-1$ needs care: as an index it means the *last* adapter, so a row that wants the plain model would silently get the answers of some other customer, and no error would say so. The factor 0 switches that off. `A[which]` copies a matrix for each row; for large batches one sorts the rows by adapter and multiplies group by group.
 """
 TRIAL = """
 torch.manual_seed(0)

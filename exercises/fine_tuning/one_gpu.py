@@ -90,7 +90,7 @@ def exercise(
     accuracies: tuple[int, int, int, int] = (842, 839, 835, 781),
 ) -> Exercise:
     """Return the exercise for a model, a GPU and a number of tasks; accuracies in thousandths."""
-    given = {
+    given: dict[str, Any] = {
         "billions": billions,
         "gpu": gpu,
         "tasks": tasks,
@@ -241,7 +241,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
     """Draw a model and a GPU that is too small for everything, and large enough for LoRA."""
     while True:
         billions = rng.choice(list(MODELS))
-        given = {
+        given: dict[str, Any] = {
             "billions": billions,
             "gpu": rng.choice(GPUS[billions]),
             "tasks": rng.choice((8, 12, 20, 30, 50)),
@@ -263,7 +263,7 @@ def memories_are_in_order(
     full_memory, lora_memory, qlora_memory, highest_rank, disk_as_models, disk_as_lora
 ):
     """Check that what trains or keeps less needs less, and that the rank is a whole number."""
-    given = {
+    given: dict[str, Any] = {
         "full_memory": full_memory,
         "lora_memory": lora_memory,
         "qlora_memory": qlora_memory,

@@ -87,7 +87,7 @@ def piece_tags(word_ids, tags):
     return found
 """
 EXPLANATION = """
-The numbers in `word_ids` do all of the work: they are places in `tags`, while the place of a piece in the row is not. A `B-` for every piece would say that a new name begins in the middle of a word. Which rule one takes for the other pieces matters little for a trained model, but it must be the same one when the predictions are put together to words again, and in evaluation only whole words are compared. Where a text is cut off, its last names are in no target and in no prediction; an evaluation over the pieces that are left never misses them, so count them.
+The numbers in `word_ids` do all of the work: they are places in `tags`, while the place of a piece in the row is not. A `B-` for every piece would say that a new name begins in the middle of a word. There are several rules for the other pieces. Whichever one takes, the predictions must be put together to words again by the same rule, and an evaluation compares whole words. Where a text is cut off, its last names are in no target and in no prediction; an evaluation over the pieces that are left never misses them, so count them.
 """
 TRIAL = """
 for word_ids, tags, right in (

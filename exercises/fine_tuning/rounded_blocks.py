@@ -216,7 +216,7 @@ def levels_come_out_as_they_are(rounded_blocks, *, scaled, seed, twists):
     w = np.array([0.5, 0.1, -0.2, 0.0, 0.3, 2.0, 0.0, -1.0])
     codes, scales = codes_and_scales(rounded_blocks, w, levels, 4, twists)
     ratio = scales[1] / scales[0]
-    assert close(ratio, 4, "The ratio of the scales"), (
+    assert close(ratio, 4, "The ratio"), (
         "The largest weights of two blocks are 0.5 and 2, so one scale should be 4 times the other"
     )
     assert levels[codes[3]] == levels[codes[6]] == 0, "A weight of 0 should become the level 0"

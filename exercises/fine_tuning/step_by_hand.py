@@ -39,13 +39,13 @@ The loss has gone from {{loss}} to {{loss_after}}. The factor $\alpha$ is in bot
 """
 Numbers = tuple[int, int]
 PAGE: dict[str, Any] = {
-    "w": ((1, 2), (0, 1)),
-    "a": (1, -1),
-    "b": (1, 2),
-    "x": (3, 2),
-    "t": (10, 4),
+    "w": ((0, -2), (2, 0)),
+    "a": (-1, -2),
+    "b": (1, 1),
+    "x": (1, -1),
+    "t": (1, 2),
     "alpha": 2,
-    "rate": "1/20",
+    "rate": "1/10",
 }
 
 

@@ -37,7 +37,7 @@ CASES = {
     ),
     "standard_adam": (
         "$B$ starts as 0 and $A$ at random, and Adam takes the place of gradient descent",
-        "the gradient of $A$ is 0 in the first step, whoever uses it.",
+        "the gradient of $A$ is 0 in the first step, whatever an optimiser makes of it.",
     ),
     "decay": (
         "$B$ starts as 0 and $A$ at random, and there is weight decay on both",
@@ -57,7 +57,7 @@ CASES = {
     ),
 }
 QUESTION = r"""
-A frozen matrix $W$ has LoRA of rank 2 beside it, and both $A$ and $B$ are trained by gradient descent, without weight decay, on the squared distance to some targets. The inputs and targets are random numbers, the same in every step. Where a case says nothing else, all is so. Which of the two matrices has changed after one step, and which after two?
+A frozen matrix $W$ has LoRA of rank 2 beside it, and both $A$ and $B$ are trained by gradient descent, without weight decay, on the squared distance to some targets. The inputs and targets are random numbers, the same in every step. All of this holds in each case below, except for what the case says. Which of the two matrices has changed after one step, and which after two?
 
 {cases}
 
@@ -71,7 +71,7 @@ HINT = r"Write down the two gradients: with the error $e$ and the input $x$, tha
 EXPLANATION = r"""
 {reasons}
 
-A change that is a product needs one factor that is not 0 to begin with. Which one that is does not matter for whether training works; that not both are 0 does.
+A change that is a product needs one factor that is not 0 to begin with. It does not matter which of the two that is.
 """
 TRIAL = """
 def moved(steps, start=("random", "zero"), kind=torch.optim.SGD, decay=0.0,

@@ -15,7 +15,7 @@ from exercises.answers import array
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
-A document is longer than what the model can read, so it was cut into windows, which may overlap. Write `window_answer(starts, ends, offsets, max_length)`, which finds the answer to a question in it. `starts` and `ends` hold one array of logits for each window, for the first and for the last token of the answer. Entry 0 of such an array stands for *no answer in this window*; entry $1 + i$ stands for token `offsets[k]` $+\\ i$ of the document, if the array is that of window `k`. A span has at most `max_length` tokens, and its score is the logit of its first token plus that of its last one, both from the same window. Return the first and the last token of the span with the highest score in the whole document, as two whole numbers. But each window also has a score for no answer, the sum of its two entries 0. If even the smallest of these scores is higher than that of the best span, return `None`.
+A document is longer than what the model can read, so it was cut into windows, which may overlap. Write `window_answer(starts, ends, offsets, max_length)`, which finds the answer to a question in it. `starts` and `ends` hold one array of logits for each window, for the first and for the last token of the answer. Entry 0 of such an array stands for *no answer in this window*; entry $1 + i$ stands for token `offsets[k] + i` of the document, if the array is that of window `k`. A span has at most `max_length` tokens, and its score is the logit of its first token plus that of its last one, both from the same window. Return the first and the last token of the span with the highest score in the whole document, as two whole numbers. But each window also has a score for no answer, the sum of its two entries 0. If even the smallest of these scores is higher than that of the best span, return `None`.
 """
 STARTER = '''
 def window_answer(starts, ends, offsets, max_length):
@@ -24,7 +24,7 @@ def window_answer(starts, ends, offsets, max_length):
 '''
 TWISTS = {
     "moved": Twist(
-        "*No answer* stands at the *end* of each array: entry $i$ is token `offsets[k]` $+\\ i$, and the last entry is no token.",
+        "*No answer* stands at the *end* of each array: entry $i$ is token `offsets[k] + i`, and the last entry is no token.",
         {
             "window_answer": (
                 "starts, ends = ([np.roll(z, 1) for z in part] for part in (starts, ends))",
