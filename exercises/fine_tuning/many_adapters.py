@@ -54,7 +54,7 @@ SOLUTION = """
 def outputs_of_many(x, which, W, A, B, alpha):
     low = torch.einsum("nd,nrd->nr", x, A[which])
     change = torch.einsum("nr,nor->no", low, B[which])
-    scale = alpha / A.shape[1] * (which >= 0)
+    scale = alpha / A.shape[1] * (which >= 0).to(x)
     return x @ W.T + scale[:, None] * change
 """
 EXPLANATION = r"""
@@ -110,7 +110,7 @@ def exercise(seed: int = 0, twists: tuple[str, ...] = ()) -> Exercise:
 
 
 WRONG_ANSWERS = {
-    "the place -1 is the last adapter": SOLUTION.replace(" * (which >= 0)", " + 0 * which"),
+    "the place -1 is the last adapter": SOLUTION.replace("(which >= 0)", "torch.ones(len(x))"),
     "the factor is left out": SOLUTION.replace("alpha / A.shape[1] * ", "1.0 * "),
     "divided by the number of adapters": SOLUTION.replace("alpha / A.shape[1]", "alpha / len(A)"),
     "the adapter of the first row for all": SOLUTION.replace(

@@ -15,7 +15,6 @@ from scipy.optimize import minimize
 from torch import nn
 
 from companion import finetuning, models
-from companion.tokenizers import Words
 from exercises import fine_tuning as master
 from exercises import run
 from exercises.fine_tuning import (
@@ -263,12 +262,10 @@ def test_probabilities_of_windows_are_those_of_scipy():
 
 
 def test_answers_are_those_that_the_package_marks():
-    """A template of the package, turn by turn, with the same tokens."""
-    words = Words.train(["good day to you"], ["<|end|>", "<|user|>", "<|assistant|>"])
-    said = [("user", "good day"), ("assistant", "to you"), ("user", "you"), ("assistant", "good")]
-    ids = [(who, words.encode(text)) for who, text in said]
+    """Which marks ids by whether they are an answer, and then moves them."""
+    end = 9
+    ids = [("user", [11, 12]), ("assistant", [13, 14]), ("user", [12]), ("assistant", [9, 11])]
     answer = solved(answer_targets.exercise(twists=("shifted",)))["answer_targets"]
-    end = words.special_ids["<|end|>"]
     inputs, targets = answer(ids, end)
     flat = [(i, who == "assistant") for who, part in ids for i in (*part, end)]
     rendered = finetuning.Rendered([i for i, _ in flat], [own for _, own in flat])
@@ -292,7 +289,7 @@ def test_a_packed_row_is_that_of_the_package():
     texts = [[5, 6, 9], [7, 9], [8, 8, 4]]
     examples = [finetuning.Example(text, [*text[1:], -100]) for text in texts]
     _, mask, positions, targets = finetuning.pack_examples([examples], 0)
-    row = torch.tensor(sum(texts, []))
+    row = torch.tensor([token for text in texts for token in text])
     twists = ("bounds", "targets")
     found = solved(packed_inputs.exercise(twists=twists))["packed_inputs"](row, 9)
     assert torch.equal(found[0], positions[0])
@@ -318,6 +315,7 @@ def test_what_may_be_added_to_scores_does_the_same_as_the_mask():
 # -- a budget ------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # in peft
 @pytest.mark.parametrize("billions", one_gpu.MODELS)
 def test_the_numbers_of_a_model_are_those_of_transformers_and_peft(billions):
     n_layers, d, kv, hidden, total = one_gpu.MODELS[billions]
@@ -339,7 +337,7 @@ def test_the_numbers_of_a_model_are_those_of_transformers_and_peft(billions):
 
 
 def test_few_bits_are_those_that_the_package_keeps():
-    kept = finetuning.quantise_nf4(torch.randn(4096, 4096))
+    kept = finetuning.quantise_nf4(torch.randn(1024, 1024))
     assert kept.bits_per_weight == pytest.approx(one_gpu.BITS, abs=1e-3)
 
 
