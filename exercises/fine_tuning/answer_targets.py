@@ -13,12 +13,14 @@ from exercises.answers import array, parts
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
-Write `answer_targets(turns, end_id)`, which makes an example of instruction tuning from a conversation. `turns` is a list of pairs, in order: who speaks (`"system"`, `"user"` or `"assistant"`) and the token ids of what is said. Each turn is followed by the token `end_id`. OPENED Return two lists of the same length: the ids of the whole conversation, and the targets. A target is the id of its *own* token, since the loss moves the targets by one place itself, as models of Hugging Face do. Only tokens that the assistant has to write count: what it says and the end of its turns, in *every* answer of the conversation. All other targets are $-100$.
+Write `answer_targets(turns, end_id)`, which makes an example of instruction tuning from a conversation. `turns` is a list of pairs, in order: who speaks (`"system"`, `"user"` or `"assistant"`) and the token ids of what is said. Each turn is followed by the token `end_id`. Return two lists of the same length: the ids of the whole conversation, and the targets. A target is the id of its *own* token, since the loss moves the targets by one place itself, as models of Hugging Face do. Only tokens that the assistant has to write count: what it says and the end of its turns, in *every* answer of the conversation. All other targets are $-100$.OPENED
 """
 # What takes the place of OPENED, and of OPENING in the solution.
 OPENED = {
-    False: "Nothing else is added.",
-    True: 'Before each turn stands one token more, which says who speaks: 1 for `"system"`, 2 for `"user"`, 3 for `"assistant"`. The program that asks the model writes it, not the model.',
+    False: "",
+    True: """
+
+Before each turn stands one token more, which says who speaks: 1 for `"system"`, 2 for `"user"`, 3 for `"assistant"`. The program that asks the model writes it, not the model.""",
 }
 OPENING = {
     False: "",

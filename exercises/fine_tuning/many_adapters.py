@@ -27,12 +27,10 @@ TWISTS = {
     "transposed": Twist(
         "All matrices are stored for products from the right, as GPT-2 stores them: `W` has shape (d_in, d_out), `A` (K, d_in, r) and `B` (K, r, d_out), and the change of adapter $k$ is the factor times $A_k B_k$.",
         {"outputs_of_many": ("W, A, B = W.mT, A.mT, B.mT", "")},
-        {"which (n,) ->": "which (n,), W (d_in, d_out) ->"},
     ),
     "own": Twist(
         "Each adapter was trained with an $\\alpha$ of its own: `alpha` is a tensor of shape (K,).",
         {"outputs_of_many": ("B, alpha = B * alpha[:, None, None], 1", "")},
-        {"which (n,)": "which (n,), alpha (K,)"},
     ),
     "root": Twist(
         "The factor is $\\alpha / \\sqrt r$ in place of $\\alpha / r$, as in rank-stabilised LoRA.",
@@ -41,7 +39,6 @@ TWISTS = {
     "from_one": Twist(
         "The adapters are numbered from 1 on, and 0 in `which` stands for the model as it is.",
         {"outputs_of_many": ("which = which - 1", "")},
-        {"which (n,)": "which (n,), 0 for none,"},
     ),
     "columns": Twist(
         "A batch comes as columns: `x` has shape (d_in, n), and the outputs have shape (d_out, n).",

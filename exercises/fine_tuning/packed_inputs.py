@@ -15,7 +15,9 @@ from exercises.answers import array, parts
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
-Several short texts were packed into one row of tokens for a causal model, and nobody has kept where each of them begins. MARKED Write `packed_inputs(ids, mark)`, which finds it out. `ids` is a tensor of shape (T,). Return two tensors: the positions, of shape (T,), which begin at 0 with each text, and a boolean mask of shape (T, T), which is true where the token of the row may see the token of the column. A token sees itself and what stands before it in its own text, and nothing else.
+Several short texts were packed into one row of tokens for a causal model, and nobody has kept where each of them begins. Write `packed_inputs(ids, mark)`, which finds it out. `ids` is a tensor of shape (T,). Return two tensors: the positions, of shape (T,), which begin at 0 with each text, and a boolean mask of shape (T, T), which is true where the token of the row may see the token of the column. A token sees itself and what stands before it in its own text, and nothing else.
+
+MARKED
 """
 # What takes the place of MARKED, and of NUMBERS in the solution.
 MARKED = {
@@ -46,7 +48,6 @@ TWISTS = {
     "hidden": Twist(
         "The mask is turned round, as some programs want it: true where a token is *hidden*.",
         {"packed_inputs": ("", "result = result[0], ~result[1], *result[2:]")},
-        {"mask (T, T)": "hidden (T, T)"},
     ),
     "added": Twist(
         "In place of the boolean mask, return the numbers that are added to the scores: 0 where a token is seen, and minus infinity elsewhere.",
@@ -56,7 +57,6 @@ TWISTS = {
                 "result = result[0], torch.zeros(result[1].shape).masked_fill(~result[1], -torch.inf), *result[2:]",
             )
         },
-        {"mask (T, T)": "numbers to add (T, T)"},
     ),
     "bounds": Twist(
         "Return one more result at the end, as kernels for packed attention want it: the places at which a text begins, in order, and T after the last of them. (Filled-up places, if there are any, begin no text.)",
@@ -238,7 +238,8 @@ def compared_rows(packed_inputs, ids, mark, marked, twists):
     if "bounds" in twists:
         bounds = [*(begin for begin, _ in found), T]
         assert more["bounds"] == bounds, (
-            f"For the row {ids} with the mark {mark} the bounds are not {more['bounds']}"
+            f"For the row {ids} with the mark {mark} the bounds are not {more['bounds']}: where does "
+            "each text begin, and where does the last one stop?"
         )
 
 

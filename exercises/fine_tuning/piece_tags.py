@@ -13,7 +13,9 @@ from exercises.answers import array, parts
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
-Names were marked in a text word by word, but the model reads pieces of words. Write `piece_tags(word_ids, tags)`. `word_ids` says of each piece to which word it belongs, such as `[None, 0, 0, 1, 2, None]`: words are numbered from 0, and special tokens belong to none. `tags` holds one tag for each word: `"O"`, or `"B-"` or `"I-"` and a kind, such as `"B-PER"`. The text may have been cut off, so that the last words have no pieces. Return a list with one entry for each piece. The first piece of a word gets the tag of the word, and a piece that belongs to no word gets `None`. MORE
+Names were marked in a text word by word, but the model reads pieces of words. Write `piece_tags(word_ids, tags)`. `word_ids` says of each piece to which word it belongs, such as `[None, 0, 0, 1, 2, None]`: words are numbered from 0, and special tokens belong to none. `tags` holds one tag for each word: `"O"`, or `"B-"` or `"I-"` and a kind, such as `"B-PER"`. The text may have been cut off, so that the last words have no pieces. Return a list with one entry for each piece. The first piece of a word gets the tag of the word, and a piece that belongs to no word gets `None`.
+
+MORE
 """
 # What takes the place of MORE, and of REST in the solution.
 MORE = {
@@ -28,7 +30,7 @@ REST = {
 }
 STARTER = '''
 def piece_tags(word_ids, tags):
-    """word of each piece, tag of each word -> tag of each piece"""
+    """word of each piece, tags -> tag of each piece"""
     ...
 '''
 NUMBERED = """
@@ -63,12 +65,10 @@ TWISTS = {
     "minus": Twist(
         "In `word_ids`, $-1$ stands in place of `None`.",
         {"piece_tags": ("word_ids = [None if w == -1 else w for w in word_ids]", "")},
-        {"word of each piece": "word of each piece or -1"},
     ),
     "spans": Twist(
         'In place of tags, the second argument holds the names of the text: a list of triples such as `("PER", 3, 5)`, which is a name of the words 3 and 4. All other words are `"O"`, and in a name the first word is `B-` and the others are `I-`.',
         {"piece_tags": (SPANS, "")},
-        {"tag of each word": "names as triples"},
     ),
 }
 HINT = "When does a word begin? Compare each entry of `word_ids` with the one before it. The entry is also the place of the word's tag in `tags`."

@@ -15,7 +15,9 @@ from exercises.answers import array, close, parts
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = r"""
-Write `rounded_blocks(w, levels, size)`, which keeps weights in few bits. `w` is an array of n weights, and n is a multiple of `size`; each `size` weights that follow one another form a block. `levels` is an array of K ascending numbers from $-1$ to 1, and 0 is one of them. SCALED Each weight divided by the scale of its block becomes the nearest level. Return two arrays: the codes, n whole numbers that say which level each weight has (from 0 to K − 1), and the scales, one for each block. A block whose weights are all 0 has the scale 0, and its codes stand for the level 0.
+Write `rounded_blocks(w, levels, size)`, which keeps weights in few bits. `w` is an array of n weights, and n is a multiple of `size`; each `size` weights that follow one another form a block. `levels` is an array of K ascending numbers from $-1$ to 1, and 0 is one of them. Each block has a scale. Each weight is divided by the scale of its block and becomes the level that is nearest to the result. Return two arrays: the codes, n whole numbers that say which level each weight has (from 0 to K − 1), and the scales, one for each block. A block whose weights are all 0 has the scale 0, and its codes stand for the level 0.
+
+SCALED
 """
 # What takes the place of SCALED, and of SCALE in the solution.
 SCALED = {
@@ -30,7 +32,7 @@ SCALE = {
 }
 STARTER = '''
 def rounded_blocks(w, levels, size):
-    """w (n,), levels (K,) -> codes (n,), scales (n / size,)"""
+    """w (n,), levels (K,) -> codes (n,), scales"""
     ...
 '''
 TWISTS = {
@@ -52,7 +54,6 @@ TWISTS = {
                 "codes, scales, *rest = result\nresult = codes[:n], scales, *(r[:n] for r in rest)",
             )
         },
-        {"scales (n / size,)": "scales, one for each block"},
     ),
     "back": Twist(
         "Return a third array of shape (n,): the weights as they are read back, each the level of its code times the scale of its block.",

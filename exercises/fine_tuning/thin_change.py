@@ -16,7 +16,9 @@ from exercises.answers import array, close, parts
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = r"""
-A model has been fine-tuned in full, once for each of many tasks, and the copies take too much room. Write `thin_change(before, after, share)`, which makes LoRA of what happened to one matrix. `before` and `after` are tensors of shape (d_out, d_in) and differ. Return `B` of shape (d_out, r) and `A` of shape (r, d_in), such that their product is the best approximation of rank r to the change. KEPT
+A model has been fine-tuned in full, once for each of many tasks, and the copies take too much room. Write `thin_change(before, after, share)`, which makes LoRA of what happened to one matrix. `before` and `after` are tensors of shape (d_out, d_in) and differ. Return `B` of shape (d_out, r) and `A` of shape (r, d_in), such that their product is the best approximation of rank r to the change.
+
+KEPT
 """
 # What takes the place of KEPT, and of RANK in the solution.
 KEPT = {
@@ -50,7 +52,7 @@ TWISTS = {
         },
     ),
     "balanced": Twist(
-        "Whatever goes through the bottleneck, both matrices have the same part in it: column $i$ of the one is as long as row $i$ of the other.",
+        "Let both matrices have the same part in each direction: column $i$ of the first one is as long as row $i$ of the second.",
         {
             "thin_change": (
                 "",
@@ -244,5 +246,5 @@ def approximation_is_the_best(thin_change, *, kept, seed, twists):
             )
             if missing is not None:
                 assert close(missing, np.sqrt((S[r:] ** 2).sum()), "The third result"), (
-                    "The third result is not the norm of what is missing"
+                    "The third result is not right: take the change, less what the two matrices give"
                 )
