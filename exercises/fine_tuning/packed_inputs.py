@@ -94,10 +94,12 @@ ids = torch.tensor([5, 6, 9, 7, 9, 8, 8, 4])
 positions, mask = packed_inputs(ids, 9)
 check("positions", list(positions), [0, 1, 2, 0, 1, 0, 1, 2], 0)
 numbers = torch.tensor([[1, 1, 1, 2, 2, 3, 3, 3]])
-check("mask", bool((torch.as_tensor(mask) == finetuning.packed_mask(numbers)[0].tril()).all()))
+right = finetuning.packed_mask(numbers)[0].tril()
+check("mask", bool((torch.as_tensor(mask) == right).all()))
 positions, mask = packed_inputs(torch.tensor([9, 9, 3, 9]), 9)
 check("texts of one token", list(positions), [0, 0, 0, 1], 0)
-check("what they see", torch.as_tensor(mask).sum(dim=1).tolist(), [1, 1, 1, 2], 0)
+seen = torch.as_tensor(mask).sum(dim=1).tolist()
+check("tokens that are seen", seen, [1, 1, 1, 2], 0)
 """
 
 

@@ -95,7 +95,7 @@ for word_ids, tags, right in (
     ([None, 0, 0, 0, None], ["B-LOC"], [None, "B-LOC", "I-LOC", "I-LOC", None]),
     ([0, 0, 1, 1], ["B-PER", "I-PER"], ["B-PER", "I-PER", "I-PER", "I-PER"]),
     ([0, 0, 1, 1], ["B-PER", "B-PER"], ["B-PER", "I-PER", "B-PER", "I-PER"]),
-    ([None, 0, 0, 1, None], ["O", "B-LOC", "I-LOC"], [None, "O", "O", "B-LOC", None]),
+    ([0, 0, 1, None], ["O", "B-LOC", "I-LOC"], ["O", "O", "B-LOC", None]),
 ):
     check(f"{word_ids} of {tags}", list(piece_tags(word_ids, tags)) == right)
 """

@@ -89,7 +89,8 @@ The largest weight of a block is kept nearly exactly, and all others are rounded
 """
 TRIAL = """
 levels = finetuning.nf4_levels().numpy()
-codes, scales = rounded_blocks(np.array([0.3, -0.8, 0.05, 0.0, 0, 0, 0, 0]), levels, 4)
+w = np.array([0.3, -0.8, 0.05, 0.0, 0, 0, 0, 0])
+codes, scales = rounded_blocks(w, levels, 4)
 check("codes of two blocks", list(codes), [11, 0, 8, 7, 7, 7, 7, 7], 0)
 check("scales of two blocks", list(scales), [0.8, 0], 1e-3)
 w = np.random.default_rng(0).normal(size=192)

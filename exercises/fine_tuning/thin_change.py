@@ -91,10 +91,12 @@ before = torch.randn(6, 8).double()
 S = torch.tensor([5.0, 4.0, 3.0, 1.0]).double()  # squares: 25, 16, 9, 1
 after = before + U @ torch.diag(S) @ V.T
 for share, r in ((0.4, 1), (0.5, 2), (0.9, 3), (0.99, 4)):
-    B, A = (torch.as_tensor(part).double() for part in thin_change(before, after, share))
+    found = thin_change(before, after, share)
+    B, A = (torch.as_tensor(part).double() for part in found)
     check(f"rank for a share of {share}", len(A), r, 0)
     missing = (after - before - B @ A).square().sum().item()
-    check(f"energy missing, of {share}", missing, (S[r:] ** 2).sum().item(), 1e-3)
+    least = (S[r:] ** 2).sum().item()
+    check(f"energy missing, of {share}", missing, least, 1e-3)
 """
 
 
