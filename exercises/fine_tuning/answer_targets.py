@@ -65,7 +65,7 @@ TWISTS = {
         {"answer_targets": ("", LAST)},
     ),
 }
-HINT = "Go through the turns and make both lists longer with each of them, by as many entries. Of which tokens would a model that answers have to say *I write this now*, and of which does the program around it say so?"
+HINT = "Go through the turns and make both lists longer with each of them, by as many entries. Which tokens does a model that answers have to write itself, and which does the program around it write?"
 SOLUTION = """
 def answer_targets(turns, end_id):
     ids, targets = [], []

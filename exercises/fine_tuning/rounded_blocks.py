@@ -85,7 +85,7 @@ def rounded_blocks(w, levels, size):
     return np.abs(ratio - levels).argmin(axis=1), scales
 """
 EXPLANATION = r"""
-The largest weight of a block is kept nearly exactly, and all others are rounded on a grid that it has made coarse. This is why blocks are small: an outlier spoils the grid of its own block only. With a scale that keeps its sign, one end of the levels is used in every block, so the other end may be left out, or lie farther out; several formats of 4 bits do this. Clipping loses something of the outlier and wins something on all others; which is better depends on how far out it lies. The block of zeros is no rare case, because padding and pruned rows look like this, and one NaN spreads through a whole model.
+The largest weight of a block is kept nearly exactly, and all others are rounded on a grid that it has made coarse. This is why blocks are small: an outlier spoils the grid of its own block only. With a scale that keeps its sign, one end of the levels is used in every block, so the other end need not reach as far. The format Q4_0 of GGUF does this with 16 evenly spaced levels. Clipping loses something of the outlier and wins something on all others; which is better depends on how far out it lies. The block of zeros is no rare case, because padding and pruned rows look like this, and one NaN spreads through a whole model.
 """
 TRIAL = """
 levels = finetuning.nf4_levels().numpy()

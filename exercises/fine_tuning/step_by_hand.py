@@ -13,7 +13,7 @@ from exercises import Check, Exercise
 from exercises.answers import array, close
 
 QUESTION = r"""
-A linear layer has a frozen matrix $W$ and LoRA of rank 1 beside it, with $\alpha = {{alpha}}$:
+A linear layer has a frozen matrix $W$ and LoRA of rank 1 beside it, with $\alpha = {{alpha}}$, so that the factor $\alpha / r$ is {{alpha}}:
 
 $$
 W = \begin{bmatrix} {{w_00}} & {{w_01}} \\ {{w_10}} & {{w_11}} \end{bmatrix}, \qquad A = \begin{bmatrix} {{a_0}} & {{a_1}} \end{bmatrix}, \qquad B = \begin{bmatrix} {{b_0}} \\ {{b_1}} \end{bmatrix} .

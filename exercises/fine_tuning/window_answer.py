@@ -78,7 +78,7 @@ def window_answer(starts, ends, offsets, max_length):
     return None if nothing > best else answer
 """
 EXPLANATION = """
-Most windows do not contain the answer, and each of these rightly says so. So it is the window which is *least* sure of having no answer that decides, hence the smallest score. With the largest one, nearly every question about a long document would stay without an answer. Start and end have to come from one window, since a token that stands in two windows has two logits that were computed from different texts. The best start and the best end, each taken by itself, may not even be in order; in a table of pairs such spans are just left out. Windows that are trained by themselves have logits with no common zero. Comparing them works in practice because each has its entry for no answer to be compared with, and a softmax over the window makes this explicit.
+Most windows do not contain the answer, and each of these rightly says so. So it is the window which is *least* sure of having no answer that decides, hence the smallest score. With the largest one, one window that is sure of having no answer would be enough for `None`. Start and end have to come from one window, since a token that stands in two windows has two logits that were computed from different texts. The best start and the best end, each taken by itself, may not even be in order; in a table of pairs such spans are just left out. Windows that are trained by themselves have logits with no common zero. They can be compared as far as each has learnt its entry for no answer, and a softmax over the window makes this explicit.
 """
 TRIAL = """
 def is_span(name, found, right):
