@@ -215,14 +215,8 @@ def _wrong_answers(given: dict[str, Any], right: dict[str, Any]) -> dict[str, st
         "keys and values as wide as queries": _answer(
             right | {"lora_memory": (2 * total + 16 * square) / 1e9 + act}
         ),
-        "LoRA trains nothing that costs memory": _answer(
-            right | {"lora_memory": 2 * total / 1e9 + act}
-        ),
         "what the backward pass needs is forgotten": _answer(
             right | {name: right[name] - act for name in bare}
-        ),
-        "the adapters are kept in 4 bits, too": _answer(
-            right | {"qlora_memory": BITS / 8 * (total + trained) / 1e9 + act}
         ),
         "gigabytes of two to the thirtieth": _answer(
             right | {name: (right[name] - act) * 1e9 / 2**30 + act for name in bare}
@@ -232,9 +226,6 @@ def _wrong_answers(given: dict[str, Any], right: dict[str, Any]) -> dict[str, st
         ),
         "a whole model for each adapter": _answer(
             right | {"disk_as_lora": tasks * 2 * (total + trained) / 1e9}
-        ),
-        "the optimiser is kept on the disk": _answer(
-            right | {"disk_as_models": tasks * 16 * total / 1e9}
         ),
     }
 
