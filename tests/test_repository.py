@@ -88,6 +88,7 @@ def test_what_is_installed_is_what_is_pinned():
 
 # Pins that no file of ours imports by name, and what asks for them instead.
 ASKED_FOR_OTHERWISE = {
+    "accelerate": "Trainer of transformers",
     "brotli": "fontTools, for WOFF2",
     "ipykernel": "runs the notebooks",
     "mypy": "make lint",
