@@ -1,4 +1,4 @@
-"""What *Choosing and asking* quotes is what was recorded, and no row of the corrections is missing."""
+"""What *Choosing and asking* quotes is recorded, and no row of the corrections is missing."""
 
 import json
 import re
@@ -31,7 +31,9 @@ def sentence(*words):
 
 
 def labelled(task, way, n):
-    (found,) = [r for r in runs("finetuning_labels") if (r["task"], r["way"], r["n"]) == (task, way, n)]
+    (found,) = [
+        r for r in runs("finetuning_labels") if (r["task"], r["way"], r["n"]) == (task, way, n)
+    ]
     return spread(found["accuracy"])
 
 
@@ -91,5 +93,7 @@ def test_the_remedies_are_those_that_validation_prefers():
 
 
 def test_no_row_of_the_corrections_is_missing():
-    stands = re.findall(r"^\* - ([A-E])(\d+)$", CORRECTIONS.read_text(encoding="utf-8"), re.MULTILINE)
+    stands = re.findall(
+        r"^\* - ([A-E])(\d+)$", CORRECTIONS.read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert stands == [(letter, str(i + 1)) for letter, n in ROWS.items() for i in range(n)]
