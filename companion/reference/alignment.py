@@ -1,10 +1,23 @@
 r"""Alignment by its formulas: one sample, one pair, one token at a time."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from companion.reference.activations import softmax
 
-__all__ = ["policy_gradient", "reinforce_gradient"]
+__all__ = [
+    "dpo_gradient",
+    "dpo_loss",
+    "ipo_loss",
+    "policy_gradient",
+    "preference_entropy",
+    "preference_loss",
+    "preference_probability",
+    "reinforce_gradient",
+    "sequence_log_prob",
+]
 
 
 def policy_gradient(logits: np.ndarray, rewards: np.ndarray) -> np.ndarray:
@@ -26,3 +39,60 @@ def reinforce_gradient(
         b = np.mean(others) if b is None else b
         total += (rewards[i] - b) * (np.eye(len(p))[arms[i]] - p)
     return total / n
+
+
+def preference_probability(first: float, second: float) -> float:
+    r"""Return :math:`e^{r_1} / (e^{r_1} + e^{r_2})`, as Bradley and Terry wrote it."""
+    return math.exp(first) / (math.exp(first) + math.exp(second))
+
+
+def preference_loss(
+    chosen: Sequence[float], rejected: Sequence[float], margins: Sequence[float]
+) -> float:
+    r"""Return the mean of :math:`-\ln` of the probability that was found, pair by pair."""
+    pairs = zip(chosen, rejected, margins, strict=True)
+    return sum(-math.log(preference_probability(a - m, b)) for a, b, m in pairs) / len(chosen)
+
+
+def preference_entropy(first: Sequence[float], second: Sequence[float]) -> float:
+    r"""Return what both outcomes cost, each as often as it comes."""
+    total = 0.0
+    for a, b in zip(first, second, strict=True):
+        p, q = preference_probability(a, b), preference_probability(b, a)
+        total -= p * math.log(p) + q * math.log(q)
+    return total / len(first)
+
+
+def sequence_log_prob(logits: np.ndarray, ids: Sequence[int], answer: Sequence[bool]) -> float:
+    r"""Return the sum of :math:`\ln \pi(y_t)` over the answer, from the logits one place before."""
+    total = 0.0
+    for t in range(1, len(ids)):
+        if answer[t]:
+            total += math.log(softmax(logits[t - 1])[ids[t]])
+    return total
+
+
+def dpo_loss(
+    policy: np.ndarray, reference: np.ndarray, beta: float, smoothing: float = 0.0
+) -> float:
+    r"""Return the loss of pairs: rows of the log-probabilities of (chosen, rejected)."""
+    total = 0.0
+    for (a, b), (ref_a, ref_b) in zip(policy, reference, strict=True):
+        p = preference_probability(beta * (a - ref_a), beta * (b - ref_b))
+        total -= (1 - smoothing) * math.log(p) + smoothing * math.log(1 - p)
+    return total / len(policy)
+
+
+def dpo_gradient(policy: np.ndarray, reference: np.ndarray, beta: float) -> np.ndarray:
+    r"""Return :math:`\mp \beta \, \sigma(\hat r_l - \hat r_w) / n` for each log-probability."""
+    rows = []
+    for (a, b), (ref_a, ref_b) in zip(policy, reference, strict=True):
+        error = preference_probability(beta * (b - ref_b), beta * (a - ref_a))
+        rows.append([-beta * error / len(policy), beta * error / len(policy)])
+    return np.array(rows)
+
+
+def ipo_loss(policy: np.ndarray, reference: np.ndarray, beta: float) -> float:
+    r"""Return the mean of :math:`(h - 1/(2\beta))^2`."""
+    h = [a - b - (c - d) for (a, b), (c, d) in zip(policy, reference, strict=True)]
+    return sum((each - 1 / (2 * beta)) ** 2 for each in h) / len(h)
