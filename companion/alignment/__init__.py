@@ -9,10 +9,35 @@ by `preference_loss`, which has `preference_entropy` as its floor; `fit_preferen
 that is a sum of features. `answer_batch` makes an `AnswerBatch`, of which `token_log_probs` and
 `sequence_log_probs` say how probable a model finds each answer. `dpo_loss` and `ipo_loss` train a
 policy on them directly, and `implicit_rewards` says for which reward it is then the best one.
+
+The best that can be had: `tilted` is the best policy for a reward at a price of leaving the
+reference, with the value `best_value`; `trade_off` says where any policy stands, as a `TradeOff`;
+`frontier` and `best_reward` are the curve above all of them. `world_outcomes` lists the `Outcomes`
+of a beginning of Tiny World.
+
+Policies that write several answers to a prompt: `group_advantages` judges each beside the others,
+and `silent_groups` says where nothing is learnt. `importance_ratios` compare the policy with the
+one that wrote; `ppo_clip_loss` clips them, `grpo_loss` adds the divergence from the reference, and
+`aggregate` says how tokens become one number. `kl_estimates` gives `KLEstimates`, of three kinds.
 """
 
 from companion.alignment.bandits import Bandit, BernoulliBandit
+from companion.alignment.clipping import (
+    aggregate,
+    grpo_loss,
+    importance_ratios,
+    ppo_clip_loss,
+)
 from companion.alignment.direct import dpo_loss, implicit_rewards, ipo_loss
+from companion.alignment.divergences import KLEstimates, kl_estimates
+from companion.alignment.frontier import (
+    TradeOff,
+    best_reward,
+    best_value,
+    frontier,
+    tilted,
+    trade_off,
+)
 from companion.alignment.gradients import (
     baselines,
     best_baseline,
@@ -20,12 +45,14 @@ from companion.alignment.gradients import (
     policy_gradient,
     reinforce_loss,
 )
+from companion.alignment.groups import group_advantages, silent_groups
 from companion.alignment.log_probs import (
     AnswerBatch,
     answer_batch,
     sequence_log_probs,
     token_log_probs,
 )
+from companion.alignment.outcomes import Outcomes, world_outcomes
 from companion.alignment.preferences import (
     fit_preferences,
     preference_entropy,
@@ -54,4 +81,20 @@ __all__ = [
     "dpo_loss",
     "ipo_loss",
     "implicit_rewards",
+    "TradeOff",
+    "tilted",
+    "best_value",
+    "trade_off",
+    "frontier",
+    "best_reward",
+    "Outcomes",
+    "world_outcomes",
+    "group_advantages",
+    "silent_groups",
+    "KLEstimates",
+    "kl_estimates",
+    "importance_ratios",
+    "aggregate",
+    "ppo_clip_loss",
+    "grpo_loss",
 ]

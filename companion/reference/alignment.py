@@ -10,13 +10,18 @@ from companion.reference.activations import softmax
 __all__ = [
     "dpo_gradient",
     "dpo_loss",
+    "group_advantages",
+    "grpo_loss",
     "ipo_loss",
+    "kl_estimates",
     "policy_gradient",
     "preference_entropy",
     "preference_loss",
     "preference_probability",
     "reinforce_gradient",
     "sequence_log_prob",
+    "tilted",
+    "trade_off",
 ]
 
 
@@ -96,3 +101,61 @@ def ipo_loss(policy: np.ndarray, reference: np.ndarray, beta: float) -> float:
     r"""Return the mean of :math:`(h - 1/(2\beta))^2`."""
     h = [a - b - (c - d) for (a, b), (c, d) in zip(policy, reference, strict=True)]
     return sum((each - 1 / (2 * beta)) ** 2 for each in h) / len(h)
+
+
+def tilted(reference: np.ndarray, rewards: np.ndarray, beta: float) -> np.ndarray:
+    r"""Return :math:`p_i e^{r_i/\beta}` over their sum, of probabilities."""
+    weights = [p * math.exp(r / beta) for p, r in zip(reference, rewards, strict=True)]
+    return np.array([weight / sum(weights) for weight in weights])
+
+
+def trade_off(
+    policy: np.ndarray, reference: np.ndarray, rewards: np.ndarray
+) -> tuple[float, float]:
+    r"""Return expected reward and divergence, outcome by outcome, of probabilities."""
+    reward = kl = 0.0
+    for p, q, r in zip(policy, reference, rewards, strict=True):
+        reward += p * r
+        kl += p * math.log(p / q) if p else 0.0
+    return reward, kl
+
+
+def group_advantages(rewards: np.ndarray, eps: float | None) -> np.ndarray:
+    r"""Return differences from the mean of each group, over its standard deviation plus eps."""
+    rows = []
+    for group in rewards:
+        mean = sum(group) / len(group)
+        s = math.sqrt(sum((r - mean) ** 2 for r in group) / (len(group) - 1))
+        rows.append([(r - mean) / (1 if eps is None else s + eps) for r in group])
+    return np.array(rows)
+
+
+def kl_estimates(policy: float, reference: float) -> tuple[float, float, float]:
+    r"""Return the three estimates from one sample with these probabilities."""
+    ratio = reference / policy
+    return -math.log(ratio), math.log(ratio) ** 2 / 2, ratio - 1 - math.log(ratio)
+
+
+def grpo_loss(
+    answers: Sequence[Sequence[tuple[float, float, float]]],
+    advantages: Sequence[float],
+    *,
+    beta: float,
+    clip: tuple[float, float],
+    sequence: bool,
+    by_tokens: bool,
+) -> float:
+    r"""Return the loss of answers, each a list of probabilities (policy, old, reference)."""
+    sums = []
+    for tokens, advantage in zip(answers, advantages, strict=True):
+        whole = math.prod(p / old for p, old, _ in tokens) ** (1 / len(tokens))
+        total = 0.0
+        for p, old, reference in tokens:
+            ratio = whole if sequence else p / old
+            kept = min(max(ratio, 1 - clip[0]), 1 + clip[1])
+            total -= min(ratio * advantage, kept * advantage)
+            total += beta * kl_estimates(p, reference)[2]
+        sums.append(total)
+    if by_tokens:
+        return sum(sums) / sum(map(len, answers))
+    return sum(s / len(tokens) for s, tokens in zip(sums, answers, strict=True)) / len(sums)

@@ -4,9 +4,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from trl import DPOTrainer, RewardTrainer
+from trl import DPOTrainer, GRPOTrainer, RewardTrainer, RLOOTrainer
 
-from companion.alignment import dpo_loss, ipo_loss, preference_loss
+from companion.alignment import (
+    baselines,
+    dpo_loss,
+    grpo_loss,
+    ipo_loss,
+    kl_estimates,
+    ppo_clip_loss,
+    preference_loss,
+    reinforce_loss,
+)
 from tests.alignment.support import pairs, their_trainer
 from tests.support import normal
 from tests.verification import agree
@@ -94,3 +103,115 @@ def test_reward_models(margin):
     inputs = {"attention_mask": torch.ones(12, 1), "margin": torch.full((6,), margin)}
     theirs = RewardTrainer.compute_loss(trainer, lambda **_: outputs, inputs)
     agree("preference_loss", TRL, preference_loss(chosen, rejected, margin), theirs)
+
+
+# -- policies that write -------------------------------------------------------------------------
+
+
+def answers(seed=0):
+    """Return log-probabilities by a policy, an older one and a reference, advantages, a mask."""
+    policy = -normal(4, 5, seed=seed).abs() - 0.1
+    old, reference = (policy - 0.3 * normal(4, 5, seed=seed + i) for i in (1, 2))
+    mask = torch.arange(5) < torch.tensor([5, 2, 3, 1])[:, None]
+    return policy, old, reference, normal(4, seed=seed + 3), mask
+
+
+def their_inputs(some):
+    _, old, reference, advantages, mask = some
+    prompt = torch.ones(4, 2).long()
+    return {
+        "prompt_ids": prompt,
+        "prompt_mask": prompt,
+        "completion_ids": mask.long(),
+        "completion_mask": mask.long(),
+        "advantages": advantages,
+        "old_per_token_logps": old,
+        "ref_per_token_logps": reference,
+        "old_logps": (old * mask).sum(dim=1),
+        "num_items_in_batch": mask.sum(),
+    }
+
+
+def their_grpo(some, kind, level, beta):
+    policy = some[0]
+    trainer = their_trainer(
+        _get_per_token_logps_and_entropies=lambda *_, **__: (policy, policy.detach(), None),
+        top_entropy_quantile=1.0,
+        off_policy_mask_threshold=None,
+        use_vllm=False,
+        importance_sampling_level=level,
+        beta=beta,
+        loss_type=kind,
+        epsilon_low=0.1,
+        epsilon_high=0.3,
+        max_completion_length=7,
+        current_gradient_accumulation_steps=1,
+        args=SimpleNamespace(use_bias_correction_kl=False, delta=None, steps_per_generation=1),
+        _entropy_bonus_enabled=False,
+    )
+    return GRPOTrainer._compute_loss(trainer, None, their_inputs(some))
+
+
+KINDS = {
+    "grpo": {},
+    "bnpo": {"reduction": "token_mean"},
+    "dapo": {"reduction": "token_mean"},
+    "dr_grpo": {"reduction": "fixed_length", "length": 7},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", ["token", "sequence"])
+@pytest.mark.parametrize("beta", [0.0, 0.3])
+def test_grpo(kind, level, beta):
+    found = []
+    for theirs in (False, True):
+        some = answers()
+        some[0].requires_grad_()
+        options = {"beta": beta, "clip_low": 0.1, "clip_high": 0.3, "level": level}
+        if theirs:
+            loss = their_grpo(some, kind, level, beta)
+        else:
+            loss = grpo_loss(*some, **options, **KINDS[kind])
+        loss.backward()
+        found.append((loss.detach(), some[0].grad))
+    agree(f"grpo_loss, {kind}, {level}", TRL, found[0][0], found[1][0])
+    agree(f"grpo_loss, {kind}, {level}, gradient", TRL, found[0][1], found[1][1])
+    if not beta:
+        policy, old, _, advantages, mask = answers()
+        del options["beta"]
+        ours = ppo_clip_loss(policy, old, advantages, mask, **options, **KINDS[kind])
+        agree(f"ppo_clip_loss, {kind}, {level}", TRL, ours, found[1][0])
+
+
+def test_divergences():
+    """With advantages of 0 what is left of its loss is k3."""
+    policy, old, reference, advantages, mask = answers()
+    theirs = their_grpo((policy, old, reference, advantages * 0, mask), "bnpo", "token", 1.0)
+    agree("kl_estimates, k3", TRL, kl_estimates(policy, reference).k3[mask].mean(), theirs)
+
+
+def their_rloo(policy, rewards, mask):
+    advantages = rewards - baselines(rewards, "leave_one_out")
+    trainer = their_trainer(
+        _get_per_token_logps_and_entropies=lambda *_, **__: (policy, policy.detach(), None),
+        epsilon_low=0.2,
+        epsilon_high=0.2,
+    )
+    some = policy, policy.detach(), policy.detach(), advantages, mask
+    return RLOOTrainer._compute_loss(trainer, None, their_inputs(some))
+
+
+def our_rloo(policy, rewards, mask):
+    return reinforce_loss((policy * mask).sum(dim=1), rewards, "leave_one_out")
+
+
+def test_reinforce_leave_one_out():
+    """On the policy that wrote, their clipped loss has the same gradient."""
+    found = []
+    for loss in (our_rloo, their_rloo):
+        policy, _, _, rewards, mask = answers()
+        policy.requires_grad_()
+        loss(policy, rewards, mask).backward()
+        found.append(policy.grad)
+    agree("reinforce_loss, leave_one_out, gradient", TRL, *found)
