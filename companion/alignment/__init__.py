@@ -19,6 +19,11 @@ Policies that write several answers to a prompt: `group_advantages` judges each 
 and `silent_groups` says where nothing is learnt. `importance_ratios` compare the policy with the
 one that wrote; `ppo_clip_loss` clips them, `grpo_loss` adds the divergence from the reference, and
 `aggregate` says how tokens become one number. `kl_estimates` gives `KLEstimates`, of three kinds.
+
+Answers that can be checked: `verify_task` is a `Verifier` of Tiny World's instructions;
+`FaultyVerifier` and `NoisyVerifier` make mistakes. `majority_vote` and `best_of_n` choose among
+several answers; `vote_accuracy`, `best_of_n_policy` and `best_of_n_kl_bound` say exactly what that
+brings.
 """
 
 from companion.alignment.bandits import Bandit, BernoulliBandit
@@ -60,6 +65,14 @@ from companion.alignment.preferences import (
     preference_probability,
 )
 from companion.alignment.rewards import RewardModel
+from companion.alignment.selection import (
+    best_of_n,
+    best_of_n_kl_bound,
+    best_of_n_policy,
+    majority_vote,
+    vote_accuracy,
+)
+from companion.alignment.verifiers import FaultyVerifier, NoisyVerifier, Verifier, verify_task
 
 __all__ = [
     "Bandit",
@@ -97,4 +110,13 @@ __all__ = [
     "aggregate",
     "ppo_clip_loss",
     "grpo_loss",
+    "Verifier",
+    "verify_task",
+    "FaultyVerifier",
+    "NoisyVerifier",
+    "majority_vote",
+    "vote_accuracy",
+    "best_of_n",
+    "best_of_n_policy",
+    "best_of_n_kl_bound",
 ]

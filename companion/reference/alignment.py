@@ -1,5 +1,6 @@
 r"""Alignment by its formulas: one sample, one pair, one token at a time."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -8,6 +9,7 @@ import numpy as np
 from companion.reference.activations import softmax
 
 __all__ = [
+    "best_of_n_policy",
     "dpo_gradient",
     "dpo_loss",
     "group_advantages",
@@ -22,6 +24,7 @@ __all__ = [
     "sequence_log_prob",
     "tilted",
     "trade_off",
+    "vote_accuracy",
 ]
 
 
@@ -159,3 +162,21 @@ def grpo_loss(
     if by_tokens:
         return sum(sums) / sum(map(len, answers))
     return sum(s / len(tokens) for s, tokens in zip(sums, answers, strict=True)) / len(sums)
+
+
+def best_of_n_policy(p: np.ndarray, scores: np.ndarray, n: int) -> np.ndarray:
+    r"""Return how often each outcome is the first best, over all rows of n draws."""
+    found = np.zeros(len(p))
+    for drawn in itertools.product(range(len(p)), repeat=n):
+        best = max(drawn, key=lambda i: scores[i])  # of equals, the first one drawn
+        found[best] += math.prod(p[i] for i in drawn)
+    return found
+
+
+def vote_accuracy(p: Sequence[float], n: int) -> float:
+    r"""Return how often the first answer wins, over all rows of n answers."""
+    total = 0.0
+    for drawn in itertools.product(range(len(p)), repeat=n):
+        winner = max(drawn, key=drawn.count)  # of equals, the first one drawn
+        total += math.prod(p[i] for i in drawn) if winner == 0 else 0.0
+    return total
