@@ -24,6 +24,10 @@ Answers that can be checked: `verify_task` is a `Verifier` of Tiny World's instr
 `FaultyVerifier` and `NoisyVerifier` make mistakes. `majority_vote` and `best_of_n` choose among
 several answers; `vote_accuracy`, `best_of_n_policy` and `best_of_n_kl_bound` say exactly what that
 brings.
+
+The loop: `optimise_policy` trains a model by its own answers, as a `PolicyConfig` says, and reports
+each `PolicyStep`. `write_rollout` lets it answer and asks a `Reward`; the loss of that `Rollout` is
+a `ReinforceLoss`, a `PPOLoss` or a `GRPOLoss`.
 """
 
 from companion.alignment.bandits import Bandit, BernoulliBandit
@@ -57,6 +61,8 @@ from companion.alignment.log_probs import (
     sequence_log_probs,
     token_log_probs,
 )
+from companion.alignment.objectives import GRPOLoss, PPOLoss, ReinforceLoss
+from companion.alignment.optimising import PolicyConfig, PolicyStep, optimise_policy
 from companion.alignment.outcomes import Outcomes, world_outcomes
 from companion.alignment.preferences import (
     fit_preferences,
@@ -65,6 +71,7 @@ from companion.alignment.preferences import (
     preference_probability,
 )
 from companion.alignment.rewards import RewardModel
+from companion.alignment.rollouts import Reward, Rollout, write_rollout
 from companion.alignment.selection import (
     best_of_n,
     best_of_n_kl_bound,
@@ -119,4 +126,13 @@ __all__ = [
     "best_of_n",
     "best_of_n_policy",
     "best_of_n_kl_bound",
+    "Reward",
+    "Rollout",
+    "write_rollout",
+    "ReinforceLoss",
+    "PPOLoss",
+    "GRPOLoss",
+    "PolicyConfig",
+    "PolicyStep",
+    "optimise_policy",
 ]
