@@ -9,8 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion._arguments import _require_number
+from companion._arguments import _require_int, _require_number
 from companion._tensors import _require_floats, _require_tensors, _require_whole_numbers
+
+#: What is taken off a reward, what advantages are divided by, what has a ratio, and which mean.
+BASELINES = ("none", "mean", "leave_one_out")
+SCALES = ("std", "none")
+LEVELS = ("token", "sequence")
+REDUCTIONS = ("sequence_mean", "token_mean", "fixed_length")
 
 
 def _require_alike(**tensors: Tensor) -> None:
@@ -88,3 +94,15 @@ def _require_places(name: str, places: Any, n: int) -> None:
     low, high = int(places.min()), int(places.max())
     if low < 0 or high >= n:
         raise ValueError(f"{name} must be from 0 to {n - 1}, got {low} to {high}")
+
+
+def _require_reduction(reduction: Any, length: int | None) -> None:
+    """Refuse an unknown mean, and a length where none is meant, or none where one is."""
+    _require_choice("reduction", reduction, REDUCTIONS)
+    if (length is None) == (reduction == "fixed_length"):
+        raise ValueError(
+            f'length must be given for "fixed_length" and for nothing else, got {length} for '
+            f"{reduction!r}"
+        )
+    if length is not None:
+        _require_int("length", length, least=1)

@@ -13,13 +13,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion._arguments import _require_int
 from companion.alignment._checks import (
+    LEVELS,
     _require_alike,
     _require_answer,
     _require_choice,
     _require_finite,
     _require_from,
+    _require_reduction,
 )
 from companion.alignment.divergences import kl_estimates
 
@@ -27,8 +28,6 @@ __all__ = ["importance_ratios", "aggregate", "ppo_clip_loss", "grpo_loss"]
 
 _Tokens = Float[Tensor, "answers length"]
 _Mask = Bool[Tensor, "answers length"]
-LEVELS = ("token", "sequence")
-REDUCTIONS = ("sequence_mean", "token_mean", "fixed_length")
 
 
 def importance_ratios(policy: _Tokens, old: _Tokens, mask: _Mask, level: str = "token") -> _Tokens:
@@ -262,14 +261,3 @@ def _require_tokens(mask: Any, **tensors: Tensor) -> None:
             raise ValueError(f"{name} must be (answers, length), got shape {tuple(tensor.shape)}")
         _require_answer(mask, tensor)
         _require_finite(**{name: tensor[mask]})
-
-
-def _require_reduction(reduction: Any, length: int | None) -> None:
-    _require_choice("reduction", reduction, REDUCTIONS)
-    if (length is None) == (reduction == "fixed_length"):
-        raise ValueError(
-            f'length must be given for "fixed_length" and for nothing else, got {length} for '
-            f"{reduction!r}"
-        )
-    if length is not None:
-        _require_int("length", length, least=1)

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.alignment._checks import (
+    BASELINES,
     _require_alike,
     _require_choice,
     _require_finite,
@@ -26,8 +27,6 @@ __all__ = [
     "estimator_variance",
     "best_baseline",
 ]
-
-BASELINES = ("none", "mean", "leave_one_out")
 
 
 def baselines(

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from companion.alignment._checks import (
+    SCALES,
     _require_alike,
     _require_choice,
     _require_finite,
@@ -18,8 +19,6 @@ from companion.alignment._checks import (
 )
 
 __all__ = ["group_advantages", "silent_groups"]
-
-SCALES = ("std", "none")
 
 
 def group_advantages(

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.alignment._checks import _require_choice, _require_from
-from companion.alignment.clipping import (
+from companion.alignment._checks import (
+    BASELINES,
     LEVELS,
+    SCALES,
+    _require_choice,
+    _require_from,
     _require_reduction,
-    grpo_loss,
-    ppo_clip_loss,
 )
-from companion.alignment.gradients import BASELINES, baselines, reinforce_loss
-from companion.alignment.groups import SCALES, group_advantages
+from companion.alignment.clipping import grpo_loss, ppo_clip_loss
+from companion.alignment.gradients import baselines, reinforce_loss
+from companion.alignment.groups import group_advantages
 from companion.alignment.rollouts import Rollout
 
 __all__ = ["ReinforceLoss", "PPOLoss", "GRPOLoss"]

@@ -12,8 +12,8 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from companion._arguments import _require_int, _require_text
-from companion.tinyworld import TinyWorld
-from companion.tinyworld.predicting import AFTER_SENTENCES, Place, _groups, _sentences, _told
+from companion.tinyworld import TinyWorld, predicting
+from companion.tinyworld.predicting import Place, _groups, _sentences, _told
 
 __all__ = ["Outcomes", "world_outcomes"]
 
@@ -81,7 +81,7 @@ def world_outcomes(world: TinyWorld, beginning: str, most: int = 20_000) -> Outc
 
 def _place(text: str, language: str) -> Place:
     """Return where a story stands after some whole sentences."""
-    *whole, begun = AFTER_SENTENCES.split(text)
+    *whole, begun = predicting.AFTER_SENTENCES.split(text)
     place = Place()
     for sentence in whole:
         place = place.after(_told(sentence, place, language))

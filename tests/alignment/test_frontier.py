@@ -50,9 +50,11 @@ def test_against_twins(n, seed, beta):
         special.softmax(np.log(q) + r / beta),
     )
     found, expected = trade_off(policy, reference, rewards, beta), twin.trade_off(p, q, r)
-    agree("trade_off", "NumPy twin", [found.reward, found.kl], expected)
-    agree("twin: trade_off", "scipy.stats.entropy", expected, [p @ r, stats.entropy(p, q)])
-    agree("trade_off, value", "by hand", found.value, expected[0] - beta * expected[1])
+    agree("trade_off", "NumPy twin", np.array([found.reward, found.kl]), expected)
+    agree(
+        "twin: trade_off", "scipy.stats.entropy", np.array(expected), [p @ r, stats.entropy(p, q)]
+    )
+    agree("trade_off, value", "by hand", np.float64(found.value), expected[0] - beta * expected[1])
     value = best_value(reference, rewards, beta)
     agree(
         "best_value",
@@ -117,7 +119,7 @@ def test_the_curve_rises_ever_less_with_slope_beta():
     same("frontier, prices", "those given", [each.beta for each in points], BETAS)
     for beta, point in zip(BETAS, points, strict=True):
         alone = trade_off(tilted(REFERENCE, REWARDS, beta), REFERENCE, REWARDS, beta)
-        agree("frontier", "trade_off", point, alone)
+        agree("frontier", "trade_off", np.array(point), alone)
     for a, b in itertools.pairwise(points):
         assert a.kl < b.kl
         assert a.reward < b.reward
@@ -220,7 +222,7 @@ def test_the_best_teller_of_stories():
         for r in found.rewards.unique()
     ]
     value = math.log(sum(p * math.exp(r) for p, r in by_levels))
-    agree("frontier, Tiny World", "by levels of reward", one.value, value)
+    agree("frontier, Tiny World", "by levels of reward", np.float64(one.value), value)
 
 
 # -- wrong calls ---------------------------------------------------------------------------------

@@ -128,11 +128,16 @@ def test_votes(answers):
 @pytest.mark.parametrize("p", [[0.6, 0.4], [0.4, 0.35, 0.25], [0.2, 0.8], [1.0], [0.5, 0.5, 0.0]])
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_how_often_a_vote_is_right(p, n):
-    agree("vote_accuracy", "NumPy twin", vote_accuracy(p, n), twin.vote_accuracy(p, n))
+    agree("vote_accuracy", "NumPy twin", np.float64(vote_accuracy(p, n)), twin.vote_accuracy(p, n))
     if len(p) == 2:
         more = stats.binom.sf(n // 2, n, p[0])
         half = stats.binom.pmf(n / 2, n, p[0]) / 2 if n % 2 == 0 else 0.0
-        agree("twin: vote_accuracy", "scipy.stats.binom", twin.vote_accuracy(p, n), more + half)
+        agree(
+            "twin: vote_accuracy",
+            "scipy.stats.binom",
+            np.float64(twin.vote_accuracy(p, n)),
+            more + half,
+        )
 
 
 def test_votes_make_the_likeliest_answer_sure():
