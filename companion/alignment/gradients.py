@@ -8,10 +8,13 @@ that is smallest, ``best_baseline``.
 Shape letters: ``k`` arms.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from companion._arguments import _require_number
 from companion.alignment._checks import (
     BASELINES,
     _require_alike,
@@ -175,7 +178,8 @@ def estimator_variance(
     [tensor(55.1250), tensor(0.1250)]
     """
     weights = _policy(logits, rewards) * _squares(logits)
-    _require_finite(baseline=torch.as_tensor(float(baseline)))
+    if not math.isfinite(_require_number("baseline", baseline)):
+        raise ValueError(f"baseline must be finite, got {baseline}")
     of_gradient = policy_gradient(logits, rewards).square().sum()
     return (weights * (rewards - float(baseline)).square()).sum() - of_gradient
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from companion._arguments import _require_number
 from companion._tensors import _require_floats
 from companion.alignment._checks import _require_alike, _require_finite, _require_from
 
@@ -90,6 +91,8 @@ def preference_loss(
     _require_alike(chosen=chosen, rejected=rejected)
     if isinstance(margin, Tensor):
         _require_alike(chosen=chosen, margin=margin)
+    else:
+        _require_number("margin", margin)
     margin = torch.as_tensor(margin, dtype=chosen.dtype, device=chosen.device)
     _require_finite(margin=margin)
     return -F.logsigmoid(chosen - rejected - margin).mean()
