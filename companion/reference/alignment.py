@@ -16,10 +16,12 @@ __all__ = [
     "grpo_loss",
     "ipo_loss",
     "kl_estimates",
+    "minimax_value",
     "policy_gradient",
     "preference_entropy",
     "preference_loss",
     "preference_probability",
+    "puct_scores",
     "reinforce_gradient",
     "sequence_log_prob",
     "tilted",
@@ -180,3 +182,24 @@ def vote_accuracy(p: Sequence[float], n: int) -> float:
         winner = max(drawn, key=drawn.count)  # of equals, the first one drawn
         total += math.prod(p[i] for i in drawn) if winner == 0 else 0.0
     return total
+
+
+def minimax_value(board: np.ndarray) -> int:
+    r"""Return how tic-tac-toe ends for the player of the ones on a board (3, 3), who is to move."""
+    sums = [*board.sum(axis=0), *board.sum(axis=1), np.trace(board), np.trace(board[::-1])]
+    if -3 in sums or board.all():
+        return -1 if -3 in sums else 0
+    values = []
+    for field in np.argwhere(board == 0):
+        after = board.copy()
+        after[tuple(field)] = 1
+        values.append(-minimax_value(-after))
+    return max(values)
+
+
+def puct_scores(prior: np.ndarray, visits: np.ndarray, totals: np.ndarray, c: float) -> np.ndarray:
+    r"""Return :math:`Q_a + c P_a \sqrt{N} / (1 + N_a)`, move by move."""
+    n, scores = max(sum(visits), 1), []
+    for p, tried, total in zip(prior, visits, totals, strict=True):
+        scores.append((total / tried if tried else 0.0) + c * p * math.sqrt(n) / (1 + tried))
+    return np.array(scores)

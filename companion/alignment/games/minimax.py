@@ -46,7 +46,7 @@ def minimax_value(position: TicTacToe) -> float:
 def _value(position: TicTacToe) -> float:
     if position.outcome is not None:
         return position.outcome
-    return max(-_value(position.after(move)) for move in position.moves)
+    return max(0.0 - _value(position.after(move)) for move in position.moves)
 
 
 def best_moves(position: TicTacToe) -> list[int]:
@@ -76,7 +76,7 @@ def best_moves(position: TicTacToe) -> list[int]:
     """
     if not _require_position(position).moves:
         raise ValueError(f"position must leave a move, got one that is over:\n{position}")
-    values = {move: -_value(position.after(move)) for move in position.moves}
+    values = {move: 0.0 - _value(position.after(move)) for move in position.moves}
     return [move for move, value in values.items() if value == max(values.values())]
 
 

@@ -76,7 +76,7 @@ class SearchPlayer:
     2
     """
 
-    def __init__(self, evaluate: Evaluate, n_simulations: int, c: float = 1.5) -> None:
+    def __init__(self, evaluate: Evaluate, n_simulations: int, c: float = 4.0) -> None:
         if not callable(evaluate):
             raise TypeError(f"evaluate must be a function of a position, got {evaluate!r}")
         self.evaluate, self.c = evaluate, _require_above("c", c)

@@ -30,7 +30,7 @@ SYMMETRIES = [
 ]
 
 
-class Sample(NamedTuple):
+class _Sample(NamedTuple):
     """One position of a game that is over."""
 
     planes: np.ndarray
@@ -74,17 +74,17 @@ class SelfPlayConfig:
     Examples
     --------
     >>> SelfPlayConfig(rounds=2).n_simulations
-    32
+    48
     """
 
     rounds: int
     games: int = 32
-    n_simulations: int = 32
-    steps: int = 32
+    n_simulations: int = 48
+    steps: int = 64
     batch_size: int = 128
     memory: int = 4096
     noise: float = 0.25
-    c: float = 1.5
+    c: float = 4.0
     opening: int = 4
 
     def __post_init__(self) -> None:
@@ -167,7 +167,7 @@ def _rounds(
     config: SelfPlayConfig,
     rng: np.random.Generator,
 ) -> Iterator[SelfPlayRound]:
-    memory: deque[Sample] = deque(maxlen=config.memory)
+    memory: deque[_Sample] = deque(maxlen=config.memory)
     for number in range(config.rounds):
         evaluate = _remembering(network)
         games = [_game(evaluate, config, rng) for _ in range(config.games)]
@@ -191,7 +191,7 @@ def _remembering(network: PolicyValueNet) -> Evaluate:
     return evaluate
 
 
-def _game(evaluate: Evaluate, config: SelfPlayConfig, rng: np.random.Generator) -> list[Sample]:
+def _game(evaluate: Evaluate, config: SelfPlayConfig, rng: np.random.Generator) -> list[_Sample]:
     """Play a game, and return its positions with how it ended for whoever was to move."""
     position, moves = TicTacToe(), []
     while position.outcome is None:
@@ -205,14 +205,14 @@ def _game(evaluate: Evaluate, config: SelfPlayConfig, rng: np.random.Generator) 
     result, samples = position.outcome, []  # for the player who would be next
     for before, share in reversed(moves):
         result = -result
-        samples.append(Sample(before.planes(), share, result))
+        samples.append(_Sample(before.planes(), share, result))
     return samples[::-1]
 
 
 def _step(
     network: PolicyValueNet,
     optimizer: torch.optim.Optimizer,
-    memory: deque[Sample],
+    memory: deque[_Sample],
     config: SelfPlayConfig,
     rng: np.random.Generator,
 ) -> float:
@@ -229,11 +229,11 @@ def _step(
     return float(loss.detach())
 
 
-def _turned(sample: Sample, fields: np.ndarray) -> Sample:
+def _turned(sample: _Sample, fields: np.ndarray) -> _Sample:
     """Return the same position on a board that is turned or mirrored."""
     own, other = sample.planes[:9], sample.planes[9:]
     planes = np.concatenate([own[fields], other[fields]])
-    return Sample(planes, sample.visits[fields], sample.outcome)
+    return _Sample(planes, sample.visits[fields], sample.outcome)
 
 
 def _tensor(values: tuple[np.ndarray | float, ...], like: Tensor) -> Tensor:

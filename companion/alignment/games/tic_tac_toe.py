@@ -3,6 +3,7 @@ r"""Tic-tac-toe: three in a row, on nine fields.
 This file adds: ``TicTacToe``, a position, seen by the player whose turn it is.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ class TicTacToe(NamedTuple):
     @property
     def moves(self) -> list[int]:
         """The fields on which a stone can be set; none once the game is over."""
-        return [] if self.outcome is not None else [i for i, x in enumerate(self.board) if not x]
+        return list(_moves(self.board))
 
     @property
     def outcome(self) -> float | None:
@@ -57,10 +58,7 @@ class TicTacToe(NamedTuple):
 
         Nobody can find the game won: the other one has moved last.
         """
-        board = self.board
-        if any(board[a] == board[b] == board[c] == -1 for a, b, c in LINES):
-            return -1.0
-        return None if 0 in board else 0.0
+        return _outcome(self.board)
 
     def after(self, move: int) -> "TicTacToe":
         r"""Return the position after a move, seen by the other player.
@@ -82,7 +80,7 @@ class TicTacToe(NamedTuple):
             If ``move`` is no whole number.
         """
         move = _require_int("move", move, least=0, most=8)
-        if move not in self.moves:
+        if move not in _moves(self.board):
             raise ValueError(f"move must be one of {self.moves}, got {move}")
         return TicTacToe(tuple(-1 if i == move else -x for i, x in enumerate(self.board)))
 
@@ -95,3 +93,17 @@ class TicTacToe(NamedTuple):
         """
         board = np.array(self.board)
         return np.concatenate([board == 1, board == -1]).astype(np.float32)
+
+
+@cache  # there are only some thousand boards, and a search asks often
+def _outcome(board: tuple[int, ...]) -> float | None:
+    if any(board[a] == board[b] == board[c] == -1 for a, b, c in LINES):
+        return -1.0
+    return None if 0 in board else 0.0
+
+
+@cache
+def _moves(board: tuple[int, ...]) -> tuple[int, ...]:
+    if _outcome(board) is not None:
+        return ()
+    return tuple(i for i, stone in enumerate(board) if not stone)

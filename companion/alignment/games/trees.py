@@ -59,7 +59,7 @@ class Node:
 
 
 def puct_scores(
-    prior: np.ndarray, visits: np.ndarray, totals: np.ndarray, c: float = 1.5
+    prior: np.ndarray, visits: np.ndarray, totals: np.ndarray, c: float = 4.0
 ) -> np.ndarray:
     r"""Return how worth a look each move is.
 
@@ -109,7 +109,7 @@ def search(
     evaluate: Evaluate,
     n_simulations: int,
     *,
-    c: float = 1.5,
+    c: float = 4.0,
     noise: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> np.ndarray:
