@@ -297,7 +297,7 @@ def test_it_does_not_lose_to_perfect_play_in_1_000_games():
     optimizer, config = AdamW(network.parameters(), lr=3e-3, weight_decay=1e-4), SelfPlayConfig(8)
 
     def against(player, n):
-        return match(SearchPlayer(network.evaluate, 64), player, n, rng_of(1))
+        return match(SearchPlayer(network.evaluate, 200), player, n, rng_of(1))
 
     with shapes.unchecked():  # of some million calls
         before = against(PerfectPlayer(), 200)
