@@ -113,8 +113,14 @@ def paired(ours: dict[int, float], theirs: dict[int, float]) -> dict[str, Any]:
 
 def losses(rows: list[dict[str, Any]], group: str, name: str) -> dict[int, float]:
     """Return the losses of a variant, rounded as the record has them, by seed."""
+    own = of_variant(rows, group, name)
+    return {seed: round(found["held_out"], 4) for seed, found in own.items()}
+
+
+def of_variant(rows: list[dict[str, Any]], group: str, name: str) -> dict[int, dict[str, Any]]:
+    """Return what was measured of a variant, by seed."""
     return {
-        row["case"]["seed"]: round(row["measured"]["held_out"], 4)
+        row["case"]["seed"]: row["measured"]
         for row in rows
         if (row["case"]["group"], row["case"]["name"]) == (group, name)
     }
@@ -122,11 +128,7 @@ def losses(rows: list[dict[str, Any]], group: str, name: str) -> dict[int, float
 
 def row(rows: list[dict[str, Any]], group: str, name: str) -> dict[str, Any]:
     """Sum up a variant over its seeds; the clock of a runner stands at the end of its curve."""
-    own = [
-        each["measured"]
-        for each in rows
-        if (each["case"]["group"], each["case"]["name"]) == (group, name)
-    ]
+    own = [*of_variant(rows, group, name).values()]
     numbers = ("seconds", "cpu_seconds")
     return {
         "name": name,
@@ -184,21 +186,13 @@ def raced(rows: list[dict[str, Any]], seeds: range) -> dict[str, Any]:
 
 
 def _of(rows: list[dict[str, Any]], name: str, clock: str, seeds: range) -> list[float]:
-    found = {
-        each["case"]["seed"]: each["measured"]["curve"][-1][clock]
-        for each in rows
-        if (each["case"]["group"], each["case"]["name"]) == ("recipe", name)
-    }
-    return [found[seed] for seed in seeds]
+    found = of_variant(rows, "recipe", name)
+    return [found[seed]["curve"][-1][clock] for seed in seeds]
 
 
 def _curve(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     """Return the curve of seed 0, rounded."""
-    (curve,) = (
-        each["measured"]["curve"]
-        for each in rows
-        if each["case"] == {"group": "recipe", "name": name, "seed": 0}
-    )
+    curve = of_variant(rows, "recipe", name)[0]["curve"]
     return [{key: round(value, 4) for key, value in point.items()} for point in curve]
 
 

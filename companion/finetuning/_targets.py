@@ -3,8 +3,8 @@
 Modules of this folder share this file, and nobody else needs it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -12,6 +12,7 @@ from companion._arguments import _hint, _require_ordered_texts
 
 ALL = "all-linear"
 Kinds = tuple[type[nn.Module], ...]
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def _find_layers(model: nn.Module, targets: Any, kinds: Kinds) -> dict[str, nn.Module]:
@@ -81,7 +82,7 @@ def _require_fit(
 
 
 def _replace(
-    model: nn.Module, layers: dict[str, nn.Module], make: Callable[[Any], nn.Module]
+    model: nn.Module, layers: Mapping[str, nn.Module], make: Callable[[Any], nn.Module]
 ) -> None:
     """Put what is made of each layer in its place; a layer in two places is made over once."""
     made = {id(layer): make(layer) for layer in layers.values()}
@@ -102,7 +103,7 @@ def _require_none(model: nn.Module, kind: type[nn.Module], how: str) -> None:
             raise ValueError(f"model has {type(module).__name__} already, at {path!r}: {how}")
 
 
-def _of_kind(model: nn.Module, kind: type[nn.Module], how: str) -> dict[str, nn.Module]:
+def _of_kind(model: nn.Module, kind: type[Layer], how: str) -> dict[str, Layer]:
     """Return all layers of a kind by name; refuse a model that has none."""
     _require_module("model", model)
     found = {

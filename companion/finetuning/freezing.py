@@ -94,7 +94,8 @@ def unfreeze(model: nn.Module, patterns: Sequence[str] = ("*",)) -> list[str]:
 def _set_trained(model: nn.Module, patterns: Sequence[str], trained: bool) -> list[str]:
     _require_module("model", model)
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    names = [name for name in parameters if name in _matching(patterns, list(parameters))]
+    fits = _matching(patterns, list(parameters))
+    names = [name for name in parameters if name in fits]
     for name in names:
         parameters[name].requires_grad_(trained)
     return names

@@ -99,7 +99,6 @@ def merge_lora(model: nn.Module) -> None:
         If the model has no LoRA.
     """
     for each in _of_kind(model, LoRALinear, _NO_LORA).values():
-        assert isinstance(each, LoRALinear)
         each.merge()
 
 
@@ -119,7 +118,6 @@ def unmerge_lora(model: nn.Module) -> None:
         If the model has no LoRA.
     """
     for each in _of_kind(model, LoRALinear, _NO_LORA).values():
-        assert isinstance(each, LoRALinear)
         each.unmerge()
 
 
@@ -141,5 +139,5 @@ def remove_lora(model: nn.Module) -> nn.Module:
     ValueError
         If the model has no LoRA.
     """
-    _replace(model, _of_kind(model, LoRALinear, _NO_LORA), lambda each: each.get_submodule("base"))
+    _replace(model, _of_kind(model, LoRALinear, _NO_LORA), lambda each: each.base)
     return model

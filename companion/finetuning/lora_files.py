@@ -70,19 +70,25 @@ def load_lora_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     TypeError
         If ``state`` holds no tensors.
     """
-    own = _matrices(model)
     _require_unmerged(model)
-    _require_same_layers(own, state)
-    for name, tensor in own.items():
-        _require_fit(name, tensor, state[name])
+    own = _fitting(model, state)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(state[name])
 
 
+def _fitting(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a model's own matrices; refuse a state of other layers or shapes."""
+    own = _matrices(model)
+    _require_same_layers(own, state)
+    for name, tensor in own.items():
+        _require_fit(name, tensor, state[name])
+    return own
+
+
 def _require_unmerged(model: nn.Module) -> None:
     for path, each in _of_kind(model, LoRALinear, _NO_LORA).items():
-        if getattr(each, "merged", False):
+        if each.merged:
             raise ValueError(
                 f"model must not have its changes merged, as {path} has: unmerge_lora(model) first"
             )
@@ -154,11 +160,8 @@ def load_lora(model: nn.Module, path: str | Path) -> None:
         another rank or scale. Nothing is changed then.
     """
     state, scales = _read(Path(path))
-    _require_same_layers(_matrices(model), state)
+    _fitting(model, state)  # the rank first, since the scale follows from it
     for name, scale in _scales(model).items():
-        for part in MATRICES:  # the rank first, since the scale follows from it
-            own = _matrices(model)[f"{name}.{part}"]
-            _require_fit(f"{name}.{part}", own, state[f"{name}.{part}"])
         if scales.get(name) != scale:
             raise ValueError(
                 f"the changes in {path} must be scaled as those of model, by {scale} in {name}, "
@@ -168,8 +171,7 @@ def load_lora(model: nn.Module, path: str | Path) -> None:
 
 
 def _scales(model: nn.Module) -> dict[str, float]:
-    layers = _of_kind(model, LoRALinear, _NO_LORA)
-    return {path: getattr(each, "scale") for path, each in layers.items()}  # noqa: B009
+    return {path: each.scale for path, each in _of_kind(model, LoRALinear, _NO_LORA).items()}
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, float]]:

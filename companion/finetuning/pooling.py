@@ -7,6 +7,8 @@ the vectors.
 Shape letters: ``B`` batch, ``T`` tokens, ``D`` features.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
@@ -171,8 +173,7 @@ class Trunk(nn.Module):
 
     def __init__(self, model: GPT | Llama) -> None:
         super().__init__()
-        if not isinstance(model, (GPT, Llama)):
-            raise TypeError(f"model must be a GPT or a Llama, got {type(model).__name__}")
+        _require_causal(model)
         self.model, self.config = model, model.config
 
     def forward(
@@ -205,6 +206,11 @@ class Trunk(nn.Module):
         for block in self.model.blocks:
             x = block(x, mask=mask, is_causal=True)
         return self.model.norm(x)
+
+
+def _require_causal(model: Any) -> None:
+    if not isinstance(model, (GPT, Llama)):
+        raise TypeError(f"model must be a GPT or a Llama, got {type(model).__name__}")
 
 
 def _seen(x: Tensor, mask: Tensor | None) -> Bool[Tensor, "batch length"]:

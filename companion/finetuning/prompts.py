@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from companion._arguments import _require_generator
 from companion._tensors import _require_batch, _require_ids, _require_padding_mask, _require_sizes
 from companion.attention import KVCache, MultiHeadAttention
+from companion.finetuning.pooling import _require_causal
 from companion.layers import Embedding
 from companion.models import GPT, Llama
 
@@ -118,7 +119,7 @@ class PromptTuning(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        _require_causal(model)
+        _require_promptless(model)
         _require_sizes(n_tokens=n_tokens)
         _require_init(init_ids, n_tokens, model)
         table = PromptEmbedding(model.tokens, n_tokens, generator=generator)
@@ -207,7 +208,7 @@ class PrefixTuning(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        _require_causal(model)
+        _require_promptless(model)
         _require_sizes(n_tokens=n_tokens)
         _require_init(init_ids, n_tokens, model)
         _require_generator("generator", generator, torch.Generator, type(None))
@@ -282,9 +283,8 @@ def _read(model: GPT | Llama, ids: Tensor) -> tuple[Tensor, Tensor]:
     return keys, torch.stack([cache.values[0] for cache in caches if cache.values is not None])
 
 
-def _require_causal(model: Any) -> None:
-    if not isinstance(model, (GPT, Llama)):
-        raise TypeError(f"model must be a GPT or a Llama, got {type(model).__name__}")
+def _require_promptless(model: Any) -> None:
+    _require_causal(model)
     if not isinstance(model.tokens, Embedding):
         raise ValueError(
             f"model must not have a trained prompt yet, got {type(model.tokens).__name__}"

@@ -24,6 +24,8 @@ __all__ = ["nf4_levels", "NF4Tensor", "quantise_nf4", "NF4Linear", "quantise_lin
 
 #: Of how many blocks the scales are rounded together (section 3, "Double Quantization").
 SCALES_TOGETHER = 256
+#: What an `NF4Linear` keeps of an `NF4Tensor`.
+BUFFERS = ("codes", "scales", "steps", "mean")
 
 
 def nf4_levels() -> Float[Tensor, "16"]:
@@ -95,8 +97,9 @@ class NF4Tensor:
     def dequantise(self) -> Tensor:
         """Return the rounded weights, in their shape and format."""
         codes = torch.stack((self.codes >> 4, self.codes & 15), dim=-1).flatten()
-        levels = _levels().to(self.codes.device, self.absmax().dtype)[codes.long()]
-        blocks = levels.view(-1, self.block_size) * self.absmax()[:, None]
+        absmax = self.absmax()
+        levels = _levels().to(self.codes.device, absmax.dtype)[codes.long()]
+        blocks = levels.view(-1, self.block_size) * absmax[:, None]
         return blocks.flatten()[: self.shape.numel()].view(self.shape).to(self.dtype)
 
 
@@ -208,7 +211,7 @@ class NF4Linear(nn.Module):
         if not isinstance(layer, (Linear, nn.Linear)):
             raise TypeError(f"layer must be a Linear, got {type(layer).__name__}")
         kept = quantise_nf4(layer.weight, block_size, double=double)
-        for name in ("codes", "scales", "steps", "mean"):
+        for name in BUFFERS:
             self.register_buffer(name, getattr(kept, name))
         self.d_out, self.d_in = layer.weight.shape
         self.block_size, self.double_scales, self.dtype = block_size, double, kept.dtype
@@ -237,7 +240,7 @@ class NF4Linear(nn.Module):
                 f"weight must have shape {(self.d_out, self.d_in)}, got {tuple(weight.shape)}"
             )
         kept = quantise_nf4(weight, self.block_size, double=self.double_scales)
-        for name in ("codes", "scales", "steps", "mean"):
+        for name in BUFFERS:
             setattr(self, name, getattr(kept, name))
 
     def extra_repr(self) -> str:

@@ -63,7 +63,7 @@ class ExampleLoss:
             If the batch has other parts.
         """
         _, _, positions, targets = _require_batch(batch)
-        return {"loss": int((_per_example(positions, targets) > 0).sum())}
+        return {"loss": int((_per_example(_numbers(positions), targets) > 0).sum())}
 
     def __call__(
         self, model: Callable[..., Tensor], batch: tuple[Tensor, ...]
@@ -83,21 +83,21 @@ class ExampleLoss:
         """
         ids, mask, positions, targets = _require_batch(batch)
         losses = cross_entropy(model(ids, mask, positions), targets, reduction="none")  # (B, T)
-        counts = _per_example(positions, targets)
-        share = counts.gather(0, _numbers(positions).flatten()).clamp(min=1)  # (B·T,)
+        numbers = _numbers(positions)
+        counts = _per_example(numbers, targets)
+        share = counts.gather(0, numbers).clamp(min=1)  # (B·T,)
         return {"loss": (losses.flatten() / share).sum()}
 
 
 def _numbers(positions: Tensor) -> Tensor:
-    """Return to which example, of all rows, each token belongs, (B, T)."""
+    """Return to which example, of all rows, each token belongs, (B·T,)."""
     begins = positions == 0
     begins[:, 0] = True
-    return begins.flatten().cumsum(0).view_as(positions) - 1
+    return begins.flatten().cumsum(0) - 1
 
 
-def _per_example(positions: Tensor, targets: Tensor) -> Tensor:
+def _per_example(numbers: Tensor, targets: Tensor) -> Tensor:
     """Return how many targets each example has."""
-    numbers = _numbers(positions).flatten()
     counted = (targets != IGNORE).flatten().long()
     return torch.zeros_like(numbers).index_add(0, numbers, counted)
 

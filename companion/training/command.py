@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from companion.training.batches import WindowBatches
 from companion.training.checkpoints import latest
-from companion.training.history import History
+from companion.training.history import History, _write_whole
 from companion.training.loop import train
 from companion.training.memory import OutOfMemory
 from companion.training.preparing import Corpus, build, corpus, held_out_batches
@@ -166,9 +166,7 @@ def _begun(recipe: Recipe, folder: Path) -> Corpus:
     _require_same_recipe(recipe, folder)
     text = corpus(recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "config.json.part"
-    part.write_text(recipe.to_json() + "\n", encoding="utf-8")
-    os.replace(part, folder / "config.json")
+    _write_whole(folder / "config.json", recipe.to_json() + "\n")
     return text
 
 

@@ -141,11 +141,8 @@ class History:
         ----------
         path : str or Path
         """
-        path = Path(path)
-        part = path.with_name(f"{path.name}.part")
         text = json.dumps({"stopped": self.stopped, "records": self.records}, indent=0)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        _write_whole(Path(path), text)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "History":
@@ -169,3 +166,10 @@ class History:
             return cls(list(saved["records"]), bool(saved["stopped"]))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} holds no history: {error!r}") from None
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file beside, and let it take this one's place once it is whole."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)

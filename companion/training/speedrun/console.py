@@ -21,6 +21,7 @@ import torch
 from companion import data
 from companion._arguments import _require_int
 from companion.device import describe_device
+from companion.training.history import _write_whole
 from companion.training.speedrun.racing import Runner
 from companion.training.speedrun.settings import RECIPES, recipe
 from companion.training.speedrun.text import CONTEXT, Text, load_text
@@ -127,7 +128,6 @@ def write_record(path: str | os.PathLike[str], runners: Sequence[Runner]) -> Non
     OSError
         If it cannot be written.
     """
-    path = Path(path)
     record = {
         "machine": f"{describe_device(torch.device('cpu'))}, {platform.machine()}",
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
@@ -137,9 +137,7 @@ def write_record(path: str | os.PathLike[str], runners: Sequence[Runner]) -> Non
         "finished": all(runner.finished for runner in runners),
         "runs": [{"recipe": _name(runner), **runner.result()} for runner in runners],
     }
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    _write_whole(Path(path), json.dumps(record, indent=1) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

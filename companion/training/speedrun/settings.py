@@ -8,13 +8,14 @@ This file adds: ``Settings``, with nanoGPT's values by default; ``Change`` and t
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from companion._arguments import _hint, _require_flag, _require_int, _require_number
 from companion._tensors import _require_sizes
 
 __all__ = ["Settings", "Change", "CHANGES", "RECIPES", "ladder", "leave_out", "recipe"]
 
+Found = TypeVar("Found")
 CHOICES = {
     "norm": ("layer", "rms"),
     "positions": ("learned", "rotary"),
@@ -252,10 +253,8 @@ def leave_out(name: str) -> Settings:
     >>> leave_out("n-gram tables").tables
     ()
     """
-    known = {change.name: change for change in CHANGES}
-    if name not in known:
-        raise ValueError(f"name must be one of {[*known]}, got {name!r}{_hint(name, known)}")
-    return known[name].off(RECIPES["fast"])
+    change = _named(name, {change.name: change for change in CHANGES})
+    return change.off(RECIPES["fast"])
 
 
 #: The recipes that the command knows. "plain" is the fast one without tables of n-grams, and with
@@ -285,6 +284,10 @@ def recipe(name: str) -> Settings:
     >>> recipe("fast").steps
     80
     """
-    if name not in RECIPES:
-        raise ValueError(f"name must be one of {[*RECIPES]}, got {name!r}{_hint(name, RECIPES)}")
-    return RECIPES[name]
+    return _named(name, RECIPES)
+
+
+def _named(name: str, known: Mapping[str, Found]) -> Found:
+    if name not in known:
+        raise ValueError(f"name must be one of {[*known]}, got {name!r}{_hint(name, known)}")
+    return known[name]
