@@ -69,6 +69,10 @@ class PromptEmbedding(nn.Module):
         """The table of tokens, (V, D): what a model with a tied table makes logits with."""
         return self.base.weight
 
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        return f"n_tokens={len(self.prompt)}"
+
     def forward(self, ids: Integer[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
         """Map ids (...) to vectors (..., D)."""
         n = len(self.weight)
@@ -218,6 +222,10 @@ class PrefixTuning(nn.Module):
             keys, values = _read(model, init_ids)
         self.model, self.n_tokens = model.requires_grad_(False), n_tokens
         self.keys, self.values = nn.Parameter(keys), nn.Parameter(values)
+
+    def extra_repr(self) -> str:
+        """Say what ``print`` shows of the layer."""
+        return f"n_tokens={self.n_tokens}"
 
     def new_caches(self, batch: int = 1) -> list[KVCache]:
         """Return a cache for each block that holds the trained keys and values, (B, G, P, d)."""
