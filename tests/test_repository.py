@@ -28,7 +28,7 @@ ROOT = contents.ROOT
 PACKAGE = ROOT / "companion"
 
 # Modules that stand although their chapter is still being written.
-AHEAD = ["finetuning"]
+AHEAD: list[str] = []
 # The order of the book. A module imports only from those before it, from torch and from numpy.
 ORDER = [*chapter_modules.order(), *AHEAD]
 STANDARD = set(sys.stdlib_module_names) | {"__future__"}
@@ -88,6 +88,7 @@ def test_what_is_installed_is_what_is_pinned():
 
 # Pins that no file of ours imports by name, and what asks for them instead.
 ASKED_FOR_OTHERWISE = {
+    "accelerate": "Trainer of transformers",
     "brotli": "fontTools, for WOFF2",
     "ipykernel": "runs the notebooks",
     "mypy": "make lint",
