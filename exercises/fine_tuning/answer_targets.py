@@ -61,7 +61,7 @@ TWISTS = {
         {"answer_targets": ("", "result = result[0][-12:], result[1][-12:]")},
     ),
     "last": Twist(
-        "Only the *last* answer of the conversation counts, also if something of the user follows it. Answers before it are context.",
+        "Only the *last* answer of the conversation counts, even if something of the user follows it. Answers before it are context.",
         {"answer_targets": ("", LAST)},
     ),
 }
