@@ -132,7 +132,7 @@ def test_packing_is_quoted_from_its_record():
     assert f"On {real['examples']} conversations" in said
     assert f"up to {real['capacity']} tokens" in said
     places = real["places"]
-    assert f"{places['packed']:,} places in place of {places['padded']:,}" in said
+    assert f"{places['packed']:,} places instead of {places['padded']:,}" in said
     assert f"{real['times_as_fast']['padded']['median']:.3f} times as fast" in said
     assert f"On {tiny['examples']} tasks of Tiny World" in said
     assert f"only {tiny['times_as_fast']['padded']['median']:.3f} times as fast" in said

@@ -61,7 +61,7 @@ TWISTS = {
         {"answer_targets": ("", "result = result[0][-12:], result[1][-12:]")},
     ),
     "last": Twist(
-        "Only the *last* answer of the conversation counts, also if something of the user follows it. Answers before it are context.",
+        "Only the *last* answer of the conversation counts, even if something of the user follows it. Answers before it are context.",
         {"answer_targets": ("", LAST)},
     ),
 }
@@ -178,9 +178,9 @@ def both_of_answer(answer_targets, turns, end_id, twists):
     given = [(who, list(said)) for who, said in turns]
     first, second = parts(answer_targets([(who, list(ids)) for who, ids in given], end_id), 2)
     ids, targets = (array(part).ravel() for part in (first, second))
-    for name, numbers in (("first", ids), ("second", targets)):
+    for number, numbers in enumerate((ids, targets), start=1):
         whole = (numbers == numbers.round()).all()
-        assert whole, f"The {name} result should hold whole numbers"
+        assert whole, f"Result {number} of the two should hold whole numbers"
     return ids.astype(int).tolist(), targets.astype(int).tolist()
 
 

@@ -87,7 +87,7 @@ def packed_inputs(ids, mark):
     return positions, same.tril()
 """
 EXPLANATION = """
-The number of its text is all that a token needs. The mark counts for the text that it ends, so the sum over the marks has to leave out the token's own place; with a mark at the beginning it does not. The position is the number of tokens of the same text that stand before, which is a row of the mask, counted. Without the mask, each text would be trained to be continued from whatever happened to stand before it in the row. Without the new positions, a text would be trained at places where it does not stand when the model reads it alone, and a model with learnt positions notices that. Both mistakes raise no error. A test is to change a token of the first text and to look whether an output of the second one moves.
+The number of its text is all that a token needs. The mark counts for the text that it ends, so the sum over the marks has to leave out the token's own place; with a mark at the beginning it does not. The position is the number of tokens of the same text that stand before. The token's row of the mask marks these and the token itself, so the position is the sum of this row, less 1. Without the mask, each text would be trained to be continued from whatever happened to stand before it in the row. Without the new positions, a text would be trained at places where it does not stand when the model reads it alone, and a model with learnt positions notices that. Both mistakes raise no error. A test is to change a token of the first text and to look whether an output of the second one moves.
 """
 TRIAL = """
 ids = torch.tensor([5, 6, 9, 7, 9, 8, 8, 4])

@@ -65,7 +65,7 @@ TWISTS = {
         },
     ),
     "matrix": Twist(
-        "`w` is a matrix of shape (rows, columns), each row of which is cut into blocks by itself; `size` divides the number of columns. The scales have shape (rows, columns / size); all other results are lists of all weights, row after row.",
+        "`w` is a matrix of shape (rows, columns) with n weights in all. Each row is cut into blocks by itself, and the number of columns is a multiple of `size`. The scales have shape (rows, columns / size). Every other result is one-dimensional and has the weights in their order, row after row.",
         {
             "rounded_blocks": (
                 "rows, w = len(w), w.ravel()",
@@ -85,7 +85,7 @@ def rounded_blocks(w, levels, size):
     return np.abs(ratio - levels).argmin(axis=1), scales
 """
 EXPLANATION = r"""
-The largest weight of a block is kept nearly exactly, and all others are rounded on a grid that it has made coarse. This is why blocks are small: an outlier spoils the grid of its own block only. With a scale that keeps its sign, one end of the levels is used in every block, so the other end need not reach as far. The format Q4_0 of GGUF does this with 16 evenly spaced levels. Clipping loses something of the outlier and wins something on all others; which is better depends on how far out it lies. The block of zeros is no rare case, because padding and pruned rows look like this, and one NaN spreads through a whole model.
+If it is not clipped, the largest weight of a block is kept exactly. All others are rounded to a grid that becomes coarser the larger this weight is. This is why blocks are small: an outlier spoils the grid of its own block only. With a scale that keeps its sign, one end of the levels is used in every block, so the other end need not reach as far. The format Q4_0 of GGUF does this with 16 evenly spaced levels. Clipping makes the error of the outlier larger and that of all others smaller; which is better depends on how far out it lies. The block of zeros is no rare case, because padding and pruned rows look like this, and one NaN spreads through a whole model.
 """
 TRIAL = """
 levels = finetuning.nf4_levels().numpy()
