@@ -60,16 +60,15 @@ def test_the_figure_shows_the_record():
 def test_what_one_should_see_is_recorded():
     found, said = runs(), cells()["dose-said"]
     assert f"cost it {signed(found[0]['above'])} nats more" in said
-    assert f"for {percent(found[0]['right'])} of them" in said
-    assert f"of which {100 * found[0]['best']['mean']:.0f} % is the best" in said
-    assert f"with 4 it is {signed(found[4]['above'])} nats" in said
-    assert f"with 8 it is {signed(found[8]['above'])}" in said
+    assert f"the last word of {percent(found[0]['right'])} of them" in said
+    best = 100 * found[0]["best"]["mean"]
+    assert f"the best share that can be expected is {best:.0f} %" in said
     assert f"with 32 it is {signed(found[32]['above'])}" in said
     assert f"to {percent(found[8]['right'])} with 8 copies" in said
     assert f"{percent(found[32]['right'])} with 32" in said
     assert f"With one copy the excess is {signed(found[1]['above'])} nats" in said
     near = signed(found[32]["near_above"])
-    assert f"with 32 copies they cost {near} nats" in cells()["near-said"]
+    assert f"after 32 copies of it their excess is {near} nats" in cells()["near-said"]
 
 
 def test_the_loss_answers_to_the_dose():

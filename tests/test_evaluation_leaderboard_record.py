@@ -105,11 +105,3 @@ def test_what_is_said_of_the_board():
     assert f"$t$ is {stats.t.ppf(0.975, 2):.1f} there" in said
     assert "\n  1. 64 x 3, 14,400" in shown
     assert "21 pairs" in said
-
-
-def test_the_single_runs_of_digits_are_recorded():
-    images = evaluation_leaderboard.recorded("families_images")["digits"]
-    values = {run["network"]: run["accuracy"]["values"] for run in images}
-    drawn = constants(cells()["seeds"])
-    assert drawn["CNN"] == values["CNN"]
-    assert drawn["VIT"] == values["ViT"]

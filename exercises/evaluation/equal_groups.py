@@ -256,7 +256,8 @@ def gaps_are_right(calibration_gap, *, grouped, summed, seed, twists):
         for bins in choices[grouped]:
             found = gap_found(calibration_gap, p, right, bins, twists)
             wanted = gap_by_counting(p, right, bins, grouped, summed)
+            given = f"n_bins = {bins}" if grouped == "size" else f"edges = {bins}"
             assert close(found, wanted, "calibration_gap"), (
-                f"For the groups {bins} the result is {found:.3f}, which is not right: which rows "
-                "does each group have, and how do its gap and its size count?"
+                f"With {given} the result is {found:.3f}, which is not right: which rows does "
+                "each group hold, what is its gap, and how are the gaps of all groups combined?"
             )

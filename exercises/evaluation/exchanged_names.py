@@ -16,7 +16,7 @@ from exercises.answers import array, close
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
-Judges have given points to the answers of two models, and `differences` is a list of n whole numbers: for each question, the points of A minus those of B. If the models were equally good, the names could be exchanged at each question without any consequence, which changes the sign of its difference. All $2^n$ exchanges are then equally likely. Write `exact_p(differences)`, which returns the *exact* p-value of the sum: the share of all exchanges in which the sum is SIDE
+Judges have given points to the answers of two models, and `differences` is a list of n whole numbers: for each question, the points of A minus those of B. If the models were equally good, the names of the models could be exchanged at each question without any consequence; such an exchange changes the sign of the question's difference. All $2^n$ exchanges are then equally likely. Write `exact_p(differences)`, which returns the *exact* p-value of the sum: the share of all exchanges in which the sum is SIDE
 
 There may be 100 questions, so the exchanges cannot all be listed, and a drawn part of them is not exact. But the sum has few different values: find out how many exchanges lead to each of them.
 """

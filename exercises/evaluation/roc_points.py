@@ -24,7 +24,7 @@ def roc_points(y, s):
 '''
 TWISTS = {
     "area": Twist(
-        "Return one more result at the end: the area under the curve, with straight lines between the points.",
+        "Return the area under the curve, with straight lines between the points, as a third result after the two arrays.",
         {
             "roc_points": (
                 "",
