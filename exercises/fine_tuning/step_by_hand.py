@@ -32,7 +32,10 @@ EXPLANATION = r"""
 The bottleneck holds $u = Ax = {{u}}$, so $y = Wx + {{alpha}} \cdot {{u_factor}} \cdot B = ({{y}})$, and the error is $y - t = ({{error}})$. The gradient of $B$ is $\alpha u\,(y - t) = ({{grad_b}})$. The error sends $\alpha\, B^\top (y - t) = {{back}}$ back to $u$, and the gradient of $A$ is this number times $x$, which is $({{grad_a}})$. After the step $B = ({{new_b}})$ and $A = ({{new_a}})$, and
 
 $$
-W' = W + {{alpha}} \begin{bmatrix} {{new_b_0}} \\ {{new_b_1}} \end{bmatrix} \begin{bmatrix} {{new_a_0}} & {{new_a_1}} \end{bmatrix} = \begin{bmatrix} {{m_00}} & {{m_01}} \\ {{m_10}} & {{m_11}} \end{bmatrix} .
+\begin{aligned}
+W' &= W + {{alpha}} \begin{bmatrix} {{new_b_0}} \\ {{new_b_1}} \end{bmatrix} \begin{bmatrix} {{new_a_0}} & {{new_a_1}} \end{bmatrix} \\
+&= \begin{bmatrix} {{m_00}} & {{m_01}} \\ {{m_10}} & {{m_11}} \end{bmatrix} .
+\end{aligned}
 $$
 
 The loss has gone from {{loss}} to {{loss_after}}. The factor $\alpha$ is in both gradients and once more in the merged matrix, so a larger $\alpha$ acts like a larger learning rate.
