@@ -105,3 +105,10 @@ def test_what_is_said_of_the_board():
     assert f"$t$ is {stats.t.ppf(0.975, 2):.1f} there" in said
     assert "\n  1. 64 x 3, 14,400" in shown
     assert "21 pairs" in said
+
+
+def test_the_fitted_biases_are_a_quarter_too_small():
+    assert "about a quarter smaller than the planted 0.6 and 0.8" in cells()["judge-said"]
+    lines = dict(line.split(" = ") for line in printed("c47").strip().split("\n"))
+    for name, planted in (("position", 0.6), ("length", 0.8)):
+        assert abs(float(lines[name]) / planted - 0.75) < 0.05
