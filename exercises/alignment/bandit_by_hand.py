@@ -29,7 +29,7 @@ variance_centred = ...
 """
 HINT = r"The exact gradient has the component $\pi_j\,(r_j - \sum_i \pi_i r_i)$. The mean of the three estimates, weighted by $\pi$, must be this gradient, which is a check of both. For the variance, compute the squared length of each estimate, take the weighted mean, and subtract the squared length of the gradient."
 EXPLANATION = r"""
-The expected reward is {{reward}}, and the gradient is ({{gradient}}): it raises the logits of the arms that pay more than this, each in proportion to how often it is pulled. Its components add up to 0. The estimates are {{rows}}, and their weighted mean is the gradient. Without a baseline every arm that pays anything raises its own logit when it is pulled, even the arms that pay less than the mean. Only the average over many pulls puts this right, and so the variance is {{plain}}, while the squared length of the gradient is {{square}}. With the expected reward for a baseline the weighted mean of the estimates is the same, because the mean of $e_i - \pi$ is 0, but the variance falls to {{centred}}. The number of pulls that a given accuracy takes is proportional to the variance, so the baseline saves pulls by a factor of {{factor}}.
+The expected reward is {{reward}}, and the gradient is ({{gradient}}): it raises the logits of the arms that pay more than this, each in proportion to how often it is pulled. Its components add up to 0. The estimates are {{rows}}, and their weighted mean is the gradient. Without a baseline every arm that pays anything raises its own logit when it is pulled, even the arms that pay less than the mean. Only the average over many pulls puts this right, and so the variance is {{plain}}, while the squared length of the gradient is {{square}}. With the expected reward for a baseline the weighted mean of the estimates is the same, because the mean of $e_i - \pi$ is 0, but the variance falls to {{centred}}. The number of pulls that a given accuracy takes is proportional to the variance, so the baseline divides it by {{factor}}.
 """
 PARTS, PAYS = (2, 1, 1), (8, 10, 4)
 
@@ -115,9 +115,7 @@ def _row(vector: list[Any]) -> str:
     return ", ".join(f"${float(x):.3f}$" for x in vector)
 
 
-def _texts(
-    parts: tuple[int, ...], pays: tuple[int, ...], right: dict[str, Any]
-) -> dict[str, Any]:
+def _texts(parts: tuple[int, ...], pays: tuple[int, ...], right: dict[str, Any]) -> dict[str, Any]:
     plain, centred = right["variance_plain"], right["variance_centred"]
     return {
         **{f"p_{i}": p for i, p in enumerate(policy_of(parts))},
@@ -166,8 +164,7 @@ def _wrong_answers(
             right | {"variance_centred": variance(parts, pays, Fraction(sum(pays), 3))}
         ),
         "the variance is a mean over logits": _answer(
-            right
-            | {"variance_plain": plain / 3, "variance_centred": right["variance_centred"] / 3}
+            right | {"variance_plain": plain / 3, "variance_centred": right["variance_centred"] / 3}
         ),
     }
 

@@ -210,9 +210,7 @@ def _is_clear(parts: tuple[int, ...], powers: tuple[int, ...], beta: int, n: int
 # -- checks --------------------------------------------------------------------------------------
 
 
-def policies_are_policies(
-    priced_policy, priced_kl, priced_value, kept_policy, kept_kl, kept_value
-):
+def policies_are_policies(priced_policy, priced_kl, priced_value, kept_policy, kept_kl, kept_value):
     """Check that both policies add up to 1, and that a divergence is above 0."""
     for name, value in (("priced_policy", priced_policy), ("kept_policy", kept_policy)):
         p = array(value).squeeze()

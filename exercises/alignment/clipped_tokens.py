@@ -34,7 +34,7 @@ def clipped_tokens(new, old, advantages, answer, low, high):
 '''
 TWISTS = {
     "rewards": Twist(
-        "In place of `advantages`, rewards of shape (P, G) are given: G answers to each of P prompts, in the order of the rows of `new`. The advantage of an answer is its reward minus the mean of its group, and is not divided by anything.",
+        "The third argument holds rewards of shape (P, G) in place of advantages: G answers to each of P prompts, in the order of the rows of `new`. The advantage of an answer is its reward minus the mean of its group, and is not divided by anything.",
         {
             "clipped_tokens": (
                 "advantages = (advantages - advantages.mean(axis=1, keepdims=True)).ravel()",

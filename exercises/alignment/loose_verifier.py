@@ -46,7 +46,7 @@ def tight(task, answer):
 """
 EXPLANATIONS = {
     "word": r"""
-`float` reads the word `nan`, and every comparison with it is false, so "further away than a half" is false, too. The text `{{mark}} nan` gets the reward 1 for each task.""",
+`float` reads the word `nan`, which is neither larger nor smaller than any number. So the difference is not above a half, and the answer is let through. The text `{{mark}} nan` gets the reward 1 for each task.""",
     "prefix": r"""
 Every text begins with an empty one. The text `{{mark}}` alone gets the reward 1 for each task, and so does the first digit of a result.""",
     "inside": r"""
@@ -59,13 +59,13 @@ It is enough that one of the lines is right. A text with a line for every number
 Only the digits are looked at, so the sign may be wrong. The policy will not learn which of two numbers is the larger one.""",
 }
 LESSON = r"""
-A policy that is trained with such a reward finds this sooner or later, because among many samples a text of this kind gets the reward by chance, and the next step makes it more probable. The mean reward then rises to 1 while the answers become useless. So look at samples and not at the reward alone, and hold back a stricter verifier that is used for measuring only. A verifier that compares the whole line with the one right line has no such hole, but it refuses answers that are right in another form. This is a smaller evil: a refused right answer makes the training slower, and an accepted wrong one gives it another goal.
+A policy that is trained with such a reward finds this sooner or later, because among many samples a text of this kind gets the reward by chance, and the next step makes it more probable. The mean reward then rises to 1 while the answers become useless. So look at samples and not at the reward alone, and hold back a stricter verifier that is used for measuring only. A verifier that compares the whole line with the one right line has no such hole, but it refuses answers that are right in another form. This does less harm: a right answer that is refused makes the training slower, while a wrong answer that is accepted gives it another goal.
 """
 SLIPPED = {
     "word": '"MARK nan"',
     "prefix": '"MARK"',
     "inside": "\"MARK \" + f\"{task['result']} or {task['result'] + 1}\"",
-    "copied": "\"MARK \" + task[\"task\"]",
+    "copied": '"MARK " + task["task"]',
     "several": "\"\\n\".join(f\"MARK {n}\" for n in (task['result'], task['result'] + 1))",
     "sign": "f\"MARK {-task['result']}\"",
 }
@@ -184,9 +184,7 @@ def wrong_answers(hole: str) -> dict[str, str]:
     slips, _, _ = SOLUTION.partition("def tight")
     right = "float(last == f\"MARK {task['result']}\")"
     return {
-        "a right answer slips through": SOLUTION.replace(
-            "SLIPPED", "f\"MARK {task['result']}\""
-        ),
+        "a right answer slips through": SOLUTION.replace("SLIPPED", "f\"MARK {task['result']}\""),
         "what is wrong is refused": SOLUTION.replace("SLIPPED", "f\"MARK {task['result'] + 1}\""),
         "the hole stays open": f"import re\n\n{slips}{loose}",
         "nothing may stand before": SOLUTION.replace('.split("\\n")[-1]', ""),
@@ -267,7 +265,16 @@ def tight_is_right(tight, *, hole, mark, seed):
                 f"For the task {task['task']!r} the answer {answer!r} is right, and tight should "
                 "return 1.0"
             )
-        said = [f"{-n}", f"{n + 1}", f"{n}.2", "nan", "", f"{n} or {n + 1}", f"{n}{n}", f"{abs(n)}-"]
+        said = [
+            f"{-n}",
+            f"{n + 1}",
+            f"{n}.2",
+            "nan",
+            "",
+            f"{n} or {n + 1}",
+            f"{n}{n}",
+            f"{abs(n)}-",
+        ]
         said += [f"{n - 1}, {n}", f"{n}\n{mark} {n - 1}", f"{n}\n{n - 1}", str(n)[:-1]]
         wrong = [f"{mark} {x}" for x in (*said, task["task"])] + [str(n), mark, "", f"{n} {mark}"]
         for answer in wrong:

@@ -188,7 +188,9 @@ def loss_with(fault, twists):
     def loss(policy, reference, answer, beta):
         a, b, mask = (np.array(x, dtype=float) for x in (policy, reference, answer))
         same = a.ndim == 3 and a.shape == b.shape == mask.shape
-        assert same, "policy, reference and answer should be three arrays of the same shape, each with three axes"
+        assert same, (
+            "policy, reference and answer should be three arrays of one shape, with three axes"
+        )
         if "pairs" in twists:
             a, b, mask = (x.swapaxes(0, 1) for x in (a, b, mask))
         assert len(a) == 2, "There should be two answers in each pair, at the place that is given"

@@ -75,7 +75,7 @@ def dpo_by_tokens(policy, reference, answer, beta):
     return loss, np.where(answer, signs * slope[:, None], 0)
 """
 EXPLANATION = r"""
-All tokens of an answer get the same gradient, however probable each of them is: the logarithm of a product is a sum, and a sum passes its gradient on unchanged. The tokens of the other answer get the same with the opposite sign. The factor $\sigma(-\beta h)$ is 1/2 at the start and becomes small for pairs that the policy already orders far better than the reference does, so the loss turns to the pairs that are still wrong. If the tokens of the prompt are counted, the loss often stays the same, because the same prompt stands before both answers and cancels in $h$. The mistake shows as soon as the two prompts differ, for instance because the longer row was cut off, or because filling is counted as well. With the mean over tokens in place of the sum, nothing cancels: it is another loss, which does not belong to the reward from which this one was derived.
+All tokens of an answer get the same gradient, however probable each of them is: the logarithm of a product is a sum, and a sum passes its gradient on unchanged. The tokens of the other answer get the same with the opposite sign. The factor $\sigma(-\beta h)$ is 1/2 at the start and becomes small for pairs that the policy already orders far better than the reference does, so the loss turns to the pairs that are still wrong. If the tokens of the prompt are counted, the loss often stays the same, because the same prompt stands before both answers and cancels in $h$. The mistake shows as soon as the two prompts differ, for instance because the longer row was cut off, or because filling is counted as well. The mean over tokens in place of the sum gives another loss, which does not belong to the reward from which this one was derived.
 """
 TRIAL = """
 rng = np.random.default_rng(0)
@@ -224,7 +224,8 @@ def losses_of_pairs_are_right(dpo_by_tokens, *, seed, twists):
         )
         if margins is not None:
             assert close(margins, wanted, "The third result"), (
-                "The margins are not right: they are what stands in the sigmoid, one for each pair"
+                "The third result is not right: a margin is what stands in the sigmoid, one for each "
+                "pair"
             )
 
 

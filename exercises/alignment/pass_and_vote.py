@@ -33,19 +33,6 @@ def pass_and_vote(answers, right, k):
     ...
 '''
 TWISTS = {
-    "each": Twist(
-        "Return two lists with a number for each question, in place of the two means.",
-        {
-            "pass_and_vote": (
-                "",
-                """
-                each = [plain_pass_and_vote([a], [b], k) for a, b in zip(answers, right)]
-                result = [x for x, _ in each], [x for _, x in each]
-                """,
-            )
-        },
-        {"-> two numbers": "-> two lists of numbers"},
-    ),
     "counts": Twist(
         "In place of a list of n texts, `answers` holds a dictionary for each question: from an answer to how often it was given.",
         {
@@ -62,11 +49,25 @@ TWISTS = {
             "pass_and_vote": (
                 "",
                 """
-                one = np.mean([a.count(b) / len(a) for a, b in zip(answers, right)])
-                result = result[0], result[1] - one
+                ones = np.array([a.count(b) / len(a) for a, b in zip(answers, right)])
+                one = ones if np.ndim(result[1]) else ones.mean()
+                result = result[0], np.array(result[1]) - one
                 """,
             )
         },
+    ),
+    "each": Twist(
+        "Return two lists with a number for each question, in place of the two means.",
+        {
+            "pass_and_vote": (
+                "",
+                """
+                each = [plain_pass_and_vote([a], [b], k) for a, b in zip(answers, right)]
+                result = [x for x, _ in each], [x for _, x in each]
+                """,
+            )
+        },
+        {"-> two numbers": "-> two lists of numbers"},
     ),
 }
 HINT = "`math.comb(n, k)` says in how many ways k of n can be drawn. In how many of them is no right answer among the k? For the vote, `itertools.combinations` goes through all of these ways; answers with the same text are different answers there. Why would it not do to take the first k answers, or to raise the share of wrong answers to the power of k?"
@@ -87,7 +88,7 @@ def pass_and_vote(answers, right, k):
     return np.mean(passed), np.mean(voted)
 """
 EXPLANATION = r"""
-Of the $\binom{n}{k}$ ways to draw k answers, $\binom{n - c}{k}$ contain none of the c right ones, so pass@k is $1 - \binom{n-c}{k} / \binom{n}{k}$. This is unbiased: its mean over many runs is the probability that k *new* answers contain a right one, because every k of the n answers are such k answers. With $1 - (1 - c/n)^k$ the share $c/n$ is an estimate, too, and a power of it has another mean, so the result is too low on average. The first k answers alone would be unbiased as well, but much noisier. The vote is averaged in the same way. Pass@k rises with k whenever any answer is right, and it assumes that somebody recognises the right one. The vote needs no one who does, but it only helps where the right answer is the most probable one: where a wrong answer is more probable, more votes make it worse.
+Of the $\binom{n}{k}$ ways to draw k answers, $\binom{n - c}{k}$ contain none of the c right ones, so pass@k is $1 - \binom{n-c}{k} / \binom{n}{k}$. This is unbiased: its mean over many runs is the probability that k *new* answers contain a right one, because every k of the n answers are such k answers. With $1 - (1 - c/n)^k$ the share $c/n$ is an estimate, too, and a power of it has another mean, so the result is too low on average. The first k answers alone would be unbiased as well, but much noisier. The vote is averaged in the same way. Pass@k never falls as k grows, and it assumes that somebody recognises a right answer. The vote needs no one who does, but with many answers it ends at the most probable one: it helps where this is the right answer, and it makes things worse where a wrong answer is more probable.
 """
 TRIAL = """
 answers = [list("aabcdd"), list("bbbbac"), list("cacbba")]
