@@ -15,7 +15,7 @@ from exercises.answers import array, close
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = r"""
-People have compared k answers in pairs. `wins` is an array of shape (k, k): `wins[i, j]` says how often answer i was preferred to answer j, and some pairs were compared far more often than others. Write `rewards_from_counts(wins)`, which returns k rewards, shape (k,), that add up to 0. By Bradley and Terry, answer i is preferred to answer j with probability $\sigma(r_i - r_j)$. WANTED Every answer has won and lost, directly or along a chain of others, against every other one, so there is exactly one solution. Three digits after the point must be right.
+People have compared k answers in pairs. `wins` is an array of shape (k, k): `wins[i, j]` says how often answer i was preferred to answer j, and some pairs were compared far more often than others. Write `rewards_from_counts(wins)`, which returns k rewards, shape (k,), that add up to 0. By Bradley and Terry, answer i is preferred to answer j with probability $\sigma(r_i - r_j)$. WANTED Every answer has won and lost, directly or along a chain of others, against every other one, so there is exactly one solution. Three digits after the point must be right. Use NumPy alone, and no function that fits such rewards.
 """
 # What takes the place of WANTED, and of PENALTY and RIDGE in the solution.
 WANTED = {
