@@ -42,7 +42,7 @@ def exercise(
     n: int = PAGE["n"],
 ) -> Exercise:
     """Return the exercise for shares, powers of 2 to which rewards come, a price, and n draws."""
-    given = {"parts": tuple(parts), "powers": tuple(powers), "beta": beta, "n": n}
+    given: dict[str, Any] = {"parts": tuple(parts), "powers": tuple(powers), "beta": beta, "n": n}
     right = answers(**given)
     return Exercise(
         id="alignment-best-at-a-price",
@@ -185,7 +185,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
     """Draw a reference in tenths or eighths, rewards, a price, and how many answers are drawn."""
     while True:
         parts = tuple(rng.randint(1, 6) for _ in range(3))
-        given = {
+        given: dict[str, Any] = {
             "parts": parts,
             "powers": tuple(rng.sample(range(4), 3)),
             "beta": rng.choice((1, 2, 3)),
