@@ -217,7 +217,8 @@ def some_tasks(seed):
     while len(tasks) < 8:
         first, *more = (rng.randint(2, 60) for _ in range(rng.randint(2, 4)))
         signed = [rng.choice((-1, 1)) * number for number in more]
-        said = " ".join([str(first), *(f"{'-' if n < 0 else '+'} {abs(n)}" for n in signed)])
+        parts = (f"- {-n}" if n < 0 else f"+ {n}" for n in signed)
+        said = " ".join([str(first), *parts])
         result = first + sum(signed)
         if result != 0 and (result > 0) == (len(tasks) % 2 == 0):
             tasks.append({"task": said, "result": result})

@@ -100,9 +100,9 @@ def some_loss(fault):
         sums = [(x * answer).sum(dim=2) / size for x in (policy, reference)]
         if fault in ("no reference", "added"):
             sums[1] = sums[1] * (0 if fault == "no reference" else -1)
-        order = -1 if fault == "exchanged" else 1
-        pairs = [*sums[0][::order], *sums[1][::order]]
-        return alignment.dpo_loss(*pairs, beta=beta).item()
+        if fault == "exchanged":
+            sums = [x.flip(0) for x in sums]
+        return alignment.dpo_loss(*sums[0], *sums[1], beta=beta).item()
 
     return loss
 

@@ -61,7 +61,7 @@ def exercise(
     chances: tuple[float, ...] = PAGE["chances"],
 ) -> Exercise:
     """Return the exercise for five groups of rewards, and three probabilities."""
-    given = {"groups": [list(group) for group in groups], "chances": list(chances)}
+    given: dict[str, Any] = {"groups": [list(group) for group in groups], "chances": list(chances)}
     right = answers(**given)
     trial = TRIAL
     for word, by in (
