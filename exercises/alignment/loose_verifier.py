@@ -75,11 +75,11 @@ for task in tasks:
     n, text = task["result"], slips_through(task)
     check("reward of what slips through", float(loose(task, text)), 1.0, 0)
     check("and what it deserves", tight(task, text), 0.0, 0)
-    for right in (f"MARK {n}", f"So it is {n + 1}?\\nMARK {n + 1}\\nMARK {n}\\n"):
+    for right in (f"MARK {n}", f"Or {n + 1}?\\nMARK {n + 1}\\nMARK {n}\\n"):
         check("a right answer", tight(task, right), 1.0, 0)
-    wrong = ["", str(n), f"MARK {-n}", f"MARK {n + 1}", f"MARK {n}.2", "MARK nan"]
-    wrong += ["MARK", f"MARK {n}\\nMARK 7", f"{n}\\nMARK 1", f"MARK {n} or 7"]
-    for answer in [*wrong, "MARK " + task["task"]]:
+    said = [-n, n + 1, f"{n}.2", "nan", "", f"{n} or 7", f"{n}\\nMARK 7"]
+    wrong = [f"MARK {x}" for x in (*said, task["task"])]
+    for answer in ["", str(n), f"{n}\\nMARK 1", *wrong]:
         check("a wrong answer", tight(task, answer), 0.0, 0)
 """
 

@@ -24,7 +24,7 @@ TIES = {
     "lost": "If several answers occur equally often, and more often than all others, the vote is undecided, and counts as wrong.",
 }
 TIED = {
-    "shared": "top.count(wanted) / len(top)  # each that is tied is in it as often",
+    "shared": "top.count(wanted) / len(top)  # 1, or a share of a tie",
     "lost": "float(set(top) == {wanted})",
 }
 STARTER = '''
@@ -84,7 +84,8 @@ def pass_and_vote(answers, right, k):
     for given, wanted in zip(answers, right):
         n, c = len(given), given.count(wanted)
         passed.append(1 - math.comb(n - c, k) / math.comb(n, k))
-        voted.append(np.mean([vote(few, wanted) for few in combinations(given, k)]))
+        votes = [vote(few, wanted) for few in combinations(given, k)]
+        voted.append(np.mean(votes))
     return np.mean(passed), np.mean(voted)
 """
 EXPLANATION = r"""
@@ -103,8 +104,8 @@ for k in (1, 3, 4):
         most = max(map(few.count, few))
         top = [a for a in set(few) if few.count(a) == most]
         voted.append((right[i] in top) / len(top))
-    check(f"one of {k} is right, by drawing", found[0], np.mean(passed), 0.02)
-    check(f"the vote of {k} is right, by drawing", found[1], np.mean(voted), 0.02)
+    check(f"one of {k}, by drawing", found[0], np.mean(passed), 0.02)
+    check(f"the vote of {k}, by drawing", found[1], np.mean(voted), 0.02)
 """
 
 

@@ -39,7 +39,7 @@ TRIAL = """
 groups = GROUPS
 found = alignment.group_advantages(torch.tensor(groups).double(), eps=0.0)
 for letter, row in zip("abcde", found.tolist()):
-    check(f"first advantage of ({letter})", first_advantages[letter], row[0], 1e-3)
+    check(f"first of ({letter})", first_advantages[letter], row[0], 1e-3)
 silent = alignment.silent_groups(torch.tensor(groups).double())
 loud = {x for x, quiet in zip("abcde", silent.tolist()) if not quiet}
 check("groups that teach", len(loud ^ set("".join(teaching_groups))), 0)
