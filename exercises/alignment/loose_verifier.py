@@ -70,15 +70,15 @@ SLIPPED = {
     "sign": "f\"MARK {-task['result']}\"",
 }
 TRIAL = """
-tasks = [{"task": "17 + 5 - 30", "result": -8}, {"task": "40 + 2", "result": 42}]
-for task in tasks:
-    n, text = task["result"], slips_through(task)
+for said, n in (("17 + 5 - 30", -8), ("40 + 2", 42)):
+    task = {"task": said, "result": n}
+    text = slips_through(task)
     check("reward of what slips through", float(loose(task, text)), 1.0, 0)
     check("and what it deserves", tight(task, text), 0.0, 0)
-    for right in (f"MARK {n}", f"Or {n + 1}?\\nMARK {n + 1}\\nMARK {n}\\n"):
+    for right in (f"MARK {n}", f"Or {n + 1}?\\nMARK 7\\nMARK {n}\\n"):
         check("a right answer", tight(task, right), 1.0, 0)
-    said = [-n, n + 1, f"{n}.2", "nan", "", f"{n} or 7", f"{n}\\nMARK 7"]
-    wrong = [f"MARK {x}" for x in (*said, task["task"])]
+    ends = [-n, n + 1, f"{n}.2", "nan", "", f"{n} or 7", f"{n}\\nMARK 7"]
+    wrong = [f"MARK {end}" for end in (*ends, said)]
     for answer in ["", str(n), f"{n}\\nMARK 1", *wrong]:
         check("a wrong answer", tight(task, answer), 0.0, 0)
 """

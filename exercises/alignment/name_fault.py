@@ -61,7 +61,7 @@ TWISTS = {
         {"the name of a fault": "a list of names"},
     ),
 }
-HINT = "Begin with arrays of zeros, for which a right loss is $\\ln 2$. Then change a single number and see how far $z$ moves: a token of the preferred answer of the policy, the same token of the reference, a token of the prompt. What should each of these changes do, and what does it do with each of the faults? An answer must have more than one token, and $\\beta$ must not be 1: why?"
+HINT = "Begin with arrays of zeros, for which a right loss is $\\ln 2$. Then change a single number and see how far $z$ moves: a token of the preferred answer of the policy, the same token of the reference, a token of the prompt. What should each of these changes do, and what does it do with each of the faults? An answer must have more than one token: why?"
 SOLUTION = """
 def name_fault(loss):
     def moved(name, part, place, pairs=1):
@@ -94,10 +94,10 @@ Each call changes one number, of which one knows what it must do: $z$ moves by $
 TRIAL = """
 def some_loss(fault):
     def loss(policy, reference, answer, beta):
-        arrays = policy, reference, answer | (fault == "prompt")
-        policy, reference, answer = (torch.as_tensor(x) for x in arrays)
-        size = answer.sum(dim=2) if fault == "mean" else 1
-        sums = [(x * answer).sum(dim=2) / size for x in (policy, reference)]
+        rows = [torch.as_tensor(x).double() for x in (policy, reference)]
+        counts = torch.as_tensor(answer).bool() | (fault == "prompt")
+        size = counts.sum(dim=2) if fault == "mean" else 1
+        sums = [(x * counts).sum(dim=2) / size for x in rows]
         if fault in ("no reference", "added"):
             sums[1] = sums[1] * (0 if fault == "no reference" else -1)
         if fault == "exchanged":

@@ -83,7 +83,8 @@ policy, reference = -rng.gamma(2, 0.5, (2, 2, 2, 5))
 answer = np.arange(5) < np.array([[4, 3], [5, 2]])[..., None]
 answer[..., 0] = False
 tokens = torch.tensor(policy, requires_grad=True)
-sums = [(x * torch.tensor(answer)).sum(2) for x in (tokens, torch.tensor(reference))]
+both, counts = (tokens, torch.tensor(reference)), torch.tensor(answer)
+sums = [(x * counts).sum(dim=2) for x in both]
 right = alignment.dpo_loss(*sums[0], *sums[1], beta=0.9)
 right.backward()
 loss, gradient = dpo_by_tokens(policy, reference, answer, 0.9)
