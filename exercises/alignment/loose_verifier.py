@@ -166,7 +166,7 @@ def exercise(hole: str = "word", mark: str = "Answer:", seed: int = 0) -> Exerci
         minutes=25,
         points=5,
         question=QUESTION,
-        starter=filled(STARTER.replace("LOOSE\n", source)),
+        starter=filled(STARTER.replace("LOOSE\n", f"{source}\n")),
         hint=HINT,
         solution=filled(SOLUTION),
         explanation=f"{EXPLANATIONS[hole].strip()}\n\n{LESSON.strip()}",
