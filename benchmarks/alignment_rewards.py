@@ -3,13 +3,13 @@
 Settings, training and players are the cells of *Learning from rewards* (tagged ``self-play``), so
 that what is measured is what is printed there. Each seed's network is judged before, during and
 after training: losses in 1,000 games against perfect play, wins in 400 games against random moves,
-and the share of all positions in which its move is one of the best. `lines_lost` says how many
+and the share of all positions in which the network's own move is one of the best. `lines_lost` says how many
 games the player with 200 simulations loses if its opponent tries every move there is.
 
 The moves of the network of seed 0, searched with 200 simulations, are what a reader of the site
 plays against: ``web/models/tic-tac-toe.json``. Run from the repository's root:
 
-    OMP_NUM_THREADS=1 python -m benchmarks.alignment_rewards [--seeds 5]
+    OMP_NUM_THREADS=1 python -m benchmarks.alignment_rewards [--seeds 3]
 """
 
 import contextlib
@@ -67,16 +67,16 @@ def measured(rounds: int, seed: int) -> dict[str, float]:
     for what, (opponent, n_games) in AGAINST.items():
         for name, score in chapter_code()["judged"](network, opponent, n_games).items():
             found[f"{name}: {what}"] = getattr(score, what)
-    for name, player in chapter_code()["players_of"](network).items():
-        right = [player(p, RNG) in games.best_moves(p) for p in board.undecided()]
-        found[f"{name}: best"] = float(np.mean(right))
+    alone = chapter_code()["players_of"](network)["network alone"]
+    right = [alone(p, RNG) in games.best_moves(p) for p in board.undecided()]
+    found["network alone: best"] = float(np.mean(right))
     searching = games.SearchPlayer(network.evaluate, board.SIMULATIONS)
     return found | {"lines lost": lines_lost(searching)}
 
 
 def main() -> None:
     """Measure, write the record, and write the moves for the page."""
-    seeds = records.seeds_from_command_line(__doc__)
+    seeds = records.seeds_from_command_line(__doc__, default=3)
     cases = [{"rounds": rounds, "seed": seed} for seed in seeds for rounds in STAGES]
     runs = records.kept_runs("alignment_rewards", cases, measured)
     for run in runs:  # seconds differ from machine to machine
