@@ -1,10 +1,10 @@
 """Measure what a network learns of tic-tac-toe from games against itself, and write its moves.
 
 Settings, training and players are the cells of *Learning from rewards* (tagged ``self-play``), so
-that what is measured is what is printed there. Each seed's network is judged before, during and
-after training: losses in 1,000 games against perfect play, wins in 400 games against random moves,
-and the share of all positions in which the network's own move is one of the best. `lines_lost` says how many
-games the player with 200 simulations loses if its opponent tries every move there is.
+that what is measured is what is printed there. Each seed's network is judged before and after
+training: losses in 1,000 games against perfect play, wins in 400 games against random moves, and
+the share of all positions in which the network's own move is one of the best. ``lines lost`` is how
+many games the player with 200 simulations loses if its opponent tries every move there is.
 
 The moves of the network of seed 0, searched with 200 simulations, are what a reader of the site
 plays against: ``web/models/tic-tac-toe.json``. Run from the repository's root:
@@ -25,7 +25,7 @@ from tools import board
 
 CHAPTER = records.chapter("alignment/rewards")
 RESULT = records.RESULTS / "alignment_rewards.json"
-STAGES = (0, 8, 24)
+STAGES = (0, 24)
 AGAINST = {"losses": (games.PerfectPlayer(), 1000), "wins": (games.RandomPlayer(), 400)}
 RNG = np.random.default_rng(0)  # asked for, and not used, by players that search
 
