@@ -10,8 +10,9 @@ import pytest
 from docutils import nodes
 
 from companion.alignment.games import SearchPlayer, TicTacToe, best_moves
+from tests.site import small_books
 from tests.site.conftest import EDITIONS, ROOT
-from tools import board, phrases
+from tools import board, editions, phrases
 from tools.extensions import board as extension
 
 pytestmark = pytest.mark.chapter("alignment")
@@ -75,6 +76,38 @@ def test_in_a_notebook_stands_a_drawing_with_the_address(edition):
     drawing = base64.b64decode(re.search('base64,([^"]+)"', picture.astext())[1]).decode()
     assert re.findall(">([XO])<", drawing) == ["X", "O", "X"]
     assert ("board" in picture.astext()) == (edition.folder == "en")
+
+
+@pytest.fixture
+def small_book(tmp_path):
+    """Return a book of two pages, on the second of which there is a board."""
+    small_books.write_book(tmp_path, "A page whose only words are these.")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n- file: game\n")
+    (tmp_path / "game.md").write_text("# Game\n\n```{tic-tac-toe}\n```\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("builder", "file"), [("printed", "book.html"), ("ebook", "pages.json")])
+def test_on_paper_and_on_e_readers_it_is_a_picture(run_builder, small_book, builder, file):
+    assert run_builder(builder, small_book) == 0
+    made = editions.place(builder, small_book, editions.edition("en"))
+    text = (made / file).read_text(encoding="utf-8")
+    assert "A board of tic-tac-toe after three moves" in text
+    assert "data-field" not in text
+
+
+def test_only_a_page_with_a_board_loads_its_script(run_builder, small_book):
+    assert run_builder("html", small_book) == 0
+    made = editions.place("html", small_book, editions.edition("en"))
+    pages = {
+        name: (made / f"{name}.html").read_text(encoding="utf-8") for name in ("index", "game")
+    }
+    assert {name: "live/board.js" in page for name, page in pages.items()} == {
+        "index": False,
+        "game": True,
+    }
+    assert pages["game"].count("data-field=") == 9
+    assert re.search(r'data-replies="[^"]*models/tic-tac-toe\.json\?v=\w{8}"', pages["game"])
 
 
 # -- on the page ---------------------------------------------------------------------------------
