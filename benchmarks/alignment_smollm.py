@@ -29,9 +29,9 @@ from companion.models import load_pretrained
 CHAPTER = records.chapter("alignment/preferences")
 RESULT = records.RESULTS / "alignment_smollm.json"
 SIZES = {
-    "preference_en": {"steps": 16, "batch": 8, "held_out": 48},
+    "preference_en": {"steps": 12, "batch": 8, "held_out": 40},
     "preference_zh": {
-        "steps": 10,
+        "steps": 8,
         "batch": 4,
         "held_out": 16,
         "most_prompt": 96,
@@ -88,7 +88,7 @@ def likelier(logs: Tensor) -> float:
     return ahead.mean().item()
 
 
-def measured(name: str, loss: str, seed: int) -> Code:
+def measured(name: str, way: str, seed: int) -> Code:
     """Tune the model on a set, and return how it has moved on the pairs that were held out."""
     code, s, rows = chapter_code(), settings(name), data.load(name)["train"]
     model: Any = load_pretrained("SmolLM2-135M-Instruct").eval()
@@ -99,7 +99,7 @@ def measured(name: str, loss: str, seed: int) -> Code:
     before, said = logs_of(model, held, s), answered(model, template, prompts)
     kinds = {"dpo": code["dpo"], "chosen": chosen_only}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        history = code["tune_pairs"](model, learnt, s, seed, CPU, kinds[loss])
+        history = code["tune_pairs"](model, learnt, s, seed, CPU, kinds[way])
     after = logs_of(model.eval(), held, s)
     moved = code["movement"](before, after, s.beta)
     return {
@@ -134,7 +134,7 @@ def main() -> None:
     """Tune on every set with every seed, and write the record."""
     seeds = records.seeds_from_command_line(__doc__, default=1)
     torch.set_num_threads(1)
-    cases = [{"name": n, "loss": loss, "seed": seed} for n, loss in CASES for seed in seeds]
+    cases = [{"name": n, "way": way, "seed": seed} for n, way in CASES for seed in seeds]
     rows = records.kept_runs(RESULT.stem, cases, measured)
     runs = [{**row["case"], **row["measured"]} for row in rows]
     for run in runs:

@@ -1,0 +1,119 @@
+"""What *What people prefer* quotes from its two records is what the records say."""
+
+import math
+
+import pytest
+
+from benchmarks import alignment_preferences, alignment_smollm
+from tests import recorded
+from tests.recorded import constants, spread
+
+pytestmark = pytest.mark.chapter("alignment")
+CHAPTER = alignment_preferences.CHAPTER
+NS = (100, 300, 1000, 3000, 10_000)
+
+
+def record():
+    return recorded.record(alignment_preferences)
+
+
+def real():
+    return recorded.record(alignment_smollm)
+
+
+def cells():
+    return recorded.sources(CHAPTER, "preferences-")
+
+
+def found(way, n, what="loss"):
+    (run,) = [each for each in record()["runs"] if (each["way"], each["n"]) == (way, n)]
+    return run[what]
+
+
+def moved(name, way="dpo"):
+    (run,) = [each for each in real()["runs"] if (each["name"], each["way"]) == (name, way)]
+    return run
+
+
+# -- how many comparisons ------------------------------------------------------------------------
+
+
+def test_the_settings_are_those_of_the_chapter():
+    code = alignment_preferences.chapter_code()
+    assert record()["settings"] == vars(code["Settings"](n_pairs=3000))
+    assert len(record()["seeds"]) == 3
+    assert {run["n"] for run in record()["runs"]} == set(NS)
+    assert f"{record()['held_out']:,} held-out pairs" in cells()["record"]
+
+
+def test_the_floor_is_computed_from_the_hidden_reward():
+    assert alignment_preferences.known() == record()["known"]
+
+
+def test_what_is_drawn_is_the_record():
+    drawn = constants(cells()["record-figure"])
+    rows = [line.split() for line in drawn["MEASURED"].strip().split("\n")]
+    assert len(rows) == len(record()["runs"])
+    for way, n, mean, sd in rows:
+        assert f"{mean} ± {sd}" == spread(found(way, int(n)))
+    assert drawn["FLOOR"] == record()["known"]["floor"]
+
+
+def test_no_way_is_below_the_floor_beyond_chance():
+    known = record()["known"]
+    below = known["loss_of_true_reward"] - 0.01
+    assert all(value > below for run in record()["runs"] for value in run["loss"]["values"])
+
+
+def test_what_is_said_of_the_ways_is_recorded():
+    said = cells()["record-says"]
+    for way, n in (("features", 300), ("words", 300), ("pretrained", 300), ("scratch", 300)):
+        assert spread(found(way, n)) in said
+    for n in NS:
+        means = [found(way, n)["mean"] for way in ("features", "words", "pretrained")]
+        assert means == sorted(means)
+    for n in (1000, 3000, 10_000):
+        assert found("pretrained", n)["mean"] < found("scratch", n)["mean"]
+    for way in alignment_preferences.WAYS:
+        assert found(way, 10_000)["mean"] < found(way, 100)["mean"]
+
+
+# -- real pairs ----------------------------------------------------------------------------------
+
+
+def rows(source):
+    """Return the rows of the table of a cell, by their first field."""
+    table = source.split(":header-rows: 1")[1].split("```")[0]
+    entries = [row.strip().split("\n") for row in table.split("* - ")[1:]]
+    return {row[0]: [part.strip()[2:] for part in row[1:]] for row in entries}
+
+
+def test_the_settings_are_those_of_the_chapter_for_real_pairs():
+    code = alignment_smollm.chapter_code()
+    for name, sizes in alignment_smollm.SIZES.items():
+        assert moved(name)["settings"] == vars(code["RealSettings"](**sizes))
+
+
+def test_the_table_is_the_record():
+    table = rows(cells()["real-record"])
+    runs = [moved(*case) for case in alignment_smollm.CASES[:2]]
+    runs.insert(1, moved("preference_en", "chosen"))
+    for label, key, digits in (
+        ("loss", "loss", 3),
+        ("moved towards the preferred answer", "right", 3),
+        ("nats gained by the preferred answer", "chosen", 2),
+        ("nats gained by the other one", "rejected", 2),
+    ):
+        assert table[label] == [f"{run[key]:.{digits}f}".replace("-", "−") for run in runs]
+
+
+def test_the_first_loss_is_ln_2():
+    for name in alignment_smollm.SIZES:
+        assert moved(name)["first_loss"] == pytest.approx(math.log(2), abs=1e-3)
+
+
+def test_what_the_sets_are_like():
+    english, chinese = (moved(name)["set"] for name in alignment_smollm.SIZES)
+    assert english["equal"] == 6
+    assert chinese["several_turns"] == 64
+    assert chinese["equal"] == 0
