@@ -29,18 +29,17 @@ from companion.models import load_pretrained
 CHAPTER = records.chapter("alignment/preferences")
 RESULT = records.RESULTS / "alignment_smollm.json"
 SIZES = {
-    "preference_en": {"steps": 12, "batch": 8, "held_out": 40},
+    "preference_en": {"steps": 12, "batch": 4, "held_out": 24},
     "preference_zh": {
         "steps": 8,
-        "batch": 4,
-        "held_out": 16,
+        "batch": 2,
+        "held_out": 12,
         "most_prompt": 96,
-        "most_answer": 64,
     },
 }
 CASES = [("preference_en", "dpo"), ("preference_zh", "dpo"), ("preference_en", "chosen")]
 #: Tokens of a written answer at most, and answers that are kept.
-MOST, SAMPLES = 32, 3
+MOST, SAMPLES = 28, 2
 CPU = torch.device("cpu")
 
 Code = dict[str, Any]
