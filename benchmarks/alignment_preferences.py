@@ -100,7 +100,7 @@ def by_features(way: str, texts: list[list[str]]) -> dict[str, float]:
         [torch.tensor([of(t) for t in side], dtype=torch.float64) for side in pairs]
         for pairs in (texts, held_out())
     )
-    weights = alignment.fit_preferences(*train, penalty=PENALTY[way])
+    weights = alignment.fit_preferences(train[0], train[1], penalty=PENALTY[way])
     found = [side @ weights for side in test]
     loss = alignment.preference_loss(*found).item()
     return {"loss": loss, "right": chapter_code()["share_right"](*found)}

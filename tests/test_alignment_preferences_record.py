@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from scipy import stats
 
 from benchmarks import alignment_preferences, alignment_smollm
 from tests import recorded
@@ -98,23 +99,58 @@ def rows(source):
     return {row[0]: [part.strip()[2:] for part in row[1:]] for row in entries}
 
 
+def plain(number, digits):
+    return f"{number:.{digits}f}".replace("-", "−")
+
+
+def right(run):
+    """Return how many held-out pairs have moved towards the preferred answer."""
+    return round(run["right"] * run["settings"]["held_out"])
+
+
 def test_the_settings_are_those_of_the_chapter_for_real_pairs():
     code = alignment_smollm.chapter_code()
     for name, sizes in alignment_smollm.SIZES.items():
         assert moved(name)["settings"] == vars(code["RealSettings"](**sizes))
+    assert len(real()["seeds"]) == 1
+    assert "one run with one seed each" in cells()["real-record"]
 
 
 def test_the_table_is_the_record():
     table = rows(cells()["real-record"])
-    runs = [moved(*case) for case in alignment_smollm.CASES[:2]]
-    runs.insert(1, moved("preference_en", "chosen"))
+    names = {
+        "English, DPO": ("preference_en", "dpo"),
+        "English, preferred answers alone": ("preference_en", "chosen"),
+        "Chinese, DPO": ("preference_zh", "dpo"),
+    }
+    runs = [moved(*names[column]) for column in table["Held-out pairs"]]
+    assert len(runs) == len(real()["runs"])
     for label, key, digits in (
         ("loss", "loss", 3),
         ("moved towards the preferred answer", "right", 3),
         ("nats gained by the preferred answer", "chosen", 2),
         ("nats gained by the other one", "rejected", 2),
     ):
-        assert table[label] == [f"{run[key]:.{digits}f}".replace("-", "−") for run in runs]
+        assert table[label] == [plain(run[key], digits) for run in runs]
+
+
+def test_how_many_pairs_moved_the_right_way():
+    english, chinese = moved("preference_en"), moved("preference_zh")
+    n = english["settings"]["held_out"]
+    assert f"in {right(english)} of {n} pairs" in cells()["real-read"]
+    assert stats.binomtest(right(english), n, alternative="greater").pvalue < 0.001
+    m = chinese["settings"]["held_out"]
+    assert f"In Chinese {right(chinese)} of {m} pairs" in cells()["real-read"]
+    assert stats.binomtest(right(chinese), m, alternative="greater").pvalue > 0.05
+
+
+def test_the_rejected_answers_have_lost_more_than_the_others_gained():
+    run = moved("preference_en")
+    assert run["rejected"] < 0 < run["chosen"] < -run["rejected"]
+    assert f"lost {-run['rejected']:.2f} nats" in cells()["real-read"]
+    assert f"gained {run['chosen']:.2f}" in cells()["real-read"]
+    assert run["likelier_before"] == run["likelier_after"]
+    assert f"{100 * run['likelier_after']:.0f} % of the English pairs" in cells()["real-read"]
 
 
 def test_the_first_loss_is_ln_2():
@@ -127,3 +163,5 @@ def test_what_the_sets_are_like():
     assert english["equal"] == 6
     assert chinese["several_turns"] == 64
     assert chinese["equal"] == 0
+    for one in (english, chinese):
+        assert f"in {one['longer_chosen']} of {one['rows']}" in cells()["real-read"]
