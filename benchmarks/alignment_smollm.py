@@ -31,9 +31,9 @@ RESULT = records.RESULTS / "alignment_smollm.json"
 SIZES = {
     "preference_en": {"steps": 12, "batch": 4, "held_out": 24},
     "preference_zh": {
-        "steps": 8,
+        "steps": 6,
         "batch": 2,
-        "held_out": 12,
+        "held_out": 8,
         "most_prompt": 96,
     },
 }
