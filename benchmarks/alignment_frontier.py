@@ -1,11 +1,12 @@
 """Place four methods under the frontier of reward and divergence, and overdo a learnt reward.
 
 World, settings, pretraining and the trainings are the notebook's own cells (tagged ``frontier``),
-so that what is measured is what is printed there. For each seed a GPT learns the endings of a
-story; that is the reference. From it REINFORCE, PPO, GRPO and DPO start, at several prices, and
-the reward and the divergence of what they reach are exact sums over all endings. Then REINFORCE is
-given a reward that was learnt from few comparisons: by the round, what that reward says, what the
-true one is, and how far the policy has gone. Run from the repository's root; what is interrupted
+so that what is measured is what is printed there. One GPT learns the endings of a story; that is
+the reference of all. From it REINFORCE, PPO, GRPO and DPO start, at several prices and with
+several seeds, and the reward and the divergence of what they reach are exact sums over all
+endings. Then REINFORCE is given a reward that was learnt from few comparisons, other ones for each
+seed: by the round, what that reward says, what the true one is, and how far the policy has gone.
+Run from the repository's root; what is interrupted
 goes on where it was:
 
     OMP_NUM_THREADS=1 python -m benchmarks.alignment_frontier [--seeds 3]
@@ -24,6 +25,8 @@ METHODS = ("reinforce", "ppo", "grpo", "dpo")
 BETAS = (0.3, 1.0, 3.0)
 #: Comparisons that a reward is learnt from, and prices at which it is climbed.
 COMPARISONS, CHEAP = 25, (0.3, 0.03)
+#: Prices of the policies that the curve goes through.
+PRICES = (100.0, 10.0, 5.0, 3.0, 2.0, 1.5, 1.2, 1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)
 ROUNDS = (0, 5, 10, 15, 20, 30, 40, 60, 80, 99)
 
 Code = dict[str, Any]
@@ -37,15 +40,23 @@ def chapter_code() -> Code:
 
 
 @cache
-def reference(seed: int) -> Any:
-    """Return a GPT that writes endings."""
+def reference() -> Any:
+    """Return the GPT that writes endings."""
     code = chapter_code()
-    return code["pretrain"](code["Settings"](), seed)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return code["pretrain"](code["Settings"](), 0)
+
+
+def curve() -> list[list[float]]:
+    """Return divergence and reward of the best policies, from the largest price to the smallest."""
+    code = chapter_code()
+    found = code["alignment"].frontier(code["of_all"](reference()), code["REWARDS"], PRICES)
+    return [[round(each.kl, 4), round(each.reward, 4)] for each in found]
 
 
 def climbed(method: str, beta: float, seed: int) -> Measured:
     """Return where a method gets to, and where the best policy is."""
-    code, start = chapter_code(), reference(seed)
+    code, start = chapter_code(), reference()
     settings = code["Settings"]()
     if method == "dpo":
         policy = code["climb_by_dpo"](beta, start, settings, seed)
@@ -70,7 +81,7 @@ def climbed(method: str, beta: float, seed: int) -> Measured:
 
 def overdone(beta: float, seed: int) -> Measured:
     """Return by the round what a learnt reward says, and what is true."""
-    code, start = chapter_code(), reference(seed)
+    code, start = chapter_code(), reference()
     weights = code["learnt_reward"](COMPARISONS, seed)
     found: Measured = {}
 
@@ -111,6 +122,7 @@ def main() -> None:
         seeds,
         settings=vars(chapter_code()["Settings"]()),
         comparisons=COMPARISONS,
+        frontier=curve(),
         runs=records.by_seed(runs),
     )
 
