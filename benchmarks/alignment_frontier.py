@@ -24,7 +24,7 @@ RESULT = records.RESULTS / "alignment_frontier.json"
 METHODS = ("reinforce", "ppo", "grpo", "dpo")
 BETAS = (0.3, 1.0, 3.0)
 #: Comparisons that a reward is learnt from, and prices at which it is climbed.
-COMPARISONS, CHEAP = 25, (0.3, 0.03)
+COMPARISONS, CHEAP = 25, (0.03, 0.3)
 #: Prices of the policies that the curve goes through.
 PRICES = (100.0, 10.0, 5.0, 3.0, 2.0, 1.5, 1.2, 1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)
 ROUNDS = (0, 5, 10, 15, 20, 30, 40, 60, 80, 99)
@@ -106,8 +106,8 @@ def measured(method: str, beta: float, seed: int) -> Measured:
 
 def cases(seeds: range) -> list[dict[str, Any]]:
     """Return what is measured."""
-    ways = [(method, beta) for beta in (1.0, 0.3, 3.0) for method in METHODS]
-    ways += [("learnt", beta) for beta in CHEAP]
+    ways = [(method, 1.0) for method in METHODS] + [("learnt", beta) for beta in CHEAP]
+    ways += [(method, beta) for beta in BETAS if beta != 1 for method in METHODS]
     return [{"method": way, "beta": beta, "seed": seed} for way, beta in ways for seed in seeds]
 
 
