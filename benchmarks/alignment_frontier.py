@@ -22,7 +22,7 @@ from benchmarks import records
 CHAPTER = records.chapter("alignment/frontier")
 RESULT = records.RESULTS / "alignment_frontier.json"
 METHODS = ("reinforce", "ppo", "grpo", "dpo")
-BETAS = (0.3, 1.0, 3.0)
+BETAS = (0.3, 1.0)
 #: Comparisons that a reward is learnt from, and prices at which it is climbed.
 COMPARISONS, CHEAP = 25, (0.03, 0.3)
 #: Prices of the policies that the curve goes through.
