@@ -21,7 +21,7 @@ from companion.alignment import FaultyVerifier, GRPOLoss, verify_task
 
 CHAPTER = records.chapter("alignment/reasoning")
 RESULT = records.RESULTS / "alignment_reasoning.json"
-#: Trained on all tasks by a faultless verifier; or on counts alone, by one of these.
+#: Trained on all tasks by a faultless verifier; or on counts with rain alone, by one of these.
 VERIFIERS = ("faultless", "refuses", "lets pass", "blind")
 WAYS = ("start", "trained", *VERIFIERS)
 RATE = 0.3
@@ -64,7 +64,7 @@ def trained(way: str, seed: int) -> Any:
         tasks, beta = code["policy_tasks"], BETA
     elif way != "start":
         options = {"verify": verifier(way, seed), "longest": 12, "seed": seed}
-        tasks, beta = code["count_tasks"], 0.0
+        tasks, beta = code["rain_tasks"], 0.0
     if way != "start":
         code["reinforce"](model, tasks, GRPOLoss(beta), settings.policy_steps, settings, **options)
     return model
