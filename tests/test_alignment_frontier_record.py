@@ -99,6 +99,8 @@ def test_what_is_said_of_the_methods_is_recorded():
     assert "{} nats where PPO goes {}".format(*kl) in said
     assert "{} against {}".format(*reward) in said
     assert mean("grpo", "reward") < mean("ppo", "reward")
+    assert percent(run("dpo", 0.3)["no_ending"], 1) in said
+    assert percent(run("dpo", 0.3)["gain"], 1) in said
     for method in ("dpo", "ppo"):
         assert percent(run(method)["no_ending"], 1) in said
 
