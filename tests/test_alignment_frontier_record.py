@@ -93,7 +93,14 @@ def test_what_is_said_of_the_methods_is_recorded():
         assert percent(run(method)["gain"], 1) in said
     assert f"the largest value is {mean('ppo', 'best'):.3f}" in said
     assert f"the reference has {mean('ppo', 'start'):.3f}" in said
-    assert f"it goes {spread(run('grpo')['kl'])} nats, PPO {spread(run('ppo')['kl'])}" in said
+    kl, reward = (
+        [spread(run(name)[what]) for name in ("grpo", "ppo")] for what in ("kl", "reward")
+    )
+    assert "{} nats where PPO goes {}".format(*kl) in said
+    assert "{} against {}".format(*reward) in said
+    assert mean("grpo", "reward") < mean("ppo", "reward")
+    assert percent(run("dpo", 0.3)["no_ending"], 1) in said
+    assert percent(run("dpo", 0.3)["gain"], 1) in said
     for method in ("dpo", "ppo"):
         assert percent(run(method)["no_ending"], 1) in said
 
