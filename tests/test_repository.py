@@ -28,7 +28,7 @@ ROOT = contents.ROOT
 PACKAGE = ROOT / "companion"
 
 # Modules that stand although their chapter is still being written.
-AHEAD = ["alignment"]
+AHEAD: list[str] = []
 # The order of the book. A module imports only from those before it, from torch and from numpy.
 ORDER = [*chapter_modules.order(), *AHEAD]
 STANDARD = set(sys.stdlib_module_names) | {"__future__"}
