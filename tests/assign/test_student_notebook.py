@@ -11,7 +11,8 @@ import pytest
 from nbclient import NotebookClient
 
 from assign import assignment, autograder, book, notebooks
-from tools import code_words, contents
+from tools.book import contents
+from tools.words import code_words
 
 DIRECTIVE = re.compile(r":::|^\s*```\{|\{[\w:+-]+\}`|\{\{|\(eq-[\w-]+\)\s*$", re.MULTILINE)
 SOLVED = "attention:1,2,3,4,5,6"  # those that run in no time
@@ -193,7 +194,7 @@ def test_otter_grades_the_notebook_with_the_zip(tmp_path):
 
 
 def test_the_set_up_cell_is_the_books_own(drawn):
-    from tools import setup_cell
+    from tools.chapters import setup_cell
 
     cell = next(c for c in notebooks.student(drawn).cells if c.id == "setup")
     book_cell = nbformat.v4.new_notebook(metadata={"companion": {"weights": False}})

@@ -16,7 +16,8 @@ from nbformat.v4 import new_notebook
 
 from companion import _setting_up
 from companion.models import loading
-from tools import addresses, contents, setup_cell, wheel
+from tools.book import addresses, contents, wheel
+from tools.chapters import setup_cell
 
 # What the cell asks of the package that it installs.
 COMPANION = {
