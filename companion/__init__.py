@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "activations",
+    "alignment",
     "attention",
     "autograd",
     "data",
@@ -36,6 +37,7 @@ __all__ = [
 if TYPE_CHECKING:  # what editors and type checkers see; when a program runs, `__getattr__` answers
     from companion import (
         activations,
+        alignment,
         attention,
         autograd,
         data,

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from companion import (
+    alignment,
     attention,
     autograd,
     data,
@@ -33,6 +34,7 @@ X = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.ones(2, 8, 8)
 PIXELS, KERNEL = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2)
 LOGITS, LABELS = torch.zeros(2, 3), torch.tensor([0, 1])
+NUMBERED = torch.tensor([0.0, 1.0, 2.0])
 RNG = np.random.default_rng(0)
 NAN = torch.tensor([1.0, math.nan, 1.0])
 BEAMS = {"n_beams": 2, "max_new_tokens": 1}
@@ -111,6 +113,20 @@ NUMBERS = [
     ("dropout", lambda x: finetuning.LoRALinear(layers.Linear(3, 3), 1, dropout=x)),
     ("lr", lambda x: finetuning.groups_by_layer(layers.MLP([3, 3, 3]), x, 0.5)),
     ("decay", lambda x: finetuning.groups_by_layer(layers.MLP([3, 3, 3]), 0.1, x)),
+    ("noise", lambda x: alignment.Bandit([0.0, 1.0], x)),
+    ("baseline", lambda x: alignment.estimator_variance(NUMBERED, NUMBERED, x)),
+    ("margin", lambda x: alignment.preference_loss(NUMBERED, NUMBERED, x)),
+    ("penalty", lambda x: alignment.fit_preferences(LOGITS + 1, LOGITS, x)),
+    ("beta", lambda x: alignment.dpo_loss(NUMBERED, NUMBERED, NUMBERED, NUMBERED, x)),
+    ("label_smoothing", lambda x: alignment.dpo_loss(*[NUMBERED] * 4, label_smoothing=x)),
+    ("beta", lambda x: alignment.ipo_loss(*[NUMBERED] * 4, x)),
+    ("beta", lambda x: alignment.tilted(NUMBERED.log_softmax(0), NUMBERED, x)),
+    ("kl", lambda x: alignment.best_reward(NUMBERED.log_softmax(0), NUMBERED, x)),
+    ("eps", lambda x: alignment.group_advantages(LOGITS, eps=x)),
+    ("false_positive", alignment.FaultyVerifier),
+    ("each of scores", lambda x: alignment.best_of_n(["a"], [x])),
+    ("clip", lambda x: alignment.PPOLoss(clip=x)),
+    ("max_norm", lambda x: alignment.PolicyConfig(1, 1, max_norm=x)),
     ("beta", lambda x: evaluation.sentence_chrf("a", "a", beta=x)),
     ("smooth_value", lambda x: evaluation.sentence_bleu("a", "a", smooth="floor", smooth_value=x)),
     (

@@ -32,6 +32,7 @@ OURS = [
     f"tools.extensions.{name}"
     for name in (
         "api",
+        "board",
         "chapters",
         "colab",
         "dropdowns",

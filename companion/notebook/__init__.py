@@ -3,6 +3,7 @@
 Nothing heavy is imported here; each function imports what it needs when it is called.
 """
 
+from companion.notebook.board import play
 from companion.notebook.checks import CheckFailed, catches, check
 from companion.notebook.drawing import Drawing
 from companion.notebook.formatting import latex, report
@@ -27,6 +28,7 @@ __all__ = [
     "explore",
     "hardware",
     "latex",
+    "play",
     "progress",
     "report",
     "show",

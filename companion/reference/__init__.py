@@ -2,6 +2,7 @@
 
 from companion.reference import (
     activations,
+    alignment,
     attention,
     data,
     evaluation,
@@ -18,6 +19,7 @@ from companion.reference import (
 
 __all__ = [
     "activations",
+    "alignment",
     "attention",
     "data",
     "evaluation",

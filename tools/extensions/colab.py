@@ -16,7 +16,7 @@ from sphinx.builders import Builder
 from sphinx.util.nodes import process_only_nodes
 
 from tools import colab_notebook, contents, notebooks, phrases, setup_cell, shown_code
-from tools.extensions import code, drawings, live_models, pages, widgets
+from tools.extensions import board, code, drawings, live_models, pages, widgets
 from tools.phrases import N_
 from tools.plain_markdown import Writer
 
@@ -89,6 +89,7 @@ class ColabBuilder(Builder):
         """Return what the page says, cell by cell."""
         process_only_nodes(doctree, self.tags)
         live_models.hold_still(doctree, self.config, self.say, self.get_target_uri(docname))
+        board.hold_still(doctree, self.say, self.get_target_uri(docname))
         writer = self.writer(docname)
         texts: dict[int, list[str]] = {}
         captions, alts = {}, {}
