@@ -54,7 +54,8 @@ def test_the_settings_are_those_of_the_chapter():
     assert f"It was trained on at most {most:,}." in cells()["record"]
     assert f"{record()['held_out']:,} held-out pairs" in cells()["record"]
     seen = {int(n): times for n, times in record()["epochs"].items()}
-    assert seen[100] == 6 and {n for n in NS if seen[n] == 1} == {3000, 10_000}
+    assert seen[100] == 6
+    assert {n for n in NS if seen[n] == 1} == {3000, 10_000}
     assert "six times at 100 and once from 3,000 on" in cells()["record"]
 
 
