@@ -53,6 +53,10 @@ def test_the_settings_are_those_of_the_chapter():
     most = max(run["n"] for run in record()["runs"] if run["way"] == "scratch")
     assert f"It was trained on at most {most:,}." in cells()["record"]
     assert f"{record()['held_out']:,} held-out pairs" in cells()["record"]
+    seen = {int(n): times for n, times in record()["epochs"].items()}
+    assert seen[100] == 6
+    assert {n for n in NS if seen[n] == 1} == {3000, 10_000}
+    assert "six times at 100 and once from 3,000 on" in cells()["record"]
 
 
 def test_the_floor_is_computed_from_the_hidden_reward():
