@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 __all__ = ["play"]
 
@@ -14,37 +14,57 @@ STILL = "The board works while the notebook runs, in Jupyter or on Colab."
 ENDS = {1: "You have won.", 0: "The game is a draw.", -1: "The player has won."}
 
 
-def play(player: Callable[[Any, Any], int]) -> None:
+@runtime_checkable
+class Position(Protocol):
+    """A position of the game. Printed, it has a sign for each field, ``.`` for a free one."""
+
+    @property
+    def moves(self) -> list[int]:
+        """The fields on which a stone can be set."""
+
+    @property
+    def outcome(self) -> float | None:
+        """How the game has ended for the player whose turn it would be, or None."""
+
+    def after(self, move: int) -> Position:
+        """Return the position after a move, seen by the other player."""
+
+
+def play(start: Position, player: Callable[[Any, Any], int]) -> None:
     r"""Show a board of tic-tac-toe on which one plays against a player.
 
     Where no kernel runs, as on the book's pages, a sentence stands in its place.
 
     Parameters
     ----------
+    start : position
+        Where a game begins, such as ``companion.alignment.games.TicTacToe()``.
     player : callable
-        From a `companion.alignment.games.TicTacToe` and a `numpy.random.Generator` to a field from
-        0 to 8, such as a `companion.alignment.games.SearchPlayer`.
+        From a position and a `numpy.random.Generator` to a field from 0 to 8, such as a
+        `companion.alignment.games.SearchPlayer`.
 
     Raises
     ------
     TypeError
-        If `player` is no function.
+        If `start` is no position, or `player` no function.
     """
     from IPython.display import display
 
+    if isinstance(start, type) or not isinstance(start, Position):
+        raise TypeError(f"start must have moves, outcome and after, as TicTacToe(), got {start!r}")
     if not callable(player):
         raise TypeError(f"player must be a function of a position and rng, got {player!r}")
-    display(_Board(player))
+    display(_Board(start, player))
 
 
 class _Board:
     """Nine buttons, a sentence, and two buttons that begin a game."""
 
-    def __init__(self, player: Callable[[Any, Any], int]) -> None:
+    def __init__(self, start: Position, player: Callable[[Any, Any], int]) -> None:
         import numpy as np
         from ipywidgets import HTML, Button, GridBox, HBox, Layout, VBox
 
-        self.player, self.rng = player, np.random.default_rng()
+        self.start, self.player, self.rng = start, player, np.random.default_rng()
         size = Layout(width="56px", height="56px")
         self.fields = [Button(layout=size, tooltip=f"field {i}") for i in range(9)]
         for i, field in enumerate(self.fields):
@@ -60,21 +80,27 @@ class _Board:
 
     def begin(self, own: bool, _button: Any = None) -> None:
         """Begin a game, with the reader or the player."""
-        from companion.alignment.games import TicTacToe
-
-        self.position, self.first = TicTacToe(), own
+        self.position, self.first, self.own_turn = self.start, own, own
         if not own:
-            self.position = self.position.after(self.player(self.position, self.rng))
+            self.answer()
         self.show()
 
     def move(self, field: int, _button: Any = None) -> None:
         """Set the reader's stone on a free field, and let the player answer."""
         if field not in self.position.moves:
             return
-        self.position = self.position.after(field)
+        self.set_stone(field)
         if self.position.outcome is None:
-            self.position = self.position.after(self.player(self.position, self.rng))
+            self.answer()
         self.show()
+
+    def answer(self) -> None:
+        """Let the player move."""
+        self.set_stone(self.player(self.position, self.rng))
+
+    def set_stone(self, field: int) -> None:
+        """Go on to the position after a move."""
+        self.position, self.own_turn = self.position.after(field), not self.own_turn
 
     def show(self) -> None:
         """Write the stones, and how the game stands."""
@@ -87,9 +113,7 @@ class _Board:
         outcome = self.position.outcome
         if outcome is None:
             return f"Your turn. You set {'X' if self.first else 'O'}."
-        moved = sum(map(abs, self.position.board))
-        own_turn = (moved % 2 == 0) == self.first
-        return ENDS[int(outcome if own_turn else -outcome)]
+        return ENDS[int(outcome if self.own_turn else -outcome)]
 
     def __repr__(self) -> str:
         return STILL
