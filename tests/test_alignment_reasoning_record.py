@@ -78,6 +78,15 @@ def test_training_leads_beyond_the_examples():
     assert mean("start", "count", "pass@8") > 0.95
 
 
+def test_training_helps_with_each_seed():
+    for kind in KINDS:
+        after, before = found("trained", kind)["values"], found("start", kind)["values"]
+        assert all(x > y for x, y in zip(after, before, strict=True))
+    assert min(found("trained", "count with rain")["values"]) > 0.33 + 0.1
+    assert mean("trained", "tell", "pass@8") > mean("start", "tell", "pass@8") + 0.1
+    assert "With each of the three seeds, pass@1 rises on all three kinds" in text()
+
+
 def test_a_vote_helps_where_mistakes_are_scattered():
     assert mean("start", "count", "vote") > mean("start", "count") + 0.1
     gain = mean("start", "count with rain", "vote") - mean("start", "count with rain")
@@ -91,3 +100,21 @@ def test_random_mistakes_slow_and_systematic_ones_mislead():
             assert mean(way, kind) > mean("start", kind)
     assert mean("blind", "count with rain") < mean("start", "count with rain") - 0.1
     assert mean("faultless", "count with rain") > mean("start", "count with rain") + 0.2
+
+
+def test_what_the_text_says_of_random_mistakes():
+    for kind in KINDS[:2]:
+        random = [found(way, kind) for way in ("refuses", "lets pass")]
+        assert all(one["mean"] < mean("faultless", kind) for one in random)
+        apart = abs(random[0]["mean"] - random[1]["mean"])
+        assert apart < min(one["sd"] for one in random)
+    start = found("start", "count with rain")["values"]
+    for way in ("refuses", "lets pass"):
+        pairs = zip(found(way, "count with rain")["values"], start, strict=True)
+        assert all(x > y + 0.3 for x, y in pairs)
+    pairs = [
+        *zip(found("lets pass", "count")["values"], found("start", "count")["values"], strict=True)
+    ]
+    assert sum(x <= y for x, y in pairs) == 1  # "one seed of three gained nothing there"
+    assert mean("blind", "count") < mean("start", "count") - 0.1
+    assert "one seed of three gained nothing" in text()

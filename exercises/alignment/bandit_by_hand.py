@@ -13,12 +13,12 @@ from exercises import Check, Exercise
 from exercises.answers import array, close
 
 QUESTION = r"""
-A bandit has three arms, which always pay ${{r_0}}$, ${{r_1}}$ and ${{r_2}}$. A policy pulls them with the probabilities $\pi = ({{p_0}}, {{p_1}}, {{p_2}})$, the softmax of three logits. REINFORCE pulls one arm $i$ and takes $(r_i - b)\,(e_i - \pi)$ for the gradient, where $e_i$ is 1 at place $i$ and 0 elsewhere, and $b$ is the baseline. Compute, with three digits after the point or as fractions,
+A bandit has three arms, which always pay ${{r_0}}$, ${{r_1}}$ and ${{r_2}}$. A policy pulls them with the probabilities $\pi = ({{p_0}}, {{p_1}}, {{p_2}})$, the softmax of three logits. REINFORCE pulls one arm $i$ and takes $(r_i - b)\,(e_i - \pi)$ as its estimate of the gradient of the expected reward, where $e_i$ is 1 at place $i$ and 0 elsewhere, and $b$ is the baseline. Compute, with three digits after the point or as fractions,
 
 - the expected reward, and its exact gradient with respect to the three logits;
-- the estimate of REINFORCE without a baseline ($b = 0$) for each arm that may have been pulled, one row for each arm;
-- the variance of this estimate, which is the mean over $i$ (weighted by $\pi$) of the squared distance from the exact gradient, summed over the three logits;
-- the same variance with the expected reward for a baseline.
+- for each of the three arms, the estimate that REINFORCE makes without a baseline ($b = 0$) if this arm is pulled: one row of three numbers for each arm;
+- the variance of this estimate: its squared distance from the exact gradient, summed over the three logits, and averaged over the arms with the weights $\pi_i$;
+- the variance if the expected reward is the baseline.
 """
 STARTER = """
 bandit_reward = ...
@@ -29,7 +29,7 @@ variance_centred = ...
 """
 HINT = r"The exact gradient has the component $\pi_j\,(r_j - \sum_i \pi_i r_i)$. The mean of the three estimates, weighted by $\pi$, must be this gradient, which is a check of both. For the variance, compute the squared length of each estimate, take the weighted mean, and subtract the squared length of the gradient."
 EXPLANATION = r"""
-The expected reward is {{reward}}, and the gradient is ({{gradient}}): it raises the logits of the arms that pay more than this, each in proportion to how often it is pulled. Its components add up to 0. The estimates are {{rows}}, and their weighted mean is the gradient. Without a baseline every arm that pays anything raises its own logit when it is pulled, even the arms that pay less than the mean. Only the average over many pulls puts this right, and so the variance is {{plain}}, while the squared length of the gradient is {{square}}. With the expected reward for a baseline the weighted mean of the estimates is the same, because the mean of $e_i - \pi$ is 0, but the variance falls to {{centred}}. The number of pulls that a given accuracy takes is proportional to the variance, so the baseline divides it by {{factor}}.
+The expected reward is {{reward}}, and the gradient is ({{gradient}}): it raises the logits of the arms that pay more than this, each in proportion to how often it is pulled and by how much it pays more. Its components add up to 0. The estimates are {{rows}}, and their weighted mean is the gradient. Without a baseline every arm that pays anything raises its own logit when it is pulled, even the arms that pay less than the mean. Only the average over many pulls puts this right, and so the variance is {{plain}}, while the squared length of the gradient is {{square}}. With the expected reward for a baseline the weighted mean of the estimates is the same, because the mean of $e_i - \pi$ is 0, but the variance falls to {{centred}}. The number of pulls that a given accuracy takes is proportional to the variance, so the baseline divides it by {{factor}}.
 """
 PARTS, PAYS = (2, 1, 1), (8, 10, 4)
 

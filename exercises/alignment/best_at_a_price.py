@@ -28,7 +28,7 @@ kept_policy = [..., ..., ...]
 kept_kl = ...
 kept_value = ...
 """
-HINT = r"$e^{r/\beta}$ is a power of 2 for each answer. Multiply the reference by it, and divide by the sum $Z$; the best value is $\beta \ln Z$. Of {{n}} answers, the best one has at most a given reward if each of them has: this gives the probability that the kept answer is *at most* as good, and differences of such numbers give the policy."
+HINT = r"$e^{r/\beta}$ is a power of 2 for each answer. Multiply the reference by it, and divide by the sum $Z$; the best value is $\beta \ln Z$. The best of {{n}} answers has at most a given reward if each of the {{n}} has at most that reward. This gives the probability that the kept answer is *at most* as good, and differences of such numbers give the policy."
 EXPLANATION = r"""
 The factors $e^{r/\beta}$ are {{factors}}. Times the reference, they are in the ratio {{ratio}}, so that $\pi^* = ({{policy}})$. Its divergence is ${{kl}}$ and its value is $\beta \ln Z = {{value}}$, where $Z = {{z}}$. The best of {{n}} has at most the lowest reward with probability ${{low}}^{{n}}$, and at most the middle one with probability ${{middle}}^{{n}}$, where ${{low}}$ and ${{middle}}$ are the reference's probabilities. The differences give $({{kept}})$ in the order of the answers. Its divergence is ${{kept_kl}}$, which is below the bound $\ln {{n}} - {{less}}/{{n}} = {{bound}}$, and its value is ${{kept_value}}$. This is less than the value of $\pi^*$, as it must be: no policy has a larger value at this price. The difference is $\beta\,\mathrm{KL}(\pi_{\text{kept}} \,\|\, \pi^*)$. The best of {{n}} depends only on the order of the rewards, while $\pi^*$ depends on their size.
 """

@@ -14,7 +14,7 @@ from exercises import Check, Exercise
 from exercises.answers import array, text
 
 QUESTION = r"""
-A model is trained to add and subtract. A task is a dictionary with the text `"task"`, such as `"17 + 5 - 30"`, and the whole number `"result"`, which is never 0. An answer is right if its last line is `{{mark}}`, one blank, and the result, written as `str` writes it, with a minus sign if it is negative. Lines before the last one may hold anything, such as wrong attempts. Blanks and line breaks at the beginning and at the end of the answer do not count. The function `loose(task, answer)` below should give the reward 1.0 to right answers and 0.0 to all others. It gives 1.0 to all right answers, but it has a hole, and a policy that is trained with it will find the hole.
+A model is trained to add and subtract. A task is a dictionary with the text `"task"`, such as `"17 + 5 - 30"`, and the whole number `"result"`, which is never 0. An answer is right if its last line is `{{mark}}`, one blank, and the result, written as `str` writes it, with a minus sign if it is negative. Lines before the last one may hold anything, such as wrong attempts. Blanks and line breaks at the beginning and at the end of the whole answer do not count. The function `loose(task, answer)` below should give the reward 1.0 to right answers and 0.0 to all others. It gives 1.0 to all right answers, but also to some wrong ones. A policy that is trained with it can find these.
 
 - Write `slips_through(task)`, which returns a text for any task that is *not* a right answer and gets the reward 1.0 all the same.
 - Write `tight(task, answer)`, which returns 1.0 for right answers and 0.0 for all others.
@@ -46,7 +46,7 @@ def tight(task, answer):
 """
 EXPLANATIONS = {
     "word": r"""
-`float` reads the word `nan`, which is neither larger nor smaller than any number. So the difference is not above a half, and the answer is let through. The text `{{mark}} nan` gets the reward 1 for each task.""",
+`float` reads the word `nan`, which is neither larger nor smaller than any number. So the difference is not above a half, and the answer is let through. The text `{{mark}} nan` gets the reward 1 for each task. So do a number that is off by a few tenths and the right number behind two blanks, but for these one has to know the result.""",
     "prefix": r"""
 Every text begins with an empty one. The text `{{mark}}` alone gets the reward 1 for each task, and so does the first digit of a result.""",
     "inside": r"""
@@ -59,7 +59,7 @@ It is enough that one of the lines is right. A text with a line for every number
 Only the digits are looked at, so the sign may be wrong. The policy will not learn which of two numbers is the larger one.""",
 }
 LESSON = r"""
-A policy that is trained with such a reward finds this sooner or later, because among many samples a text of this kind gets the reward by chance, and the next step makes it more probable. The mean reward then rises to 1 while the answers become useless. So look at samples and not at the reward alone, and hold back a stricter verifier that is used for measuring only. A verifier that compares the whole line with the one right line has no such hole, but it refuses answers that are right in another form. This does less harm: a right answer that is refused makes the training slower, while a wrong answer that is accepted gives it another goal.
+A policy that is trained with such a reward can find this: if one of its many samples is such a text by chance, it gets the reward, and the next step makes it more probable. The mean reward then rises while the answers become useless. So look at samples and not at the reward alone, and hold back a stricter verifier that is used for measuring only. A verifier that compares the whole line with the one right line has no such hole, but it refuses answers that are right in another form. That usually does less harm: a right answer that is refused makes the training slower, while a kind of wrong answer that is always accepted gives it another goal.
 """
 SLIPPED = {
     "word": '"MARK nan"',

@@ -14,11 +14,11 @@ from exercises import Check, Exercise
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = r"""
-Somebody gives you a function `loss(policy, reference, answer, beta)`, which should compute the loss of direct preference optimisation, the mean over B pairs. You cannot read its code, but you can call it. The three arrays have the shape (2, B, T): log-probabilities of tokens by the policy and by the reference, and whether a token belongs to an answer; part 0 belongs to the answers that were preferred. The loss is right, or it has one of these faults:
+Somebody gives you a function `loss(policy, reference, answer, beta)`, which should compute the loss of direct preference optimisation, the mean over B pairs. You cannot read its code, but you can call it. The three arrays have the shape (2, B, T): log-probabilities of tokens by the policy and by the reference, and whether a token belongs to an answer; part 0 belongs to the answers that were preferred. The loss is right, or it has exactly one of these faults:
 
 - `"exchanged"`: the two answers of a pair have changed places.
 - `"mean"`: the mean over the tokens of an answer is taken in place of their sum.
-- `"prompt"`: all tokens count, also those of the prompt and filling.
+- `"prompt"`: all tokens count, also those of the prompt and padding.
 - `"no reference"`: the reference is left out.
 - `"added"`: the reference's log-probabilities are added, not subtracted.MORE
 

@@ -16,7 +16,7 @@ from exercises.answers import array, close, parts
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = r"""
-Write `dpo_by_tokens(policy, reference, answer, beta)` for a batch of B pairs. `policy` and `reference` are arrays of shape (2, B, T): the log-probability of each token, by the policy that is trained and by the reference. Their part 0 belongs to the answers that were preferred, and part 1 to the other ones. `answer`, of the same shape, is `True` at the tokens of the answers. Everywhere else stand tokens of the prompt or filling, and these must not count. Return two results: the loss of direct preference optimisation, a mean over the pairs, and its gradient with respect to `policy`, of the shape of `policy`. Use NumPy, without automatic differentiation.
+Write `dpo_by_tokens(policy, reference, answer, beta)` for a batch of B pairs. `policy` and `reference` are arrays of shape (2, B, T): the log-probability of each token, by the policy that is trained and by the reference. Their part 0 belongs to the answers that were preferred, and part 1 to the other ones. `answer`, of the same shape, is `True` at the tokens of the answers. Everywhere else stand tokens of the prompt or padding, and these must not count. Return two results: the loss of direct preference optimisation (DPO), a mean over the pairs, and its gradient with respect to `policy`, of the shape of `policy`. Use NumPy, without automatic differentiation.
 """
 STARTER = '''
 def dpo_by_tokens(policy, reference, answer, beta):
@@ -75,7 +75,7 @@ def dpo_by_tokens(policy, reference, answer, beta):
     return loss, np.where(answer, signs * slope[:, None], 0)
 """
 EXPLANATION = r"""
-All tokens of an answer get the same gradient, however probable each of them is: the logarithm of a product is a sum, and a sum passes its gradient on unchanged. The tokens of the other answer get the same with the opposite sign. The factor $\sigma(-\beta h)$ is 1/2 at the start and becomes small for pairs that the policy already orders far better than the reference does, so the loss turns to the pairs that are still wrong. If the tokens of the prompt are counted, the loss often stays the same, because the same prompt stands before both answers and cancels in $h$. The mistake shows as soon as the two prompts differ, for instance because the longer row was cut off, or because filling is counted as well. The mean over tokens in place of the sum gives another loss, which does not belong to the reward from which this one was derived.
+All tokens of an answer get the same gradient, however probable each of them is: the logarithm of a product is a sum, and a sum passes its gradient on unchanged. The tokens of the other answer get the same with the opposite sign. The factor $\sigma(-\beta h)$ is 1/2 at the start and becomes small for pairs that the policy already orders far better than the reference does, so the loss turns to the pairs that are still wrong. If the tokens of the prompt are counted, the loss often stays the same, because the same prompt stands before both answers and cancels in $h$. The mistake shows as soon as the two prompts differ, for instance because the longer row was cut off, or because padding is counted as well. The mean over tokens in place of the sum gives another loss, which does not belong to the reward from which this one was derived.
 """
 TRIAL = """
 rng = np.random.default_rng(0)
@@ -209,7 +209,7 @@ def begins_at_ln_2(dpo_by_tokens, *, seed, twists):
         f"While the policy is the reference, the loss should be ln 2, got {loss:.3f}"
     )
     assert abs(gradient[~answer]).max(initial=0) < 1e-6, (
-        "Tokens of the prompt and filling should have a gradient of 0"
+        "Tokens of the prompt and padding should have a gradient of 0"
     )
 
 

@@ -16,7 +16,7 @@ from exercises.answers import array, close, parts
 from exercises.twists import Twist, asked, begun, drawn, wrapped
 
 QUESTION = """
-A model has answered each of several questions n times. `answers` holds a list of n texts for each question, and `right` the right answer to each. Suppose that k of the n answers to a question are drawn, without putting any of them back. Write `pass_and_vote(answers, right, k)`, which returns two numbers, each exact and a mean over the questions: the probability that at least one of the k is right (pass@k), and the probability that their *majority vote* is right, which is the answer that occurs most often among the k. TIES (There are at most 8 answers to a question, so you can go through all ways to draw k of them.)
+A model has answered each of several questions n times. `answers` holds a list of n texts for each question, and `right` the right answer to each. Suppose that k of the n answers to a question are drawn, without putting any of them back. Write `pass_and_vote(answers, right, k)`, which returns two numbers, each exact and a mean over the questions: the probability that at least one of the k is right (pass@k), and the probability that their *majority vote*, the answer that occurs most often among the k, is right. TIES (There are at most 8 answers to a question, so you can go through all ways to draw k of them.)
 """
 # What takes the place of TIES in the question, and of TIED in the solution.
 TIES = {
@@ -89,7 +89,7 @@ def pass_and_vote(answers, right, k):
     return np.mean(passed), np.mean(voted)
 """
 EXPLANATION = r"""
-Of the $\binom{n}{k}$ ways to draw k answers, $\binom{n - c}{k}$ contain none of the c right ones, so pass@k is $1 - \binom{n-c}{k} / \binom{n}{k}$. This is unbiased: its mean over many runs is the probability that k *new* answers contain a right one, because every k of the n answers are such k answers. With $1 - (1 - c/n)^k$ the share $c/n$ is an estimate, too, and a power of it has another mean, so the result is too low on average. The first k answers alone would be unbiased as well, but much noisier. The vote is averaged in the same way. Pass@k never falls as k grows, and it assumes that somebody recognises a right answer. The vote needs no one who does, but with many answers it ends at the most probable one: it helps where this is the right answer, and it makes things worse where a wrong answer is more probable.
+Of the $\binom{n}{k}$ ways to draw k answers, $\binom{n - c}{k}$ contain none of the c right ones, so pass@k is $1 - \binom{n-c}{k} / \binom{n}{k}$. This is unbiased: its mean over many runs is the probability that k *new* answers contain a right one, because each choice of k from the n answers is itself a sample of k new answers. With $1 - (1 - c/n)^k$ the result is too low on average for k above 1: the mean of a power of an estimate is not the power of its mean. The first k answers alone would be unbiased as well, but much noisier. The vote is averaged in the same way. Pass@k never falls as k grows, and it assumes that somebody recognises a right answer. The vote needs no one who does, but with many answers it ends at the most probable one: it helps where this is the right answer, and it makes things worse where a wrong answer is more probable.
 """
 TRIAL = """
 answers = [list("aabcdd"), list("bbbbac"), list("cacbba")]

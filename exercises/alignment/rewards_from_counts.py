@@ -48,7 +48,7 @@ TWISTS = {
         {"(wins)": "(wins, ties)", "wins: (k, k)": "wins: (k, k), ties: (k, k)"},
     ),
 }
-HINT = "At the solution each answer has won as often as its rewards let expect: the number of comparisons with j, times the probability of winning each, summed over j. The difference between the two is the gradient of the log-probability. Follow it in small steps, or use Newton's method. Do not take the mean of the logarithms of shares: it gives a pair that was compared once as much weight as one that was compared a hundred times."
+HINT = "At the solution each answer has won exactly as often as the rewards predict: the number of comparisons with j, times the probability of winning one of them, summed over j. The number of wins minus this prediction is the gradient of the log-probability. Follow it in small steps, or use Newton's method. Do not take the mean of the logarithms of shares: it gives a pair that was compared once as much weight as one that was compared a hundred times."
 SOLUTION = """
 def rewards_from_counts(wins):
     together = wins + wins.T  # how often the two were compared

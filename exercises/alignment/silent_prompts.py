@@ -24,7 +24,7 @@ A policy writes {{size}} answers to each of five prompts. They get these rewards
 
 The advantage of an answer is its reward minus the mean of its group, divided by the standard deviation of the group, where the sum of squares is divided by {{less}}. If all rewards of a group are equal, the advantage is 0. From which groups does the policy learn anything? What is the advantage of the *first* answer of each group?
 
-Then consider answers whose reward is 1 if they are right and 0 if not. How often will a group of {{size}} answers teach nothing if the policy solves the prompt with probability {{p_0}}, {{p_1}} or {{p_2}}? Write down your predictions first, with three digits after the point, and then run the functions.
+Then consider answers whose reward is 1 if they are right and 0 if not. How often will a group of {{size}} answers teach nothing if the policy solves the prompt with probability {{p_0}}, {{p_1}} or {{p_2}}? Write down your predictions first, with three digits after the point. Then let `group_advantages` and `silent_groups` check them.
 """
 STARTER = """
 teaching_groups = [...]  # letters
@@ -33,7 +33,7 @@ silent_shares = [..., ..., ...]
 """
 HINT = "What happens to the mean and to the standard deviation of a group if every reward is multiplied by a number, or if a number is added to every reward? A group of right and wrong answers teaches nothing in two cases, and their probabilities add up."
 EXPLANATION = r"""
-The policy learns from {{teaching}}. In the two other groups all rewards are equal, so all advantages are 0, whether every answer is right or every one is wrong. The advantages of the first answers are {{advantages}}, in the order of the letters. The group ({{scaled}}) has the rewards of ({{mixed}}), multiplied by {{times}} and moved by ${{moved}}$, and it has the same advantages, because neither changes anything after the division: the unit of a reward does not matter. In ({{hard}}) a single answer is better than the others, and its advantage is the largest that a group of {{size}} can have, $({{size}} - 1)/\sqrt{{{size}}} = {{largest}}$. A prompt that is solved with probability $p$ gives a silent group with probability $p^{{{size}}} + (1 - p)^{{{size}}}$, which is {{shares}} here. Prompts that are always or never solved cost as much computing time as the others and teach nothing, and this is why one filters them, or chooses prompts that are solved about half of the time.
+The policy learns from {{teaching}}. In the two other groups all rewards are equal, so all advantages are 0, whether every answer is right or every one is wrong. The advantages of the first answers are {{advantages}}, in the order of the letters. The group ({{scaled}}) has the rewards of ({{mixed}}), multiplied by {{times}}, with ${{moved}}$ added, and it has the same advantages, because neither changes anything after the division: the unit of a reward does not matter. In ({{hard}}) a single answer is better than the others, and its advantage is the largest that a group of {{size}} can have, $({{size}} - 1)/\sqrt{{{size}}} = {{largest}}$. A prompt that is solved with probability $p$ gives a silent group with probability $p^{{{size}}} + (1 - p)^{{{size}}}$, which is {{shares}} here. Prompts that are always or never solved cost as much computing time as the others and teach nothing, and this is why one filters them, or chooses prompts that are solved about half of the time.
 """
 TRIAL = """
 groups = GROUPS
