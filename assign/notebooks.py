@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable
-from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from assign import localise, phrases, runner, sources
+from assign import localise, phrases, sources
 from assign.assignment import Assignment, Question
+
+if TYPE_CHECKING:
+    from exercises import Check
 
 __all__ = ["student", "solution"]
 
@@ -91,14 +93,16 @@ def _introduction(assignment: Assignment) -> NotebookNode:
 
 
 def _preparation(assignment: Assignment) -> list[NotebookNode]:
-    """Return the cell that installs what is missing and prepares the checks, and the imports."""
+    """Return the cell that installs what is missing, and that of the imports."""
     title = assignment.say(phrases.CODE["setup"])
-    code = localise.localise(sources.gather([runner.report]), assignment.questions[0].into)
-    machinery = f"def prepare():\n{indent(code, '    ')}\n    return report\n\n\nreport = prepare()"
-    setup = assignment.book.setup_cell(assignment.needs_weights)
+    code = f"{assignment.book.setup_cell(assignment.needs_weights)}\n{phrases.IMPORT.rstrip()}"
+    if assignment.language != "en":
+        code = code.replace("{SITE}/en/", f"{{SITE}}/{assignment.language}/")
+        code = sources.bare(localise.localise(code, assignment.questions[0].into))
+    source = f"# @title {title}\n{code.lstrip()}"
     metadata = {"tags": ["setup"], **FOLDED}
     return [
-        new_code_cell(f"# @title {title}\n{setup}\n\n\n{machinery}", id="setup", metadata=metadata),
+        new_code_cell(source, id="setup", metadata=metadata),
         new_code_cell(_imports(q.chapter.setup for q in assignment.questions), id="imports"),
     ]
 
@@ -141,16 +145,23 @@ def _asked(question: Question) -> NotebookNode:
 
 
 def _check(question: Question, hidden: bool) -> NotebookNode:
-    """Return the cell that runs checks; what it defines stays inside of it."""
+    """Return the cell that runs checks; their code is a text, which takes up one line."""
+    name = f"check_{question.name}"
     title = question.say(phrases.CODE["check"], number=question.number)
     checks = [check for check, is_hidden, _ in question.checks if hidden or not is_hidden]
-    copied = sources.gather(dict.fromkeys(check.function for check in checks))
-    code = localise.localise(copied, question.into)
-    listed = "".join(
-        f"        ({question.into(c.what)!r}, {c.function.__name__}, {dict(c.given)!r}),\n"
-        for c in checks
+    spoken = "" if question.language == "en" else f", {question.language!r}"
+    source = (
+        f"# @title {title}\n{name} = {_code(question, checks)!r}\nreport({name}, globals(){spoken})"
     )
-    define = f"def check_{question.name}():\n{indent(code, '    ')}\n    return [\n{listed}    ]"
-    source = f"# @title {title}\n{define}\n\n\nreport(check_{question.name}(), globals())"
     metadata = {"tags": ["check"], "otter": {"tests": [question.name]}, **FOLDED}
     return new_code_cell(source, id=f"{question.name}-check", metadata=metadata)
+
+
+def _code(question: Question, checks: Iterable[Check]) -> str:
+    """Return code that defines ``CHECKS``, as `companion.notebook._assignments` takes them."""
+    copied = sources.gather(dict.fromkeys(check.function for check in checks))
+    listed = "".join(
+        f"    ({question.into(c.what)!r}, {c.function.__name__}, {dict(c.given)!r}),\n"
+        for c in checks
+    )
+    return f"{sources.bare(localise.localise(copied, question.into))}\nCHECKS = [\n{listed}]\n"

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-import inspect
+from nbformat.v4 import new_notebook
 
-from assign import localise, runner
+from assign import localise
+from tools import setup_cell
 
 __all__ = ["all_phrases"]
 
@@ -42,6 +43,17 @@ CODE = {
     "check": "Check of question {{number}}: run this cell, you need not read it",
     "setup": "Set-up: run this cell first, you need not read it",
 }
+# Below the book's own set-up cell; what both say is found as what checks say is.
+IMPORT = """
+try:
+    from companion.notebook._assignments import report
+except ImportError:
+    raise RuntimeError(
+        f"This notebook needs version {VERSION} of the book's package. Run in a cell of its own:\\n"
+        f"%pip install {WHEEL}\\n"
+        "Then restart the kernel."
+    ) from None
+"""
 SOLUTIONS = {
     "title": "{{title}}: solutions",
     "not for students": "For instructors. Do not publish: other courses may draw the same exercises.",
@@ -62,7 +74,7 @@ RUBRIC = {
 
 
 def all_phrases() -> list[str]:
-    """Return every phrase once, in order, with what the checks' machinery says."""
+    """Return every phrase once, in order, with what the set-up cell says."""
     groups = (
         KIND,
         {"hint": HINT, "trial": TRIAL, "try": TRY, "solution": SOLUTION},
@@ -72,4 +84,5 @@ def all_phrases() -> list[str]:
         RUBRIC,
     )
     said = [text for group in groups for text in group.values()]
-    return list(dict.fromkeys([*said, *localise.messages(inspect.getsource(runner))]))
+    setup = localise.messages(setup_cell.source(new_notebook()) + IMPORT)
+    return list(dict.fromkeys([*said, *setup]))

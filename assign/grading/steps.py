@@ -12,7 +12,8 @@ from assign.grading.dist import Dist
 __all__ = ["parse", "steps", "placed", "asks", "suspicious", "other_assignment"]
 
 LARGEST = 50 * 2**20
-CHECK = re.compile(r"^def check_(q\d+)\(", re.MULTILINE)  # a cell that only checks
+# A cell that only checks; in notebooks that are older its checks are a function.
+CHECK = re.compile(r"^(?:def check_(?=q\d+\()|check_(?=q\d+ = ))(q\d+)", re.MULTILINE)
 # Names that an answer has no use for, and that an attack on the tests has.
 CHECKERS = re.compile(
     r"\b(otter|test_case|TestFile|ExceptionTestFile|GradingResults|_getframe|f_back"
