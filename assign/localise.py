@@ -53,6 +53,9 @@ def _strings(node: ast.expr) -> Iterator[ast.expr]:
     if isinstance(node, ast.BoolOp):
         for value in node.values:
             yield from _strings(value)
+    elif isinstance(node, ast.IfExp):
+        yield from _strings(node.body)
+        yield from _strings(node.orelse)
     elif isinstance(node, ast.JoinedStr) or (
         isinstance(node, ast.Constant) and isinstance(node.value, str)
     ):

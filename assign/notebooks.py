@@ -11,7 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from assign import localise, phrases, sources
+from assign import localise, phrases, setup, sources
 from assign.assignment import Assignment, Question
 
 if TYPE_CHECKING:
@@ -94,12 +94,7 @@ def _introduction(assignment: Assignment) -> NotebookNode:
 
 def _preparation(assignment: Assignment) -> list[NotebookNode]:
     """Return the cell that installs what is missing, and that of the imports."""
-    title = assignment.say(phrases.CODE["setup"])
-    code = f"{assignment.book.setup_cell(assignment.needs_weights)}\n{phrases.IMPORT.rstrip()}"
-    if assignment.language != "en":
-        code = code.replace("{SITE}/en/", f"{{SITE}}/{assignment.language}/")
-        code = sources.bare(localise.localise(code, assignment.questions[0].into))
-    source = f"# @title {title}\n{code.lstrip()}"
+    source = setup.source(assignment.book, assignment.language, assignment.needs_weights)
     metadata = {"tags": ["setup"], **FOLDED}
     return [
         new_code_cell(source, id="setup", metadata=metadata),
@@ -111,7 +106,7 @@ def _imports(setups: Iterable[str]) -> str:
     """Return the imports of several chapters, each once: Python's, then others, then the book's."""
     plain: dict[str, None] = {}
     named: dict[str, set[str]] = {}
-    for node in (node for setup in dict.fromkeys(setups) for node in ast.parse(setup).body):
+    for node in (node for each in dict.fromkeys(setups) for node in ast.parse(each).body):
         if isinstance(node, ast.ImportFrom):
             named.setdefault(str(node.module), set()).update(alias.name for alias in node.names)
         else:

@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-from nbformat.v4 import new_notebook
-
 from assign import localise
-from tools import setup_cell
 
 __all__ = ["all_phrases"]
 
@@ -43,16 +40,35 @@ CODE = {
     "check": "Check of question {{number}}: run this cell, you need not read it",
     "setup": "Set-up: run this cell first, you need not read it",
 }
-# Below the book's own set-up cell; what both say is found as what checks say is.
-IMPORT = """
+# What it says is found as what checks say is.
+SETUP = """
+import os
+import site
+import subprocess
+import sys
+from importlib import invalidate_caches, util
+
+VERSION = "$version"  # of the book's package; this notebook was written with it
+SITE = os.environ.get("COMPANION_SITE", "$site")
+HELP = f"{SITE}/$help"
+WHEEL = f"{SITE}/wheels/large_models_companion-{VERSION}-py3-none-any.whl"
+if getattr(util.find_spec("companion"), "origin", None) is None:  # or some folder of that name
+    pip = [sys.executable, "-m", "pip", "install", "--retries", "1", "--timeout", "15"]
+    done = subprocess.run([*pip, "--no-deps", WHEEL], capture_output=True, text=True)
+    print(done.stderr if done.returncode else "The book's package has been installed.")
+    if site.ENABLE_USER_SITE:
+        site.addsitedir(site.getusersitepackages())  # pip may have begun it only now
+    invalidate_caches()
 try:
-    from companion.notebook._assignments import report
-except ImportError:
+    from companion._setting_up import set_up
+
+    set_up(VERSION, WHEEL, HELP$weights)
+    from $machinery import report
+except ImportError as error:
     raise RuntimeError(
-        f"This notebook needs version {VERSION} of the book's package. Run in a cell of its own:\\n"
-        f"%pip install {WHEEL}\\n"
-        "Then restart the kernel."
-    ) from None
+        f"This notebook needs version {VERSION} of the book's package: run %pip install {WHEEL}, "
+        f"then restart the kernel. If that fails, see {HELP}"
+    ) from error
 """
 SOLUTIONS = {
     "title": "{{title}}: solutions",
@@ -84,5 +100,4 @@ def all_phrases() -> list[str]:
         RUBRIC,
     )
     said = [text for group in groups for text in group.values()]
-    setup = localise.messages(setup_cell.source(new_notebook()) + IMPORT)
-    return list(dict.fromkeys([*said, *setup]))
+    return list(dict.fromkeys([*said, *localise.messages(SETUP.replace("$", ""))]))
