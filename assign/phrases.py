@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from assign import localise
 
-__all__ = ["all_phrases"]
+__all__ = ["upright", "all_phrases"]
 
 # The line below an exercise's title, on the page and in a student's notebook.
 KIND = {
@@ -87,6 +87,11 @@ RUBRIC = {
     "mistakes": "Mistakes that the checks find:",
     "public": "The page's own variant of this exercise has a public solution in the book.",
 }
+
+
+def upright(text: str, language: str) -> str:
+    """Return a line as a notebook shows it: Chinese words are never slanted."""
+    return text if language == "en" else text.strip("*")
 
 
 def all_phrases() -> list[str]:

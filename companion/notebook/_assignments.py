@@ -3,7 +3,7 @@
 ``python -m assign`` writes the notebooks. In each cell that checks stands a question's own checks
 as text, which import from here what all questions share. A notebook may be older than the package
 or newer, so no name is ever taken away here, and where one is missing, `report` says what to do.
-The tests of a grader hold copies of these functions, and do not depend on the package's version.
+The tests of a grader hold copies of these functions.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ def test_it_is_in_chinese_where_asked():
     code = notebooks.student(draw())
     for cell, english in zip(notebook.cells, code.cells, strict=True):
         if cell.cell_type == "markdown":
+            assert not re.search(r"(?<!\*)\*(?!\*)[\u4e00-\u9fff]", cell.source), "slanted"
             assert re.search(r"[\u4e00-\u9fff]", cell.source) or cell.id == "introduction"
         elif "answer" in cell.id or cell.id == "imports":
             same = code_words.skeleton(cell.source) == code_words.skeleton(english.source)
