@@ -34,7 +34,7 @@ def student(assignment: Assignment) -> NotebookNode:
         )
         cells += [_asked(question), answer]
         if question.exercise.words:
-            words = phrases.upright(question.say(said["words"]), question.language)
+            words = phrases.upright(question.say(said["words"]))
             cells.append(_text(f"{question.name}-words", words, tags=["words"]))
         cells.append(_check(question, hidden=False))
     title, text = (assignment.say(said[part]) for part in ("hand in title", "hand in"))
@@ -130,8 +130,7 @@ def _asked(question: Question) -> NotebookNode:
     points = question.say(
         said["point" if exercise.points == 1 else "points"], points=exercise.points
     )
-    kind = question.say(phrases.KIND[exercise.kind], minutes=exercise.minutes)
-    kind = phrases.upright(kind, question.language)
+    kind = phrases.upright(question.say(phrases.KIND[exercise.kind], minutes=exercise.minutes))
     hint = (
         f"<details><summary>{question.say(phrases.HINT)}</summary>\n\n"
         f"{question.text('hint')}\n\n</details>"

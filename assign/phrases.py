@@ -89,9 +89,9 @@ RUBRIC = {
 }
 
 
-def upright(text: str, language: str) -> str:
+def upright(text: str) -> str:
     """Return a line as a notebook shows it: Chinese words are never slanted."""
-    return text if language == "en" else text.strip("*")
+    return text.strip("*") if any("\u4e00" <= letter <= "\u9fff" for letter in text) else text
 
 
 def all_phrases() -> list[str]:

@@ -50,7 +50,7 @@ RIGHT = {"q1": "total = 21", "q2": "def double(x):\n    return 2 * x"}
 # Grading runs neither: the checks are a function in notebooks that were drawn by older versions.
 CHECK = {
     "q1": "def check_q1():\n    return []\n\n\nwhile True:\n    pass",
-    "q2": "# @title Check\ncheck_q2 = 'CHECKS = []'\nwhile True:\n    pass",
+    "q2": "# @title Check\ncheck_q2 = ''\nreport(check_q2, globals())\nwhile True:\n    pass",
 }
 
 

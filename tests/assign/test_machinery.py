@@ -81,6 +81,12 @@ def test_what_a_check_defines_stays_inside_of_it():
     assert set(answer) == {"total", "both"}
 
 
+def test_no_name_is_taken_away_that_a_notebook_imports():
+    earlier = {"array", "close", "parts", "report", "text"}  # from here on, names are added only
+    assert earlier <= set(machinery.__all__)
+    assert all(callable(getattr(machinery, name)) for name in machinery.__all__)
+
+
 def test_every_sentence_says_the_same_in_both_languages():
     for name, sentence in machinery.SENTENCES.items():
         fields = [

@@ -12,6 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from assign import assignment, autograder, book, localise, notebooks
+from assign.grading import steps
 from tools import code_words
 
 DIRECTIVE = re.compile(r":::|^\s*```\{|\{[\w:+-]+\}`|\{\{|\(eq-[\w-]+\)\s*$", re.MULTILINE)
@@ -266,3 +267,14 @@ def test_what_several_chapters_import_is_imported_once():
         "from companion import attention, device, layers, losses, models, optim, transformer\n"
         "from companion.tinyworld import TinyWorld"
     )
+
+
+def test_a_cell_that_only_checks_is_known_and_an_answer_of_a_similar_name_is_run(drawn):
+    cells = {cell.id: cell for cell in notebooks.student(drawn).cells}
+    assert {steps._checks(cells[f"{q.name}-check"]) for q in drawn.questions} == {
+        q.name for q in drawn.questions
+    }
+    for answer in ("check_q1 = weights\nprint(check_q1)", "def check(q1): ..."):
+        assert steps._checks(nbformat.v4.new_code_cell(answer)) == ""
+    wrapped = "check_q1 = (\n    'CHECKS = []'\n)\nreport(check_q1, globals())"
+    assert steps._checks(nbformat.v4.new_code_cell(wrapped)) == "q1"
