@@ -13,9 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
-
-__all__ = ["array", "close", "demand", "needs", "parts", "report", "text", "unwritten"]
 
 SENTENCES = {
     "undefined": {
@@ -169,8 +166,8 @@ def _fails(
 
 def array(value: Any) -> np.ndarray:
     """Return numbers as an array in double precision, whatever holds them."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", torch.float64).numpy()
+    if hasattr(value, "detach"):  # a tensor of PyTorch's
+        return value.detach().cpu().double().numpy()
     if isinstance(value, (list, tuple)):
         return np.array([array(part) for part in value], dtype=np.float64)
     return np.asarray(value, dtype=np.float64)
