@@ -34,10 +34,14 @@ graded by hand comes on top and is in the record.
 The student's notebook
 ----------------------
 One cell for each purpose, told apart by tags and by ids, which both survive a round trip through
-Jupyter: ``introduction``, ``setup`` (folded: installs what is missing, prepares the checks),
-``imports``, ``q1`` (the question, Markdown), ``q1-answer`` (tag ``answer``), ``q1-words``
-(Markdown, tag ``words``, where an explanation is asked for), ``q1-check`` (tag ``check``, folded:
-runs the visible checks) and ``hand-in``. The check cell's metadata hold
+Jupyter: ``introduction``, ``setup`` (folded: installs what is missing), ``imports``, ``q1`` (the
+question, Markdown), ``q1-answer`` (tag ``answer``), ``q1-words`` (Markdown, tag ``words``, where
+an explanation is asked for), ``q1-check`` (tag ``check``, folded: runs the visible checks) and
+``hand-in``. A check cell has three lines: its title, ``check_q1 = "..."``, which is code that
+defines the list ``CHECKS``, and ``report(check_q1, globals())``. What all checks share, `report`
+too, is imported from ``companion.notebook._assignments``, and no name is ever taken away there. A
+cell that does so is never run by ``grade``, nor is one that defines ``check_q1`` as a function, as
+in notebooks of earlier versions. The check cell's metadata hold
 ``{"otter": {"tests": ["q1"]}}``, so that otter grades a question when its cell is reached, and
 later cells cannot overwrite its names. Should the metadata be lost, otter grades it at the end. No
 two exercises of the book ask for the same name. The notebook's metadata hold

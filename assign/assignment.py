@@ -171,7 +171,7 @@ class Assignment:
             "exercises": self.selected,
             "points": self.points,
             "points_by_hand": self.by_hand,
-            "words": self.say(phrases.STUDENT["words"]),
+            "words": phrases.upright(self.say(phrases.STUDENT["words"])),
             "questions": [question.record() for question in self.questions],
             "files": files,
         }

@@ -7,15 +7,16 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from assign import localise, runner, sources
+from assign import localise, sources
 from assign.assignment import Assignment, Question
+from companion.notebook import _assignments
 
 __all__ = ["test_file", "write"]
 
 CASE = """
 @test_case(name={name!r}, points={points!r}, hidden={hidden!r})
 def check_{number}(env):
-    demand({function}, {given!r}, env)
+    demand({function}, {given!r}, env, {language!r})
 """
 
 
@@ -23,7 +24,8 @@ def test_file(question: Question) -> str:
     """Return a question's tests in otter's exception-based format."""
     checks = question.checks
     copied = sources.gather(
-        dict.fromkeys([runner.demand, *(check.function for check, *_ in checks)])
+        dict.fromkeys([_assignments.demand, *(check.function for check, *_ in checks)]),
+        sources.MACHINERY,
     )
     cases = [
         CASE.format(
@@ -33,6 +35,7 @@ def test_file(question: Question) -> str:
             hidden=hidden,
             function=check.function.__name__,
             given=dict(check.given),
+            language=question.language,
         )
         for number, (check, hidden, points) in enumerate(checks, start=1)
     ]

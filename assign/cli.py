@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -33,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     except AssignError as error:
         print(f"assign: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # as `| head` leaves behind
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 __all__ = ["messages", "localise"]
 
-SAYING = ("AssertionError", "print")
+SAYING = ("AssertionError", "RuntimeError", "print")
 BRACE = re.compile(r"(?<!\{)\{(?:\{\{)*(?!\{)|(?<!\})\}(?:\}\})*(?!\})")  # one that is not doubled
 LETTER = re.compile(r"[^\W\d_]")
 
@@ -40,7 +40,7 @@ def localise(source: str, translate: Callable[[str], str]) -> str:
 
 
 def _nodes(tree: ast.AST) -> Iterator[ast.expr]:
-    """Yield the strings that are said: by an assert, by an AssertionError, by print."""
+    """Yield the strings that are said: by an assert, by an error, by print."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Assert) and node.msg is not None:
             yield from _strings(node.msg)
@@ -53,6 +53,9 @@ def _strings(node: ast.expr) -> Iterator[ast.expr]:
     if isinstance(node, ast.BoolOp):
         for value in node.values:
             yield from _strings(value)
+    elif isinstance(node, ast.IfExp):
+        yield from _strings(node.body)
+        yield from _strings(node.orelse)
     elif isinstance(node, ast.JoinedStr) or (
         isinstance(node, ast.Constant) and isinstance(node.value, str)
     ):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable
-from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from assign import localise, phrases, runner, sources
+from assign import localise, phrases, setup, sources
 from assign.assignment import Assignment, Question
+
+if TYPE_CHECKING:
+    from exercises import Check
 
 __all__ = ["student", "solution"]
 
@@ -32,7 +34,7 @@ def student(assignment: Assignment) -> NotebookNode:
         )
         cells += [_asked(question), answer]
         if question.exercise.words:
-            words = question.say(said["words"])
+            words = phrases.upright(question.say(said["words"]))
             cells.append(_text(f"{question.name}-words", words, tags=["words"]))
         cells.append(_check(question, hidden=False))
     title, text = (assignment.say(said[part]) for part in ("hand in title", "hand in"))
@@ -91,14 +93,11 @@ def _introduction(assignment: Assignment) -> NotebookNode:
 
 
 def _preparation(assignment: Assignment) -> list[NotebookNode]:
-    """Return the cell that installs what is missing and prepares the checks, and the imports."""
-    title = assignment.say(phrases.CODE["setup"])
-    code = localise.localise(sources.gather([runner.report]), assignment.questions[0].into)
-    machinery = f"def prepare():\n{indent(code, '    ')}\n    return report\n\n\nreport = prepare()"
-    setup = assignment.book.setup_cell(assignment.needs_weights)
+    """Return the cell that installs what is missing, and that of the imports."""
+    source = setup.source(assignment.book, assignment.language, assignment.needs_weights)
     metadata = {"tags": ["setup"], **FOLDED}
     return [
-        new_code_cell(f"# @title {title}\n{setup}\n\n\n{machinery}", id="setup", metadata=metadata),
+        new_code_cell(source, id="setup", metadata=metadata),
         new_code_cell(_imports(q.chapter.setup for q in assignment.questions), id="imports"),
     ]
 
@@ -107,7 +106,7 @@ def _imports(setups: Iterable[str]) -> str:
     """Return the imports of several chapters, each once: Python's, then others, then the book's."""
     plain: dict[str, None] = {}
     named: dict[str, set[str]] = {}
-    for node in (node for setup in dict.fromkeys(setups) for node in ast.parse(setup).body):
+    for node in (node for each in dict.fromkeys(setups) for node in ast.parse(each).body):
         if isinstance(node, ast.ImportFrom):
             named.setdefault(str(node.module), set()).update(alias.name for alias in node.names)
         else:
@@ -131,7 +130,7 @@ def _asked(question: Question) -> NotebookNode:
     points = question.say(
         said["point" if exercise.points == 1 else "points"], points=exercise.points
     )
-    kind = question.say(phrases.KIND[exercise.kind], minutes=exercise.minutes)
+    kind = phrases.upright(question.say(phrases.KIND[exercise.kind], minutes=exercise.minutes))
     hint = (
         f"<details><summary>{question.say(phrases.HINT)}</summary>\n\n"
         f"{question.text('hint')}\n\n</details>"
@@ -141,16 +140,23 @@ def _asked(question: Question) -> NotebookNode:
 
 
 def _check(question: Question, hidden: bool) -> NotebookNode:
-    """Return the cell that runs checks; what it defines stays inside of it."""
+    """Return the cell that runs checks; their code is a text, which takes up one line."""
+    name = f"check_{question.name}"
     title = question.say(phrases.CODE["check"], number=question.number)
     checks = [check for check, is_hidden, _ in question.checks if hidden or not is_hidden]
-    copied = sources.gather(dict.fromkeys(check.function for check in checks))
-    code = localise.localise(copied, question.into)
-    listed = "".join(
-        f"        ({question.into(c.what)!r}, {c.function.__name__}, {dict(c.given)!r}),\n"
-        for c in checks
+    spoken = "" if question.language == "en" else f", {question.language!r}"
+    source = (
+        f"# @title {title}\n{name} = {_code(question, checks)!r}\nreport({name}, globals(){spoken})"
     )
-    define = f"def check_{question.name}():\n{indent(code, '    ')}\n    return [\n{listed}    ]"
-    source = f"# @title {title}\n{define}\n\n\nreport(check_{question.name}(), globals())"
     metadata = {"tags": ["check"], "otter": {"tests": [question.name]}, **FOLDED}
     return new_code_cell(source, id=f"{question.name}-check", metadata=metadata)
+
+
+def _code(question: Question, checks: Iterable[Check]) -> str:
+    """Return code that defines ``CHECKS``, as `companion.notebook._assignments` takes them."""
+    copied = sources.gather(dict.fromkeys(check.function for check in checks))
+    listed = "".join(
+        f"    ({question.into(c.what)!r}, {c.function.__name__}, {dict(c.given)!r}),\n"
+        for c in checks
+    )
+    return f"{sources.bare(localise.localise(copied, question.into))}\nCHECKS = [\n{listed}]\n"

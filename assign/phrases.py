@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import inspect
+from assign import localise
 
-from assign import localise, runner
-
-__all__ = ["all_phrases"]
+__all__ = ["upright", "all_phrases"]
 
 # The line below an exercise's title, on the page and in a student's notebook.
 KIND = {
@@ -42,6 +40,36 @@ CODE = {
     "check": "Check of question {{number}}: run this cell, you need not read it",
     "setup": "Set-up: run this cell first, you need not read it",
 }
+# What it says is found as what checks say is.
+SETUP = """
+import os
+import site
+import subprocess
+import sys
+from importlib import invalidate_caches, util
+
+VERSION = "$version"  # of the book's package; this notebook was written with it
+SITE = os.environ.get("COMPANION_SITE", "$site")
+HELP = f"{SITE}/$help"
+WHEEL = f"{SITE}/wheels/large_models_companion-{VERSION}-py3-none-any.whl"
+if getattr(util.find_spec("companion"), "origin", None) is None:  # or some folder of that name
+    pip = [sys.executable, "-m", "pip", "install", "--retries", "1", "--timeout", "15"]
+    done = subprocess.run([*pip, "--no-deps", WHEEL], capture_output=True, text=True)
+    print(done.stderr if done.returncode else "The book's package has been installed.")
+    if site.ENABLE_USER_SITE:
+        site.addsitedir(site.getusersitepackages())  # pip may have begun it only now
+    invalidate_caches()
+try:
+    from companion._setting_up import set_up
+
+    set_up(VERSION, WHEEL, HELP$weights)
+    from $machinery import report
+except ImportError as error:
+    raise RuntimeError(
+        f"This notebook needs version {VERSION} of the book's package: run %pip install {WHEEL}, "
+        f"then restart the kernel. If that fails, see {HELP}"
+    ) from error
+"""
 SOLUTIONS = {
     "title": "{{title}}: solutions",
     "not for students": "For instructors. Do not publish: other courses may draw the same exercises.",
@@ -61,8 +89,13 @@ RUBRIC = {
 }
 
 
+def upright(text: str) -> str:
+    """Return a line as a notebook shows it: Chinese words are never slanted."""
+    return text.strip("*") if any("\u4e00" <= letter <= "\u9fff" for letter in text) else text
+
+
 def all_phrases() -> list[str]:
-    """Return every phrase once, in order, with what the checks' machinery says."""
+    """Return every phrase once, in order, with what the set-up cell says."""
     groups = (
         KIND,
         {"hint": HINT, "trial": TRIAL, "try": TRY, "solution": SOLUTION},
@@ -72,4 +105,4 @@ def all_phrases() -> list[str]:
         RUBRIC,
     )
     said = [text for group in groups for text in group.values()]
-    return list(dict.fromkeys([*said, *localise.messages(inspect.getsource(runner))]))
+    return list(dict.fromkeys([*said, *localise.messages(SETUP.replace("$", ""))]))

@@ -5,21 +5,26 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import io
+import re
 import sys
-from collections.abc import Callable, Iterable
+import tokenize
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from types import ModuleType
 from typing import Any
 
-__all__ = ["gather"]
+__all__ = ["MACHINERY", "gather", "bare"]
 
 MASTERS = "exercises"  # code from here is copied; everything else is imported
+MACHINERY = "companion.notebook._assignments"  # what checks share, where nothing is imported
 
 
 class _Gatherer:
     """Collects definitions, each after what it needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, copied: tuple[str, ...]) -> None:
+        self.copied = copied
         self.imports: dict[str, None] = {}
         self.definitions: dict[tuple[str, str], str] = {}
         self._open: set[tuple[str, str]] = set()
@@ -37,7 +42,7 @@ class _Gatherer:
         self._open.discard(key)
 
     def _add_statement(self, module: ModuleType, node: ast.stmt, name: str, source: str) -> None:
-        if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
+        if isinstance(node, ast.ImportFrom) and self._is_copied(node.module):
             origin = importlib.import_module(str(node.module))
             imported = next(a for a in node.names if (a.asname or a.name) == name)
             if imported.asname:
@@ -53,6 +58,9 @@ class _Gatherer:
             code = "\n".join(source.split("\n")[_first_line(node) - 1 : node.end_lineno])
             self.definitions[module.__name__, name] = code
 
+    def _is_copied(self, module: str | None) -> bool:
+        return any(f"{module}.".startswith(f"{each}.") for each in self.copied)
+
 
 @cache
 def _read(module: ModuleType) -> tuple[str, list[ast.stmt]]:
@@ -61,12 +69,13 @@ def _read(module: ModuleType) -> tuple[str, list[ast.stmt]]:
     return source, ast.parse(source).body
 
 
-def gather(functions: Iterable[Callable[..., Any]]) -> str:
+def gather(functions: Iterable[Callable[..., Any]], *more: str) -> str:
     """Return the source of functions with all that they need of their modules.
 
-    What they import from the masters is copied, too; what they import from elsewhere is imported.
+    What they import from the masters is copied, too, as is what they import from the modules
+    named in `more`; what they import from elsewhere is imported.
     """
-    gathered = _Gatherer()
+    gathered = _Gatherer((MASTERS, *more))
     for function in functions:
         gathered.add(sys.modules[function.__module__], function.__name__)
     names = [name for _, name in gathered.definitions]
@@ -77,10 +86,6 @@ def gather(functions: Iterable[Callable[..., Any]]) -> str:
     froms = sorted(line for line in imports if line.startswith("from"))
     header = "\n".join([*plain, *froms])
     return "\n\n\n".join(part for part in (header, *gathered.definitions.values()) if part) + "\n"
-
-
-def _is_ours(module: str | None) -> bool:
-    return (module or "").split(".")[0] == MASTERS
 
 
 def _first_line(node: ast.stmt) -> int:
@@ -106,3 +111,28 @@ def _names_used(node: ast.stmt) -> list[str]:
     """Return the names that a statement reads, in order of appearance."""
     read = [n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
     return list(dict.fromkeys(n.id for n in read))
+
+
+# -- without words -------------------------------------------------------------------------------
+
+BLANK = re.compile(r"\n(\s*\n)+")
+
+
+def bare(code: str) -> str:
+    """Return code without its comments and docstrings, which are in English."""
+    lines: list[str | None] = list(code.split("\n"))
+    for row, column in _comments(code):
+        lines[row - 1] = code.split("\n")[row - 1][:column].rstrip() or None
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
+            first, last = node.body[0].lineno, node.body[0].end_lineno or 0
+            if len(node.body) > 1 and first > node.lineno:
+                lines[first - 1 : last] = [None] * (last - first + 1)
+    return BLANK.sub("\n\n", "\n".join(line for line in lines if line is not None))
+
+
+def _comments(code: str) -> Iterator[tuple[int, int]]:
+    """Yield where comments begin."""
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start

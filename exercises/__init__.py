@@ -19,7 +19,8 @@ from functools import cached_property
 from textwrap import dedent
 from typing import Any
 
-from assign import runner, texts
+from assign import texts
+from companion.notebook import _assignments
 
 KINDS = ("by hand", "predict", "code", "measure", "open")
 CODE = ("starter", "solution", "trial")
@@ -40,7 +41,7 @@ class Check:
     @property
     def needs(self) -> list[str]:
         """The names that the answer must define."""
-        return runner.needs(self.function)
+        return _assignments.needs(self.function)
 
     @property
     def what(self) -> str:
@@ -50,7 +51,7 @@ class Check:
     def failure(self, answer: Mapping[str, Any]) -> str:
         """Return why the answer fails; an empty string if it does not."""
         try:
-            runner.demand(self.function, self.given, answer)
+            _assignments.demand(self.function, self.given, answer)
         except AssertionError as error:
             return str(error)
         return ""

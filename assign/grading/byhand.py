@@ -107,7 +107,7 @@ def page(question: Mapping[str, Any], language: str, words: Mapping[str, str], p
     known, most = {row["student"]: row for row in files.rows_of(path)}, question["points_by_hand"]
     sections = "".join(_section(s, text, known.get(s, {}), most) for s, text in words.items())
     title = html.escape(f"{question['name']}: {question['title']}")
-    given = f"By hand: {most:g} points" if most else "No points by hand"
+    given = f"Points by hand: {most:g}" if most else "No points by hand"
     button = f"<button>Save {path.name}, and put it beside this page</button>" if most else ""
     rubric = html.escape(question["good_answer"])
     return (

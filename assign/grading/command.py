@@ -82,7 +82,7 @@ class Session:
         self.given = byhand.read(options.by_hand, self.dist) if options.by_hand else {}
         if options.lms and not options.roster:
             raise ValueError("lms needs roster: the table of the class that it exports")
-        self.roster = roster.read(options.roster) if options.roster else None
+        self.roster = roster.read(options.roster, options.lms) if options.roster else None
         due = self.dist.record.get("due")
         self.due = options.due or (arguments.date(due) if due else None)
         self.wall = walls.choose(options.trust)
@@ -116,8 +116,11 @@ class Session:
             for made in self.records
             if made["status"] != "failed" and self.marks.get(made["student"]) == made["fingerprint"]
         ]
-        known = {made["student"] for made in self.records}
+        known = {made["student"]: made for made in self.records}
         self.todo = [s for s in self.found.submissions if s.student not in known]
+        for submission in self.found.submissions:  # the date may be another one now
+            if submission.student in known:
+                known[submission.student]["late"] = self._late(submission)
 
     def _mark(self, submission: Submission) -> str:
         """Return what changes when a notebook or the tests do."""

@@ -27,21 +27,25 @@ WORDS = {
     "en": {
         "score": "Score: {total} of {max} points.",
         "by hand": "Points still to be given by hand, at most: {points}.",
-        "question": "{title}: {score} of {possible}",
+        "student": "{title}: {student}",
+        "question": "{title} ({score} of {possible})",
+        "check": "{came}: {what}{where}",
         "passed": "passed",
         "failed": "not passed",
         "hidden": " (checked after handing in)",
-        "given": "by hand: {points} points. {comment}",
+        "given": "points by hand: {points}",
         "happened": "What happened when the notebook ran",
     },
     "zh": {
         "score": "得分：{total} / {max} 分。",
         "by hand": "另有 {points} 分由教师批阅。",
-        "question": "{title}：{score} / {possible} 分",
+        "student": "{title}：{student}",
+        "question": "{title}（{score} / {possible} 分）",
+        "check": "{came}：{what}{where}",
         "passed": "通过",
         "failed": "未通过",
         "hidden": "（提交后检查）",
-        "given": "教师批阅：{points} 分。{comment}",
+        "given": "教师批阅：{points} 分",
         "happened": "运行笔记本时发生的情况",
     },
 }
@@ -98,7 +102,8 @@ class Page:
         """Yield what each line is, and its text."""
         words, made = self._words, self.made
         total, _, still = totals(made, self.given)
-        yield "title", f"{self.assignment['title']}: {made['student']}"
+        title = self.assignment["title"]
+        yield "title", words["student"].format(title=title, student=made["student"])
         yield "text", words["score"].format(total=number(total), max=number(most(made)))
         if still:
             yield "text", words["by hand"].format(points=number(still))
@@ -125,11 +130,14 @@ class Page:
         for check in question["checks"]:
             kind = "passed" if check["passed"] else "failed"
             where = words["hidden"] if check["hidden"] else ""
-            yield kind, f"{words[kind]}: {_what(check['name'])}{where}"
+            what = _what(check["name"])
+            yield kind, words["check"].format(came=words[kind], what=what, where=where)
             if check["told"]:
                 yield "told", self._happened(" ".join(check["told"].split()))
         if question["by_hand"] and (self.made["student"], question["name"]) in self.given:
-            yield "item", words["given"].format(points=number(points), comment=comment).strip()
+            yield "item", words["given"].format(points=number(points))
+            if comment:
+                yield "told", " ".join(comment.split())
 
     def markdown(self) -> str:
         """Return the page in Markdown."""

@@ -134,12 +134,14 @@ def _plain(text: str) -> str:
     return re.sub(r"[\W_]+", "", text).casefold()
 
 
-def read(path: Path) -> Roster:
+def read(path: Path, platform: str | None = None) -> Roster:
     """Read a class from a table with commas, semicolons or tabs, in whatever encoding.
 
     Parameters
     ----------
     path : Path
+    platform : str, optional
+        One of `PLATFORMS`, which must know its students by the table.
 
     Returns
     -------
@@ -148,7 +150,7 @@ def read(path: Path) -> Roster:
     Raises
     ------
     ValueError
-        If it is no table, or nobody is in it.
+        If it is no table, nobody is in it, or it is none that the platform could import again.
     """
     try:
         raw = path.read_bytes()
@@ -161,6 +163,12 @@ def read(path: Path) -> Roster:
     roster = Roster(columns, [{c: row[c] or "" for c in columns} for row in table])
     if not roster.students():
         raise ValueError(f"roster must name the students of the class, one a line; see {path}")
+    if platform and not set(columns) & set(keys := PLATFORMS[platform].keys[:3]):
+        wanted = " or ".join(keys)
+        raise ValueError(
+            f"roster must be the table that {platform} exports, with a column {wanted}; {path} has "
+            f"{', '.join(columns)}"
+        )
     return roster
 
 

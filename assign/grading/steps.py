@@ -12,7 +12,11 @@ from assign.grading.dist import Dist
 __all__ = ["parse", "steps", "placed", "asks", "suspicious", "other_assignment"]
 
 LARGEST = 50 * 2**20
-CHECK = re.compile(r"^def check_(q\d+)\(", re.MULTILINE)  # a cell that only checks
+# A cell that only checks; in notebooks of earlier versions its checks are a function.
+CHECK = re.compile(
+    r"^def check_(?P<older>q\d+)\(|^check_(?P<name>q\d+) = (?s:.*)^report\(check_(?P=name),",
+    re.MULTILINE,
+)
 # Names that an answer has no use for, and that an attack on the tests has.
 CHECKERS = re.compile(
     r"\b(otter|test_case|TestFile|ExceptionTestFile|GradingResults|_getframe|f_back"
@@ -90,7 +94,7 @@ def _of_question(dist: Dist, name: str) -> list[dict[str, Any]]:
 def _checks(cell: Any) -> str:
     """Return the question whose check a cell is, if it is one and nothing else."""
     found = CHECK.search(cell.source) if cell.cell_type == "code" else None
-    return found[1] if found else ""
+    return (found["older"] or found["name"]) if found else ""
 
 
 def _questions(cells: list[Any]) -> list[str]:

@@ -47,7 +47,11 @@ CHECKS = {
 }
 PROMPT = "*Your explanation, in your own words:*"
 RIGHT = {"q1": "total = 21", "q2": "def double(x):\n    return 2 * x"}
-CHECK = "def check_{name}():\n    return []\n\n\nwhile True:\n    pass  # grading does not run this"
+# Grading runs neither: the checks are a function in notebooks that were drawn by older versions.
+CHECK = {
+    "q1": "def check_q1():\n    return []\n\n\nwhile True:\n    pass",
+    "q2": "# @title Check\ncheck_q2 = ''\nreport(check_q2, globals())\nwhile True:\n    pass",
+}
 
 
 def draw(folder, tests=TESTS):
@@ -84,7 +88,7 @@ def notebook(q1="total = ...", q2="double = ...", assignment="small-1", words=""
         cells += [
             new_markdown_cell(f"## {name}", id=name),
             new_code_cell(code, id=f"{name}-answer"),
-            new_code_cell(CHECK.format(name=name), id=f"{name}-check"),
+            new_code_cell(CHECK[name], id=f"{name}-check"),
         ]
         if name == "q2" and words:
             cells.insert(-1, new_markdown_cell(f"{PROMPT}\n\n{words}", id="q2-words"))

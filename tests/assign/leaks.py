@@ -3,6 +3,7 @@
 import base64
 import binascii
 import contextlib
+import functools
 import gzip
 import inspect
 import io
@@ -11,10 +12,12 @@ import re
 import zipfile
 import zlib
 
-from assign import runner, sources
+from assign import sources
+from companion.notebook import _assignments
 
 ENCODED = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
+WRITTEN = (("\\n", "\n"), ("\\'", "'"), ('\\"', '"'), ("\\\\", "\\"))  # in Python's strings
 HEX = re.compile(r"(?:[0-9a-fA-F]{2}){16,}")
 BOUND = re.compile(r"asserterror<[\d.e-]+,\(")
 DEPTH = 5
@@ -63,7 +66,7 @@ def allowed(question):
     """Return what a student is shown of the exercise, and what runs its checks."""
     exercise = question.exercise
     parts = [
-        inspect.getsource(runner),
+        inspect.getsource(_assignments),
         exercise.starter,
         sources.gather([check.function for check in exercise.visible]),
     ]
@@ -142,6 +145,7 @@ def _strings(tree):
 
 def escaped(text):
     """Yield the text with its escapes resolved."""
+    yield functools.reduce(lambda t, pair: t.replace(*pair), WRITTEN, text)
     if ESCAPE.search(text):
         yield ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), text)
 

@@ -47,3 +47,16 @@ def test_a_check_in_chinese_says_so():
     (reason, *_) = reasons(grade(asked, "bytes_per_token = tokens = kv_heads = 0.5"))
     assert any("\u4e00" <= character <= "\u9fff" for character in reason)
     assert "bytes_per_token" in reason
+
+
+def test_what_all_checks_share_is_copied_and_speaks_the_language():
+    asked = question("attention:softmax-by-hand", "zh")
+    assert "_assignments" not in autograder.test_file(asked)
+    right = run(asked.chapter.setup, asked.exercise.solution)
+    coarse = "\n".join(
+        f"{name} = {[round(float(v), 2) for v in right[name]]!r}"
+        for name in right
+        if name.startswith("weights")
+    )
+    (*_, reason) = reasons(grade(asked, f"{asked.exercise.solution}\n{coarse}"))
+    assert "至少保留 3 位小数" in reason

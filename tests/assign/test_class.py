@@ -136,6 +136,13 @@ def test_what_cannot_be_is_told(dist_folder, tmp_path, capsys, options, complain
     assert complaint in capsys.readouterr().err
 
 
+def test_a_platform_needs_a_table_by_which_it_knows_its_students(tmp_path):
+    (tmp_path / "class.csv").write_text(EXPORTS["canvas"])
+    assert roster.read(tmp_path / "class.csv", "canvas").students()
+    with pytest.raises(ValueError, match="that moodle exports, with a column Identifier or ID num"):
+        roster.read(tmp_path / "class.csv", "moodle")
+
+
 def test_an_empty_roster_is_told(tmp_path):
     (tmp_path / "class.csv").write_text("Student\n")
     with pytest.raises(ValueError, match="roster must name the students of the class"):
@@ -166,6 +173,9 @@ def test_days_late_are_counted_from_the_date(dist_folder, tmp_path):
         "dan": "2 days",
         "eve": "late",
     }
+    command = (dist_folder, folder, "--out", out, "--due", "2027-03-02", "--resume")
+    assert grade(*command) == 0, "with another date nothing is graded again"
+    assert [row["late"] for row in rows(out).values()] == ["", "", "2 days", "1 day", "late"]
 
 
 # -- points by hand ------------------------------------------------------------------------------
@@ -230,7 +240,7 @@ def test_points_are_typed_once_and_stay_whatever_is_graded_again(
     assert grade(*command, "--resume") == 2, "they would be lost"
     assert "holds points given by hand: say --by-hand" in capsys.readouterr().err
     (page,) = pages.glob("ada-*.md")
-    assert "by hand: 0.5 points. nearly" in page.read_text()
+    assert "- points by hand: 0.5\n  nearly\n" in page.read_text()
     (page,) = pages.glob("bob-*.html")
     assert "Points still to be given by hand, at most: 1." in page.read_text()
 

@@ -34,9 +34,9 @@ def answered(drawn, answers):
         if question.name in answers:
             code = dedent(answers[question.name])
             cells.append(new_code_cell(code, id=f"{question.name}-answer"))
-            cells.append(
-                new_code_cell(f"def check_{question.name}(): ...", id=f"{question.name}-check")
-            )
+            name = f"check_{question.name}"
+            check = f"{name} = ''\nreport({name}, globals())"
+            cells.append(new_code_cell(check, id=f"{question.name}-check"))
     return new_notebook(cells=cells, metadata={"companion": {"assignment": drawn.id}})
 
 

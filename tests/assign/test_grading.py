@@ -124,7 +124,7 @@ def page(walked, student):
 def test_feedback_says_what_to_look_at(walked):
     text = page(walked, "bob")
     assert text.startswith("# Homework 2: bob\n\nScore: 4.25 of 9 points.\n")
-    assert "## q2 How many conversations fit?: 0.75 of 3" in text
+    assert "## q2 How many conversations fit? (0.75 of 3)" in text
     assert "- ✓ passed: " in text
     assert "count keys and values, every layer, every head" in text
     assert "(q2): ran longer than the 10 s of a question" in page(walked, "eve")

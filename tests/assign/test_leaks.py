@@ -69,6 +69,7 @@ WRAPPINGS = {
     "hexadecimal": lambda text: text.encode().hex(),
     "escaped": lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
     "a string in JSON": lambda text: json.dumps({"code": [text]}),
+    "a string in Python": lambda text: f"checks = {text!r}",
 }
 
 

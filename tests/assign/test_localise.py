@@ -18,6 +18,7 @@ def counts(answer, n):
         raise AssertionError(f"{error}: é, a number is needed") from error
     assert answer in (1, 2), f"{answer}"
     print("done {not a part}", f"{answer}", 3)
+    print("more" if n > 1 else "less", end="")
     return "not said"
 '''
 MESSAGES = [
@@ -25,6 +26,8 @@ MESSAGES = [
     "there should be {n} and not {answer!r}, which is {100 * answer / n:.1f} percent",
     "{error}: é, a number is needed",
     "done {{not a part}}",
+    "more",
+    "less",
 ]
 
 

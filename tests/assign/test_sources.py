@@ -5,7 +5,8 @@ import types
 
 import pytest
 
-from assign import runner, sources
+from assign import sources
+from companion.notebook import _assignments
 from exercises.attention import alibi, find_a_head, masked_numpy
 
 
@@ -37,9 +38,54 @@ def test_what_comes_from_elsewhere_is_imported():
 
 
 def test_functions_are_defined_before_they_are_used():
-    source = sources.gather([runner.report])
+    source = sources.gather([_assignments.report])
     assert source.index("def needs") < source.index("def demand") < source.index("def report")
-    assert runs(source)["demand"].__module__ is not runner.__name__
+    assert runs(source)["demand"].__module__ is not _assignments.__name__
+
+
+def test_what_checks_share_is_imported_and_for_a_grader_copied():
+    check = masked_numpy.agrees_where_rows_see
+    source = sources.gather([check])
+    assert "from companion.notebook._assignments import array\n" in source
+    assert "def array(" not in source
+    alone = sources.gather([_assignments.demand, check], sources.MACHINERY)
+    assert "_assignments" not in alone
+    for shared in ("array", "parts", "Sentence", "SENTENCES"):
+        assert runs(alone)[shared] is not getattr(_assignments, shared)
+
+
+LONG = '''
+def size(x):  # of what?
+    """Say how large.
+
+    At length.
+    """
+    # This stays:
+    return f"# {x}"
+
+
+class Whole:
+    """Nothing more."""
+
+
+def one(): """In one line."""; return 1
+'''
+BARE = '''
+def size(x):
+    return f"# {x}"
+
+class Whole:
+    """Nothing more."""
+
+def one(): """In one line."""; return 1
+'''
+
+
+def test_comments_and_docstrings_are_left_out_and_nothing_that_runs():
+    assert sources.bare(LONG) == BARE
+    assert runs(sources.bare(LONG))["size"](3) == "# 3"
+    source = sources.gather([masked_numpy.blind_rows_give_zeros])
+    assert list(runs(sources.bare(source))) == list(runs(source))
 
 
 def master(name, code):

@@ -1,5 +1,6 @@
 """What a student gets: one notebook that shows plain Markdown and runs anywhere."""
 
+import ast
 import functools
 import json
 import re
@@ -10,8 +11,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from assign import assignment, autograder, book, notebooks
-from tools import code_words, contents
+from assign import assignment, autograder, book, localise, notebooks
+from assign.grading import steps
+from tools import code_words
 
 DIRECTIVE = re.compile(r":::|^\s*```\{|\{[\w:+-]+\}`|\{\{|\(eq-[\w-]+\)\s*$", re.MULTILINE)
 SOLVED = "attention:1,2,3,4,5,6"  # those that run in no time
@@ -66,6 +68,7 @@ def test_it_is_in_chinese_where_asked():
     code = notebooks.student(draw())
     for cell, english in zip(notebook.cells, code.cells, strict=True):
         if cell.cell_type == "markdown":
+            assert not re.search(r"(?<!\*)\*(?!\*)[\u4e00-\u9fff]", cell.source), "slanted"
             assert re.search(r"[\u4e00-\u9fff]", cell.source) or cell.id == "introduction"
         elif "answer" in cell.id or cell.id == "imports":
             same = code_words.skeleton(cell.source) == code_words.skeleton(english.source)
@@ -192,13 +195,41 @@ def test_otter_grades_the_notebook_with_the_zip(tmp_path):
     assert seen == {"Public Tests": "visible", **dict.fromkeys(scores, "hidden")}
 
 
-def test_the_set_up_cell_is_the_books_own(drawn):
-    from tools import setup_cell
-
+def test_the_set_up_cell_takes_up_half_a_screen(drawn):
     cell = next(c for c in notebooks.student(drawn).cells if c.id == "setup")
-    book_cell = nbformat.v4.new_notebook(metadata={"companion": {"weights": False}})
-    setup_cell.place(book_cell, contents.ROOT)
-    assert f"\n{book_cell.cells[0].source}\n" in cell.source
+    assert len(cell.source.splitlines()) < 30
+    assert max(map(len, cell.source.splitlines())) <= 100
+
+
+def without_strings(code):
+    """Return code with every string emptied, whatever is filled in."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
+        if isinstance(node, ast.JoinedStr):
+            node.values = [part for part in node.values if isinstance(part, ast.FormattedValue)]
+    return ast.dump(tree).replace("JoinedStr(values=[])", "Constant(value='')")
+
+
+def test_in_chinese_the_set_up_cell_does_the_same_and_says_it_in_chinese(drawn):
+    english, chinese = (
+        next(c.source for c in notebooks.student(made).cells if c.id == "setup")
+        for made in (drawn, draw(language="zh"))
+    )
+    assert "#" not in chinese.replace("# @title", "")
+    assert "{SITE}/zh/" in chinese
+    assert not any(said in chinese for said in localise.messages(english))
+    assert without_strings(english) == without_strings(chinese)
+
+
+@pytest.mark.parametrize(("language", "why"), [("en", "needs version 0"), ("zh", "需要 0")])
+def test_a_package_that_is_too_old_is_told(language, why, monkeypatch):
+    cell = next(c for c in notebooks.student(draw(language=language)).cells if c.id == "setup")
+    monkeypatch.setitem(sys.modules, "companion.notebook._assignments", None)
+    monkeypatch.setenv("COMPANION_QUIET", "1")
+    with pytest.raises(RuntimeError, match=f"{why}.*%pip install http"):
+        exec(cell.source, {})
 
 
 def test_it_begins_with_the_assignment_and_folds_what_nobody_reads(drawn):
@@ -209,6 +240,20 @@ def test_it_begins_with_the_assignment_and_folds_what_nobody_reads(drawn):
         assert cell.metadata["cellView"] == "form"
         assert cell.metadata["jupyter"] == {"source_hidden": True}, "JupyterLab folds it"
     assert len(imports.source.splitlines()) < 12
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_cell_that_checks_is_three_lines_where_nothing_is_folded(language):
+    cells = notebooks.student(draw("attention", 5, language)).cells
+    checks = [cell for cell in cells if cell.id.endswith("-check")]
+    assert len(checks) == 8
+    spoken = ", 'zh'" if language == "zh" else ""
+    for cell in checks:
+        title, text, call = cell.source.split("\n")
+        name = cell.id.replace("q", "check_q").removesuffix("-check")
+        assert title.startswith("# @title ")
+        assert text.startswith(f"{name} = ")
+        assert call == f"report({name}, globals(){spoken})"
 
 
 def test_what_several_chapters_import_is_imported_once():
@@ -222,3 +267,14 @@ def test_what_several_chapters_import_is_imported_once():
         "from companion import attention, device, layers, losses, models, optim, transformer\n"
         "from companion.tinyworld import TinyWorld"
     )
+
+
+def test_a_cell_that_only_checks_is_known_and_an_answer_of_a_similar_name_is_run(drawn):
+    cells = {cell.id: cell for cell in notebooks.student(drawn).cells}
+    assert {steps._checks(cells[f"{q.name}-check"]) for q in drawn.questions} == {
+        q.name for q in drawn.questions
+    }
+    for answer in ("check_q1 = weights\nprint(check_q1)", "def check(q1): ..."):
+        assert steps._checks(nbformat.v4.new_code_cell(answer)) == ""
+    wrapped = "check_q1 = (\n    'CHECKS = []'\n)\nreport(check_q1, globals())"
+    assert steps._checks(nbformat.v4.new_code_cell(wrapped)) == "q1"

@@ -14,6 +14,8 @@ import pytest
 import tomllib
 from nbformat.v4 import new_notebook
 
+from assign import setup
+from assign.book import Book
 from companion import _setting_up
 from companion.models import loading
 from tools import addresses, contents, setup_cell, wheel
@@ -70,11 +72,11 @@ def companion(tmp_path, *requires, chapters=()):
     return package(tmp_path / "wheels", NAME, wheel.version(), *needs, files=COMPANION)
 
 
-def try_cell(executable, tmp_path):
+def try_cell(executable, tmp_path, code=None):
     """Run the cell where an index has some wheels."""
     index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "index")}
     return subprocess.run(
-        [executable, "-c", setup_cell.source(new_notebook())],
+        [executable, "-c", code or setup_cell.source(new_notebook())],
         env={**os.environ, **index, "COMPANION_SITE": tmp_path.as_uri(), "PYTHONPATH": ""},
         cwd=tmp_path,
         capture_output=True,
@@ -373,3 +375,53 @@ def test_names_are_compared_as_pip_compares_them(monkeypatch, tmp_path):
         importlib.invalidate_caches()
         kept[order] = _setting_up._here()["some-name"]
     assert kept == {"ab": "2.0", "ba": "1.0"}
+
+
+# -- the shorter one of assignments --------------------------------------------------------------
+
+FOR_CHECKS = {name: text for name, text in COMPANION.items() if "notebook" not in name} | {
+    "companion/notebook/__init__.py": COMPANION["companion/notebook.py"],
+    "companion/notebook/_assignments.py": "report = 'It checks.'",
+}
+
+
+def assigned(language="en"):
+    return f"{setup.source(Book(), language, weights=False)}\nprint(report)"
+
+
+def test_an_assignment_brings_the_package_where_it_is_missing(python, tmp_path):
+    executable, *_ = python
+    (tmp_path / "companion").mkdir()  # a folder of that name is not the package
+    package(tmp_path / "index", "calm", "1.0")
+    needs = ["calm; extra == 'chapters'"]
+    package(tmp_path / "wheels", NAME, wheel.version(), *needs, files=FOR_CHECKS)
+    done = try_cell(executable, tmp_path, assigned())
+    said = ["The book's package has been installed.", "Installing calm ..."]
+    assert done.stdout.splitlines() == [*said, "It runs.", "It checks."], done
+    assert done.stderr == ""
+    again = try_cell(executable, tmp_path, assigned("zh"))
+    assert again.stdout.splitlines() == ["It runs.", "It checks."], again
+
+
+@pytest.mark.parametrize(
+    ("language", "why"), [("en", "This notebook needs version"), ("zh", "这本笔记本需要")]
+)
+def test_an_assignment_says_what_to_do_where_the_package_cannot_be_had(
+    python, tmp_path, language, why
+):
+    executable, *_ = python
+    done = try_cell(executable, tmp_path, assigned(language))
+    *_, error = done.stderr.partition("RuntimeError: ")
+    assert "ERROR: Could not install" in done.stdout, done
+    assert f"{why} {wheel.version()}" in error
+    assert f"%pip install {tmp_path.as_uri()}/wheels/{wheel.name()}" in error
+    assert f"/{language}/chapters/appendix/running-on-colab.html" in error
+
+
+def test_an_assignment_replaces_no_package_that_is_too_old_but_says_so(python, tmp_path):
+    executable, site, _ = python
+    install(site, companion(tmp_path))
+    done = try_cell(executable, tmp_path, assigned())
+    assert "No module named 'companion.notebook._assignments'" in done.stderr
+    assert "RuntimeError: This notebook needs version" in done.stderr
+    assert "It runs." in done.stdout
