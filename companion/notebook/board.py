@@ -15,7 +15,7 @@ ENDS = {1: "You have won.", 0: "The game is a draw.", -1: "The player has won."}
 
 
 @runtime_checkable
-class Position(Protocol):
+class _Position(Protocol):
     """A position of the game. Printed, it has a sign for each field, ``.`` for a free one."""
 
     @property
@@ -26,11 +26,11 @@ class Position(Protocol):
     def outcome(self) -> float | None:
         """How the game has ended for the player whose turn it would be, or None."""
 
-    def after(self, move: int) -> Position:
+    def after(self, move: int) -> _Position:
         """Return the position after a move, seen by the other player."""
 
 
-def play(start: Position, player: Callable[[Any, Any], int]) -> None:
+def play(start: _Position, player: Callable[[Any, Any], int]) -> None:
     r"""Show a board of tic-tac-toe on which one plays against a player.
 
     Where no kernel runs, as on the book's pages, a sentence stands in its place.
@@ -50,7 +50,7 @@ def play(start: Position, player: Callable[[Any, Any], int]) -> None:
     """
     from IPython.display import display
 
-    if isinstance(start, type) or not isinstance(start, Position):
+    if isinstance(start, type) or not isinstance(start, _Position):
         raise TypeError(f"start must have moves, outcome and after, as TicTacToe(), got {start!r}")
     if not callable(player):
         raise TypeError(f"player must be a function of a position and rng, got {player!r}")
@@ -60,7 +60,7 @@ def play(start: Position, player: Callable[[Any, Any], int]) -> None:
 class _Board:
     """Nine buttons, a sentence, and two buttons that begin a game."""
 
-    def __init__(self, start: Position, player: Callable[[Any, Any], int]) -> None:
+    def __init__(self, start: _Position, player: Callable[[Any, Any], int]) -> None:
         import numpy as np
         from ipywidgets import HTML, Button, GridBox, HBox, Layout, VBox
 
