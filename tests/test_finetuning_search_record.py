@@ -13,7 +13,7 @@ NAMES = {
     "frozen": "frozen vectors",
     "published": "BERT's settings",
     "random": "random search",
-    "Optuna": "Optuna",
+    "Optuna": "Optuna's search",
 }
 SETTINGS = ("rate", "decay", "batch", "n_epochs", "warmup")
 
