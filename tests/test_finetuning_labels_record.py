@@ -1,8 +1,11 @@
 """What *Few parameters, trained well* quotes from its record is what the record says."""
 
+import math
+
 import pytest
 
 from benchmarks import finetuning_labels
+from companion.tinyworld import TinyWorld
 from tests import recorded
 from tests.recorded import constants, spread
 
@@ -57,6 +60,19 @@ def test_the_dashed_line_is_what_the_grammar_reaches():
     assert constants(cells()["widget"])["CEILING"] == {"tiny-world": ceiling}
     assert constants(cells()["labels-figure"])["TOP"] == ceiling
     assert finetuning_labels.ceiling() == pytest.approx(record()["bayes_on_the_test"], abs=1e-4)
+
+
+def test_why_the_line_is_not_at_the_bayes_accuracy():
+    """The grammar's share on the stories of the test is an estimate of its expectation."""
+    expected, n = record()["bayes"], record()["tested"]
+    assert expected == pytest.approx(TinyWorld().bayes_accuracy(), abs=1e-4)
+    error = math.sqrt(expected * (1 - expected) / n)
+    assert abs(record()["bayes_on_the_test"] - expected) < 2 * error
+    said = cells()["record"]
+    assert f"at {record()['bayes_on_the_test']:.3f}, and" in said
+    assert f"the Bayes accuracy printed above is {expected:.3f}" in said
+    assert f"among {n:,} stories" in said
+    assert f"a standard error of {error:.3f}" in said
 
 
 def test_without_the_question_frozen_features_know_less():

@@ -33,6 +33,10 @@ class LoRALinear(nn.Module):
     uniform in :math:`\pm 1/\sqrt{d_{in}}`, as in ``peft``; if it were 0, too, neither would ever
     get a gradient (Hu et al. 2022, section 4.1).
 
+    ``state_dict`` and ``load_state_dict`` refuse a layer whose change is merged: the file would
+    hold the change in :math:`W` and once more in :math:`A` and :math:`B`, and a model that reads
+    it would apply both. For a file of the changes alone there is `save_lora`.
+
     Parameters
     ----------
     base : Linear
@@ -121,6 +125,14 @@ class LoRALinear(nn.Module):
             _shift(self.base, -self.delta)
             self.merged = False
 
+    def _save_to_state_dict(self, *args: Any, **options: Any) -> None:
+        _require_not_merged(self)
+        super()._save_to_state_dict(*args, **options)
+
+    def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
+        _require_not_merged(self)
+        super()._load_from_state_dict(*args, **options)
+
 
 class RSLoRALinear(LoRALinear):
     r"""LoRA with the factor :math:`\alpha/\sqrt r` for :math:`\alpha/r` (Kalajdzievski 2023).
@@ -159,6 +171,15 @@ def _require_options(rank: int, alpha: int | float, dropout: float, generator: A
     if not 0 <= _require_number("dropout", dropout) < 1:
         raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
     _require_generator("generator", generator, torch.Generator, type(None))
+
+
+def _require_not_merged(layer: LoRALinear) -> None:
+    """Refuse to write or read a layer that holds its change twice."""
+    if layer.merged:
+        raise ValueError(
+            "the change of a LoRALinear must not be merged when its weights are written or read: "
+            "unmerge_lora(model) first, or remove_lora(model) for plain layers"
+        )
 
 
 def _shift(base: Linear | nn.Linear | NF4Linear, delta: Tensor) -> None:

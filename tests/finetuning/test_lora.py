@@ -487,6 +487,33 @@ def test_a_wider_model_and_a_merged_one_are_refused():
         load_lora_state(one, state)
 
 
+def test_weights_of_a_merged_model_are_neither_written_nor_read():
+    """They would hold the change in W and in A and B, and whoever reads them applies both."""
+    one, some = with_lora(), ids(2, 5)
+    state, expected = one.state_dict(), one(some)
+    merge_lora(one)
+    for call in (one.state_dict, lambda: one.load_state_dict(state)):
+        with pytest.raises(
+            ValueError, match=r"must not be merged when .* unmerge_lora\(model\) first"
+        ):
+            call()
+    agree("LoRALinear.merge", "itself, after refusing", one(some), expected)
+    unmerge_lora(one)
+    other = with_lora(seed=50)
+    other.load_state_dict(one.state_dict())
+    agree("LoRALinear, read again", "the model it came from", other(some), expected)
+
+
+def test_changes_of_a_merged_model_are_applied_once(tmp_path):
+    one, some = with_lora(), ids(2, 5)
+    expected = one(some)
+    merge_lora(one)
+    save_lora(one, tmp_path / "changes.safetensors")
+    other = with_lora(seed=50)
+    load_lora(other, tmp_path / "changes.safetensors")
+    agree("save_lora, merged", "the model before", other(some), expected)
+
+
 def test_files_that_are_none(tmp_path):
     one = with_lora()
     with pytest.raises(FileNotFoundError, match="there is no file"):
