@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import yaml
 
-from assign import book
+from assign import book, setup
 from tests.site import folders, small_books
 from tools import addresses, contents, wheel
 
@@ -166,7 +166,7 @@ def test_the_wheel_and_the_students_notebook_name_the_fork(monkeypatch, tmp_path
         (name,) = (each for each in packed.namelist() if each.endswith("METADATA"))
         said = packed.read(name).decode()
     assert f"Project-URL: Repository, https://github.com/{FORK}\n" in said
-    assert f'SITE = "{PAGES}"' in book.Book().setup_cell(weights=False)
+    assert f'"COMPANION_SITE", "{PAGES}")' in setup.source(book.Book(), "en", weights=False)
 
 
 # -- publishing it -------------------------------------------------------------------------------
