@@ -18,7 +18,7 @@ from companion.notebook import lettering
 from tests.site.conftest import HTML, ROOT
 from tests.site.same_code import difference, printed_alike
 from tools import addresses, contents, editions, phrases, setup_cell, shown_code, widget_state
-from tools.extensions import live_models
+from tools.extensions import board, live_models
 
 CHAPTERS = contents.notebooks()
 SITE = addresses.site()
@@ -30,12 +30,13 @@ LEFTOVERS = {
     "a comment": r"^%",
     "an option": r"^:\w+:",
 }
-# A model that lives in the page: in a notebook, a picture of it and where it runs.
-LIVE = re.compile(r'<div class="live".*?<!-- end of live -->', re.DOTALL)
+# A model that lives in the page, or a game: in a notebook, a picture of it and where it runs.
+LIVE = re.compile(r'<div class="live(?: board)?".*?<!-- end of live -->', re.DOTALL)
 # What a renderer would have turned into something else.
 MARKUP = re.compile(r"\*\*|\]\(|\$|&#|\\[a-z_*]|(?<!\w)_\w|`")
 MATH = re.compile(r"\$\$.+?\$\$|(?<!\\)\$[^$]+?(?<!\\)\$", re.DOTALL)
-WORD = re.compile(r"[一-鿿]|[^\W_一-鿿]+")
+# A line break that code writes as such is a word of its own, as it is where code has colours.
+WORD = re.compile(r"\\n(?![a-z])|[一-鿿]|[^\W_一-鿿]+")
 VOID = {"img", "br", "hr", "input", "meta", "link", "wbr", "source"}
 
 
@@ -255,7 +256,7 @@ def test_no_picture_is_lost_and_each_says_what_it_shows(notebook, page):
     assert all(len(alt) >= 10 for alt in stored)
     inside = [text for text in texts(notebook) if "<img" in text or "![" in text]
     say = [phrases.speaker(ROOT, each.language) for each in editions.EDITIONS]
-    alive = {speak(alt) for speak in say for alt in live_models.ALTS.values()}
+    alive = {speak(alt) for speak in say for alt in (board.ALT, *live_models.ALTS.values())}
     inside = [text for text in inside if not any(words in text for words in alive)]
     assert len(re.findall(r"<figcaption>", page)) + len(inside) == sum(
         cell.id.endswith("-caption") for cell in notebook.cells
