@@ -147,14 +147,18 @@ def rounded_up(error: float) -> float:
 
 
 def load(path: Path = ROOT / RECORD) -> dict[str, Any]:
-    """Return a record as it is stored."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return a record as it is stored; where no detail is kept, there is none."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["records"] = [{"detail": "", **entry} for entry in record["records"]]
+    return record
 
 
 def dump(record: Mapping[str, Any]) -> str:
     """Return a record as text, one comparison a line, so that a change shows as one line."""
     head = {name: value for name, value in record.items() if name != "records"}
-    lines = [json.dumps(entry, ensure_ascii=False) for entry in record["records"]]
+    short = {"ensure_ascii": False, "separators": (",", ":")}
+    kept = ({k: v for k, v in entry.items() if v != ""} for entry in record["records"])
+    lines = [json.dumps(entry, **short) for entry in kept]
     text = json.dumps({**head, "records": []}, indent=1, ensure_ascii=False)
     return text.removesuffix("]\n}") + "\n  " + ",\n  ".join(lines) + "\n ]\n}\n"
 
