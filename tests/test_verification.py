@@ -1,7 +1,6 @@
 """The record of what was checked: complete, in step with the tests, and honest about errors."""
 
 import ast
-import json
 import math
 import re
 import subprocess
@@ -232,8 +231,10 @@ def test_errors_are_rounded_up():
     assert verification.rounded_up(0.0) == 0.0
 
 
-def test_what_is_written_reads_back():
-    record = {"command": "x", "records": [entry(), entry(oracle="“…” and, by hand")]}
-    text = verification.dump(record)
-    assert json.loads(text) == record
-    assert len(text.splitlines()) == 7
+def test_what_is_written_reads_back(tmp_path):
+    entries = [entry(), entry(oracle="“…” and, by hand"), entry() | {"detail": "in place"}]
+    record = {"command": "x", "records": entries}
+    path = tmp_path / "record.json"
+    path.write_text(text := verification.dump(record), encoding="utf-8")
+    assert verification.load(path) == record
+    assert [line.count('"detail"') for line in text.splitlines()] == [0, 0, 0, 0, 0, 1, 0, 0]
