@@ -21,17 +21,11 @@ from companion.tokenizers import Characters, Tokenizer, Words
 from tests.site import small_books
 from tests.site.conftest import EDITIONS, ROOT
 from tests.site.visits import SIZES, THEMES
-from tools import (
-    editions,
-    live_export,
-    live_models,
-    live_poems,
-    live_sampling,
-    phrases,
-    site,
-    staging,
-)
-from tools.extensions import live_models as extension
+from tools.book import phrases
+from tools.models import live_directive as extension
+from tools.models import live_export, live_models, live_poems, live_sampling
+from tools.pages import editions, staging
+from tools.site import whole_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.chapter("transformer", "generation")]
 NAME = "tiny-world"
@@ -95,7 +89,7 @@ def page(browser, tmp_path_factory, model, tokenizer, poet, characters):
     live_export.write(model, tokenizer, "random", root / "models")
     live_poems.write(poet, characters, "poet", root / "models")
     (root / "index.html").write_text("<!DOCTYPE html><title>Live</title>")
-    server = site.make_server(root)
+    server = whole_site.make_server(root)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
