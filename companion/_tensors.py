@@ -20,8 +20,8 @@ def _in_range(rows: Tensor) -> Tensor:
     """Scale down rows so large that their squares would overflow, where only ratios matter."""
     largest = torch.finfo(rows.dtype).max ** 0.5 / 1e4  # 100 million squares can be summed
     if rows.device.type == "cpu" and rows.numel() and not torch.compiler.is_compiling():
-        low, high = torch.aminmax(rows.detach())  # one look costs less than a division by 1
-        if -largest <= low.item() and high.item() <= largest:
+        # No number is larger than the root of all squares, which is computed sooner than a maximum.
+        if torch.linalg.vector_norm(rows.detach()).item() <= largest:
             return rows
     size = rows.detach().abs().amax(dim=-1, keepdim=True) / largest
     return rows / size.clamp(min=1)

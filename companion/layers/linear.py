@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from companion._arguments import _require_flag
 from companion._tensors import _require_ids, _require_sizes
 from companion.layers._checks import _require_features
+from companion.layers._product import _linear
 
 __all__ = ["Linear", "Embedding"]
 
@@ -58,7 +59,7 @@ class Linear(nn.Module):
         """Map (..., d_in) to (..., d_out)."""
         _require_features(x, self.weight.shape[1])
         # What `x @ self.weight.T + self.bias` gives, product and sum in one pass.
-        return F.linear(x, self.weight, self.bias)
+        return _linear(x, self.weight, self.bias)
 
 
 class Embedding(nn.Module):

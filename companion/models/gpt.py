@@ -29,6 +29,7 @@ from companion.layers import (
     alibi_bias,
     sinusoidal_positions,
 )
+from companion.layers._product import _linear
 from companion.models.hub import Pretrained
 from companion.models.layouts import GPT2
 from companion.transformer import Block, _require_caches
@@ -196,7 +197,7 @@ class GPT(Pretrained):
 
     def predict(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         """Map the residual stream (..., D) to logits (..., V)."""
-        return self.norm(x) @ self.tokens.weight.T
+        return _linear(self.norm(x), self.tokens.weight)
 
     def new_caches(self) -> list[KVCache]:
         """Return an empty cache for each block."""

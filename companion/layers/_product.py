@@ -1,0 +1,50 @@
+"""The product of a linear map, by the library that computes it soonest.
+
+PyTorch gives products of matrices to MKL and convolutions to oneDNN. MKL takes the widest
+instructions that a processor has, AVX-512, only if Intel made it; oneDNN takes them on any. So on
+other processors a linear map of 32-bit numbers takes about half the time if it is written as what
+it also is: a convolution whose kernel is one position wide.
+"""
+
+import functools
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PARTS = 16  # PyTorch gives a convolution to oneDNN, on one core, from this batch size on
+LEAST = 2**22  # multiplications; below, what a convolution has to set up costs more than it saves
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x Wᵀ + b, which ``F.linear`` gives, for x of shape (..., d_in)."""
+    if not _convolution_pays(x, weight):
+        return F.linear(x, weight, bias)
+    rows = x.reshape(PARTS, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)  # (16, d_in, 1, n / 16)
+    y = F.conv2d(rows, weight[:, :, None, None], bias)  # (16, d_out, 1, n / 16)
+    return y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], len(weight))
+
+
+def _convolution_pays(x: Tensor, weight: Tensor) -> bool:
+    """Say yes to plain tensors of 32 bits, many rows in equal parts, where MKL is held back."""
+    if torch.compiler.is_compiling() or not _mkl_is_held_back():
+        return False
+    plain = type(x) is Tensor and type(weight) in (Tensor, nn.Parameter)
+    if not plain or x.dtype != torch.float32 or weight.dtype != torch.float32:
+        return False
+    n_rows = x.numel() // max(x.shape[-1], 1)
+    large = n_rows * weight.numel() >= LEAST and n_rows % PARTS == 0
+    return large and x.device.type == weight.device.type == "cpu"
+
+
+@functools.cache
+def _mkl_is_held_back() -> bool:
+    """Say whether the processor has AVX-512 and is not Intel's, as far as Linux tells."""
+    backends = torch.backends
+    if backends.cpu.get_cpu_capability() != "AVX512":
+        return False
+    if not (backends.mkl.is_available() and backends.mkldnn.is_available()):
+        return False
+    described = Path("/proc/cpuinfo")
+    return described.exists() and "GenuineIntel" not in described.read_text(encoding="utf-8")
