@@ -22,7 +22,7 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if not _convolution_pays(x, weight):
         return F.linear(x, weight, bias)
     rows = x.reshape(PARTS, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)  # (16, d_in, 1, n / 16)
-    y = F.conv2d(rows, weight[:, :, None, None], bias)  # (16, d_out, 1, n / 16)
+    y = F.conv2d(rows, weight.view(*weight.shape, 1, 1), bias)  # (16, d_out, 1, n / 16)
     return y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], len(weight))
 
 
