@@ -10,11 +10,12 @@ import functools
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 PARTS = 16  # PyTorch gives a convolution to oneDNN, on one core, from this batch size on
 LEAST = 2**22  # multiplications; below, what a convolution has to set up costs more than it saves
+PLAIN = (Tensor, torch.nn.Parameter)  # one that is spread over processes has a type of its own
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -30,12 +31,12 @@ def _convolution_pays(x: Tensor, weight: Tensor) -> bool:
     """Say yes to plain tensors of 32 bits, many rows in equal parts, where MKL is held back."""
     if torch.compiler.is_compiling() or not _mkl_is_held_back():
         return False
-    plain = type(x) is Tensor and type(weight) in (Tensor, nn.Parameter)
-    if not plain or x.dtype != torch.float32 or weight.dtype != torch.float32:
+    d_out, d_in = weight.shape
+    n_rows = x.numel() // d_in
+    if n_rows * d_in * d_out < LEAST or n_rows % PARTS:
         return False
-    n_rows = x.numel() // max(x.shape[-1], 1)
-    large = n_rows * weight.numel() >= LEAST and n_rows % PARTS == 0
-    return large and x.device.type == weight.device.type == "cpu"
+    plain = type(x) is Tensor and type(weight) in PLAIN and x.is_cpu and weight.is_cpu
+    return plain and x.dtype == weight.dtype == torch.float32
 
 
 @functools.cache
