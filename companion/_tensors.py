@@ -19,9 +19,9 @@ def _wide(x: Tensor) -> Tensor:
 def _in_range(rows: Tensor) -> Tensor:
     """Scale down rows so large that their squares would overflow, where only ratios matter."""
     largest = torch.finfo(rows.dtype).max ** 0.5 / 1e4  # 100 million squares can be summed
-    if rows.device.type == "cpu" and rows.numel() and not torch.compiler.is_compiling():
-        # No number is larger than the root of all squares, which is computed sooner than a maximum.
-        if torch.linalg.vector_norm(rows.detach()).item() <= largest:
+    if rows.device.type == "cpu" and not torch.compiler.is_compiling():
+        length = torch.linalg.vector_norm(rows.detach())  # of all rows: no number in them is larger
+        if length.item() <= largest:  # one look costs less than a division by 1
             return rows
     size = rows.detach().abs().amax(dim=-1, keepdim=True) / largest
     return rows / size.clamp(min=1)

@@ -58,7 +58,8 @@ class Dropout(nn.Module):
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Drop numbers at random, or in evaluation mode none."""
-        _require_floats(x=x)
+        if not (isinstance(x, Tensor) and x.is_floating_point()):  # in most calls it is
+            _require_floats(x=x)
         if not self.training or self.p == 0:
             return x
         chances = torch.rand(x.shape, generator=self.generator, device=x.device)
