@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from companion.layers import _product
 from tests.support import normal
-from tests.verification import agree
 
 
 def _held_back(monkeypatch, held=True):
@@ -34,9 +33,8 @@ def test_as_a_convolution_a_linear_map_is_the_same(monkeypatch):
     assert _product._convolution_pays(x, weight)
     ours = _everything(_product._linear, x, weight, bias)
     for value, expected in zip(ours, _everything(F.linear, x, weight, bias), strict=True):
-        assert value.shape == expected.shape
-        largest = expected.abs().max()
-        agree("Linear", "torch.nn.Linear", value / largest, expected / largest)
+        largest = expected.abs().max()  # sums in another order differ by parts of their terms
+        torch.testing.assert_close(value / largest, expected / largest, rtol=0, atol=3e-6)
 
 
 @pytest.mark.parametrize(
