@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import pairs, records
+from companion.layers._product import _mkl_is_held_back
 from companion.models import GPT
 
 RESULT = records.RESULTS / "gpt_speed.json"
@@ -132,6 +133,7 @@ def main() -> None:
     if chosen.nanogpt is not None:
         beside["nanoGPT"] = pairs.commit_of(chosen.nanogpt)
     sizes = {"sizes": SIZES, "batch": BATCH, "pairs": PAIRS}
+    sizes["mkl_is_held_back"] = _mkl_is_held_back()  # so that products are computed in two ways
     records.write(chosen.out, range(1), **sizes, beside=beside, runs=runs)
 
 

@@ -1,51 +1,85 @@
 """The product of a linear map, by the library that computes it soonest.
 
-PyTorch gives products of matrices to MKL and convolutions to oneDNN. MKL takes the widest
-instructions that a processor has, AVX-512, only if Intel made it; oneDNN takes them on any. So on
-other processors a linear map of 32-bit numbers takes about half the time if it is written as what
-it also is: a convolution whose kernel is one position wide.
+PyTorch gives products of matrices to MKL, which uses the widest instructions of a processor,
+AVX-512, only if Intel made it. oneDNN, which comes with PyTorch too, uses them on any. So on other
+processors it needs about half the time for products of 32-bit numbers.
 """
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
-PARTS = 16  # PyTorch gives a convolution to oneDNN, on one core, from this batch size on
-LEAST = 2**22  # multiplications; below, what a convolution has to set up costs more than it saves
+LEAST = 2**20  # multiplications; below, what oneDNN has to set up costs more than it saves
 PLAIN = (Tensor, torch.nn.Parameter)  # one that is spread over processes has a type of its own
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x Wᵀ + b, which ``F.linear`` gives, for x of shape (..., d_in)."""
-    if not _convolution_pays(x, weight):
+    if not _onednn_pays(x, weight):
         return F.linear(x, weight, bias)
-    rows = x.reshape(PARTS, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)  # (16, d_in, 1, n / 16)
-    y = F.conv2d(rows, weight.view(*weight.shape, 1, 1), bias)  # (16, d_out, 1, n / 16)
-    return y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], len(weight))
+    product = _Product.apply if torch.is_grad_enabled() else _product
+    return product(x, weight, bias)
 
 
-def _convolution_pays(x: Tensor, weight: Tensor) -> bool:
-    """Say yes to plain tensors of 32 bits, many rows in equal parts, where MKL is held back."""
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Call the operator that ``torch.compile`` writes for a linear map."""
+    y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return y
+
+
+class _Product(torch.autograd.Function):
+    """The same with derivatives, of any order."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        rows, slopes = x.flatten(0, -2), slope.flatten(0, -2)  # (n, d_in), (n, d_out)
+        return (
+            _linear(slope, weight.T) if of_x else None,
+            _linear(slopes.T, rows.T) if of_weight else None,
+            slopes.sum(0) if of_bias else None,
+        )
+
+
+def _onednn_pays(x: Tensor, weight: Tensor) -> bool:
+    """Say yes to many plain numbers of 32 bits on a processor that MKL does not use in full."""
     if torch.compiler.is_compiling() or not _mkl_is_held_back():
         return False
-    d_out, d_in = weight.shape
-    n_rows = x.numel() // d_in
-    if n_rows * d_in * d_out < LEAST or n_rows % PARTS:
+    if x.ndim < 2 or x.numel() * len(weight) < LEAST:
         return False
     plain = type(x) is Tensor and type(weight) in PLAIN and x.is_cpu and weight.is_cpu
-    return plain and x.dtype == weight.dtype == torch.float32
+    return plain and x.dtype == weight.dtype == torch.float32 and not _is_watched()
+
+
+def _is_watched() -> bool:
+    """Say whether PyTorch recasts, counts, maps or differentiates operators as they are called."""
+    return (
+        torch.is_autocast_enabled("cpu")
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+    )
 
 
 @functools.cache
 def _mkl_is_held_back() -> bool:
     """Say whether the processor has AVX-512 and is not Intel's, as far as Linux tells."""
-    backends = torch.backends
-    if backends.cpu.get_cpu_capability() != "AVX512":
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
-    if not (backends.mkl.is_available() and backends.mkldnn.is_available()):
+    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):
+        return False
+    if not hasattr(torch.amp, "is_autocast_available"):  # before PyTorch 2.4
         return False
     described = Path("/proc/cpuinfo")
     return described.exists() and "GenuineIntel" not in described.read_text(encoding="utf-8")
