@@ -381,10 +381,9 @@ def test_a_gpt_goes_faster_than_that_of_transformers_and_needs_no_more_memory():
     for run in record["runs"]:
         assert run["megabytes"]["companion"] <= run["megabytes"]["transformers"]
         assert run["megabytes"]["companion"] <= run["megabytes"]["nanoGPT"]
-        assert run["times_as_fast"]["transformers"]["median"] >= 1
-        assert run["times_as_fast"]["nanoGPT"]["median"] >= 0.9
-    trained_on_a_cpu = [run["times_as_fast"]["transformers"] for run in record["runs"][:2]]
-    assert min(ratio["median"] for ratio in trained_on_a_cpu) >= 1.15
+        assert run["times_as_fast"]["transformers"]["median"] >= 1.15
+        assert run["times_as_fast"]["nanoGPT"]["median"] >= 1
+    assert record["mkl_is_held_back"]  # "from another maker": the page says what that changes
 
 
 def test_what_the_page_of_speed_says_of_tokens_and_attention_is_recorded():
