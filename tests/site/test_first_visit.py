@@ -151,6 +151,16 @@ GO_AND_LOOK = """place => {
 }"""
 
 
+def go_to_the_end(visit: Visit) -> None:
+    """Press the key until the end is there: on a busy machine, scrolling may be broken off."""
+    for _ in range(3):
+        visit.page.keyboard.press("End")
+        with contextlib.suppress(sync_api.TimeoutError):
+            visit.page.wait_for_function(AT_THE_END, timeout=10_000)
+            return
+    raise AssertionError("the key did not lead to the end of the page")
+
+
 def mark_at(visit: Visit, place: str) -> str:
     """Go to a section and return which one the outline marks, in the end."""
     with contextlib.suppress(sync_api.TimeoutError):
@@ -172,8 +182,7 @@ def looked(browser, address):
         heights.append(height(visit))
         if size is PHONE:  # boxes that scroll are marked when a reader meets them
             visit.page.evaluate("questions.readThrough()")
-        visit.page.keyboard.press("End")
-        visit.page.wait_for_function(AT_THE_END, timeout=20_000)
+        go_to_the_end(visit)
         heights.append(height(visit.wait()))
         sections = visit.page.evaluate(
             "[...document.querySelectorAll('article > section > section')].map(s => s.id)"
