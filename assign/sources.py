@@ -120,9 +120,10 @@ BLANK = re.compile(r"\n(\s*\n)+")
 
 def bare(code: str) -> str:
     """Return code without its comments and docstrings, which are in English."""
-    lines: list[str | None] = list(code.split("\n"))
+    written = code.split("\n")
+    lines: list[str | None] = [*written]
     for row, column in _comments(code):
-        lines[row - 1] = code.split("\n")[row - 1][:column].rstrip() or None
+        lines[row - 1] = written[row - 1][:column].rstrip() or None
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
             first, last = node.body[0].lineno, node.body[0].end_lineno or 0

@@ -96,13 +96,18 @@ def test_on_paper_and_on_e_readers_it_is_a_picture(run_builder, small_book, buil
     assert "data-field" not in text
 
 
+def test_what_a_page_with_a_board_loads_is_small():
+    assert (ROOT / "web" / "js" / extension.SCRIPT).stat().st_size < 4000
+    assert board.FILE.stat().st_size < 25_000
+
+
 def test_only_a_page_with_a_board_loads_its_script(run_builder, small_book):
     assert run_builder("html", small_book) == 0
     made = editions.place("html", small_book, editions.edition("en"))
     pages = {
         name: (made / f"{name}.html").read_text(encoding="utf-8") for name in ("index", "game")
     }
-    assert {name: "live/board.js" in page for name, page in pages.items()} == {
+    assert {name: extension.SCRIPT in page for name, page in pages.items()} == {
         "index": False,
         "game": True,
     }

@@ -28,6 +28,7 @@ ALT = N_("A board of tic-tac-toe after three moves: X in the upper left corner, 
 SHOWN = {0: "X", 4: "O", 8: "X"}
 SIZE, FIELD = 168, 56
 NAME = "tic-tac-toe.svg"
+SCRIPT = "live/board.js"
 REPLIES = f"models/{board.FILE.name}"
 
 
@@ -97,7 +98,7 @@ def hold_still(doctree: nodes.document, say: Callable[[str], str], page: str) ->
 def tell_template(_app, _pagename, _template, context, doctree) -> None:
     """Add the script of the board to those of a page that has one."""
     if doctree and any(doctree.findall(tic_tac_toe)):
-        context["live_scripts"] = [*context.get("live_scripts", []), "live/board.js"]
+        context["live_scripts"] = [*context.get("live_scripts", []), SCRIPT]
 
 
 def setup(app) -> dict:
