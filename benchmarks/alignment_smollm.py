@@ -68,6 +68,11 @@ def answered(model: Any, template: ChatML, prompts: list[list[int]]) -> list[str
     return [text.strip() for text in found.texts or []]
 
 
+def speakers(row: Preference) -> list[str]:
+    """Return who speaks before the answer, turn by turn."""
+    return [turn.speaker for turn in row.turns]
+
+
 def of_the_set(rows: list[Preference], pairs: list[Any]) -> Code:
     """Return what the set is like, before anything is trained."""
     lengths = [(len(row.chosen), len(row.rejected)) for row in rows]
@@ -75,6 +80,7 @@ def of_the_set(rows: list[Preference], pairs: list[Any]) -> Code:
         "rows": len(rows),
         "equal": sum(row.chosen == row.rejected for row in rows),
         "several_turns": sum(len(row.turns) > 1 for row in rows),
+        "system_and_human": sum(speakers(row) == ["system", "human"] for row in rows),
         "longer_chosen": sum(a > b for a, b in lengths),
         "shorter_chosen": sum(a < b for a, b in lengths),
         "kept": len(pairs),

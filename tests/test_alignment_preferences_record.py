@@ -6,7 +6,6 @@ import pytest
 from scipy import stats
 
 from benchmarks import alignment_preferences, alignment_smollm
-from companion import data
 from tests import recorded
 from tests.recorded import constants, spread
 
@@ -185,13 +184,9 @@ def test_what_the_sets_are_like():
 
 
 def test_what_is_said_of_the_published_sets():
-    try:
-        english, chinese = (data.load(name)["train"] for name in alignment_smollm.SIZES)
-    except data.Unavailable:
-        pytest.skip("the pairs are out of reach")
-    assert f"has {len(english):,} short instructions" in cells()["real-says"]
-    assert f"has {len(chinese)} questions" in cells()["real-says"]
-    assert sum(row.chosen == row.rejected for row in english) == 6
-    two = [row for row in chinese if len(row.turns) == 2]
-    assert {turn.speaker for row in two for turn in row.turns} == {"system", "human"}
-    assert f"In the Chinese set, {len(two)} conversations have two turns" in cells()["real-care"]
+    english, chinese = (moved(name)["set"] for name in alignment_smollm.SIZES)
+    assert f"has {english['rows']:,} short instructions" in cells()["real-says"]
+    assert f"has {chinese['rows']} questions" in cells()["real-says"]
+    two = chinese["system_and_human"]
+    assert two == chinese["several_turns"]
+    assert f"In the Chinese set, {two} conversations have two turns" in cells()["real-care"]
