@@ -42,13 +42,13 @@ slides: $(READY) ## Build the slides alone, into the site (S speaker view, T lig
 	$(PY) -m tools.site build slides
 
 pdf: $(READY) ## Print the book, both editions, into _build/downloads (needs Chromium)
-	$(PY) -m tools.printed
+	$(PY) -m tools.paper.pdf
 
 epub: $(READY) ## Pack the book for e-readers, both editions, into _build/downloads
-	$(PY) -m tools.epub
+	$(PY) -m tools.paper.epub
 
 serve: $(READY) ## Show the book on localhost (PORT=8000) while it is being written
-	$(PY) -m tools.live --port $(PORT)
+	$(PY) -m tools.site.serving --port $(PORT)
 
 test: book ## Run the tests: package, notebooks, site (JOBS=2 side by side)
 	$(PYTEST)
@@ -56,7 +56,7 @@ test: book ## Run the tests: package, notebooks, site (JOBS=2 side by side)
 # The tests ask whether every page was measured, so the measuring comes first.
 release: book ## Run all that must hold before a tag (hours; downloads 5 GB on first use)
 	@status=0; \
-	$(PY) -m tools.lighthouse || status=1; \
+	$(PY) -m tools.site.lighthouse || status=1; \
 	$(PYTEST) --release || status=1; \
 	exit $$status
 
@@ -66,13 +66,13 @@ check: $(READY) ## Look at one chapter: module, exercises, notebook, page (CHAPT
 	$(PYTEST) --chapter "$(CHAPTER)"
 
 chapter: $(READY) ## Begin a chapter, with all that one has (NAME=scaling-laws)
-	$(PY) -m tools.new_chapter "$(NAME)"
+	$(PY) -m tools.chapters.new_chapter "$(NAME)"
 
 lighthouse: book ## Measure the pages as on a phone, and record it (needs Chromium; takes minutes)
-	$(PY) -m tools.lighthouse
+	$(PY) -m tools.site.lighthouse
 
 verification: $(READY) ## Run the package's tests and record what agreed with what (JOBS=2)
-	JOBS=$(JOBS) $(PY) -m tools.verification
+	JOBS=$(JOBS) $(PY) -m tools.reference.verification_record
 
 bench: $(READY) ## Measure speed for the page Speed, when idle (NANOGPT=PATH MINBPE=PATH: those too)
 	$(PY) -m benchmarks.gpt_speed $(addprefix --nanogpt ,$(NANOGPT))
@@ -88,10 +88,10 @@ lab: $(READY) ## Open the chapters in JupyterLab (installed on first use)
 	$(VENV)/bin/jupyter lab --notebook-dir chapters
 
 execute: $(READY) ## Run chapters and store outputs (CHAPTER=attention, FRESH=1 renews timings)
-	$(PY) -m tools.execute $(CHAPTER) $(if $(FRESH),--fresh)
+	$(PY) -m tools.chapters.execute $(CHAPTER) $(if $(FRESH),--fresh)
 
 translations: $(READY) ## Update the message catalogs; say what is missing (CHECK=1 only looks)
-	$(PY) -m tools.translations $(if $(CHECK),--check)
+	$(PY) -m tools.chinese $(if $(CHECK),--check)
 
 lint: $(READY) ## Check style and types, notebooks included
 	@status=0; \

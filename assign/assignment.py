@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import companion
 from assign import phrases, references
 from assign.book import LANGUAGES, AssignError, Book, Chapter, say
-from tools import code_words, exercise_messages
+from tools.words import code_words, exercise_messages
 
 if TYPE_CHECKING:
     from exercises import Check, Exercise

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assign import texts
-from tools import addresses, contents, exercise_messages, wheel
+from tools.book import addresses, contents, wheel
+from tools.words import exercise_messages
 
 if TYPE_CHECKING:
     from exercises import Master

@@ -1,6 +1,6 @@
 """The cell of an assignment's notebook that brings the book's package, where it is missing.
 
-It is shorter than that of a chapter (``tools/setup_cell.py``): VS Code shows all of it.
+It is shorter than that of a chapter (``tools/chapters/setup_cell.py``): VS Code shows all of it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from string import Template
 
 from assign import localise, phrases, sources
 from assign.book import Book, say
-from tools import addresses, setup_cell, wheel
+from tools.book import addresses, wheel
+from tools.chapters import setup_cell
 
 __all__ = ["source"]
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import records
 from companion.alignment import games
-from tools import board
+from tools.models import board
 
 CHAPTER = records.chapter("alignment/rewards")
 RESULT = records.RESULTS / "alignment_rewards.json"

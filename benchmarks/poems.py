@@ -13,8 +13,8 @@ from torch import Tensor
 
 from companion import data
 from companion.tokenizers import Characters
-from tools.live_drawing import couplets
-from tools.live_poems import BEGIN, END, UNKNOWN, known
+from tools.models.live_drawing import couplets
+from tools.models.live_poems import BEGIN, END, UNKNOWN, known
 
 FORMS = (5, 7)  # characters of a line
 ENDS = "，。？！；"  # of lines; with 。？！ a couplet ends

@@ -18,8 +18,8 @@ from benchmarks.poems import BATCH, COMMON, FORMS, IGNORE, MAX_LENGTH, Rows, n_t
 from companion import device, generation, training
 from companion.models import GPT, GPTConfig
 from companion.tokenizers import Characters
-from tools import live_models, live_poems
-from tools.live_poems import BEGIN, END, UNKNOWN
+from tools.models import live_models, live_poems
+from tools.models.live_poems import BEGIN, END, UNKNOWN
 
 RESULT = records.RESULTS / "pretraining_poems.json"
 NAME = "tang-poems"

@@ -19,7 +19,7 @@ from companion import device, losses, optim
 from companion.models import GPT, GPTConfig
 from companion.tinyworld import TinyWorld
 from companion.tokenizers import Words
-from tools import live_export
+from tools.models import live_export
 
 RESULT = records.RESULTS / "transformer_live.json"
 NAME = "tiny-world"

@@ -1,9 +1,9 @@
 """The exercises' masters: one folder a chapter, with a list named ``MASTERS``.
 
-A master is the only place where an exercise is written. The page gets its question, its hint
-and, where it is public, its solution (``tools/exercises.py``); assignments are drawn from it
-(``python -m assign``); the tests see to it that the solution passes every check and
-that each wrong answer fails one.
+A master is the only place where an exercise is written. The page gets its question, its hint and,
+where it is public, its solution (``tools/chapters/exercises.py``); assignments are drawn from it
+(``python -m assign``); the tests see to it that the solution passes every check and that each wrong
+answer fails one.
 
 A master has two functions. ``exercise(**arguments)`` returns the exercise with these numbers and
 seeds; without arguments, it is the one on the page. ``draw(random)`` draws other arguments. An

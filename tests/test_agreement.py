@@ -3,7 +3,7 @@
 For each family a tiny model of ``transformers`` with random weights is saved, opened by `from_hf`,
 and both read the same input. Compared are what goes into the first block, what each block returns,
 and the logits. The page *Verification report* shows what was recorded as a table (its directive is
-in ``tools/extensions/verification.py``), and knows these records by their words: `subject`.
+in ``tools/reference/verification_report.py``), and knows these records by their words: `subject`.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from companion.models import BERT, GPT, T5, Llama, Mixtral, Pretrained, RoBERTa, ViT
 from tests.support import fill, normal
 from tests.verification import agree
-from tools.verification import AGREEMENT
+from tools.reference.verification_record import AGREEMENT
 
 IDS = torch.tensor([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 5, 8]])
 #: Ends that stand for no text may not be among the ids: RoBERTa would take one for padding.

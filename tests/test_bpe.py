@@ -22,7 +22,7 @@ from companion.tokenizers import BPE, Characters, bpe, merges
 from tests.plugins.shapes import unchecked
 from tests.support import shapes_vary
 from tests.verification import same
-from tools import assets
+from tools.pages import assets
 
 # Characters that Python, regex and tiktoken know alike: newer ones are letters to one of them only.
 assigned = st.text(st.characters(exclude_categories=["Cs", "Cn", "Co"]), max_size=40)

@@ -5,8 +5,9 @@ import re
 import pytest
 import yaml
 
-from tools import contents, execute
-from tools.contents import ContentsError
+from tools.book import contents
+from tools.book.contents import ContentsError
+from tools.chapters import execute
 
 FOLDER = "chapters/transformer"
 TRANSFORMER = {"file": f"{FOLDER}/index", "sections": [{"file": f"{FOLDER}/block"}]}

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import data_floor
 from companion.tokenizers import BPE
-from tools import assets
+from tools.pages import assets
 
 CELLS = nbformat.read(data_floor.CHAPTER, as_version=4).cells
 

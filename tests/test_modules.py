@@ -7,7 +7,7 @@ import pytest
 
 from exercises import losses
 from tests.plugins import chapter as plugin
-from tools import contents, modules
+from tools.book import contents, modules
 
 ROOT = contents.ROOT
 

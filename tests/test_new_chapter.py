@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from tools import anatomy, contents, modules, new_chapter, worked_numbers
-from tools.notebooks import read
+from tools.book import contents, modules
+from tools.book.notebooks import read
+from tools.chapters import anatomy, new_chapter, worked_numbers
 
 ROOT = contents.ROOT
 NAME = "scaling-laws"
@@ -163,7 +164,7 @@ def trial(tmp_path_factory):
         if (ROOT / name).exists():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
-    done = run(root, "tools.new_chapter", NAME)
+    done = run(root, "tools.chapters.new_chapter", NAME)
     assert done.returncode == 0, done.stderr
     return root
 
@@ -215,7 +216,7 @@ def test_the_new_code_keeps_the_style_of_the_book(trial):
 
 
 def test_a_second_run_refuses(trial):
-    done = run(trial, "tools.new_chapter", NAME)
+    done = run(trial, "tools.chapters.new_chapter", NAME)
     assert done.returncode == 1
     assert "scaling-laws is there already" in done.stderr
 

@@ -7,8 +7,8 @@ import pytest
 
 import companion
 from tests.test_repository import settings
-from tools import contents
-from tools import wheel as wheels
+from tools.book import contents
+from tools.book import wheel as wheels
 
 README = (contents.ROOT / "companion" / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -12,7 +12,7 @@ from companion.tinyworld import TinyWorld, grammar, predicting, world
 from companion.tokenizers import BPE, Characters, Words
 from tests.plugins.shapes import unchecked
 from tests.verification import agree, same
-from tools import tinyworld_rules
+from tools.models import tinyworld_rules
 
 LANGUAGES = ("en", "zh")
 END = "<|end|>"

@@ -12,7 +12,7 @@ from companion import data
 from companion.models import GPT, GPTConfig
 from companion.tokenizers import Characters
 from tests import recorded
-from tools import live_models, live_poems
+from tools.models import live_models, live_poems
 
 pytestmark = pytest.mark.chapter("pretraining")
 EIGHT = "白日依山盡，黃河入海流。欲窮千里目，更上一層樓。"

@@ -18,8 +18,10 @@ import yaml
 from packaging.requirements import Requirement
 
 import companion
-from tools import contents, execute, live_models
-from tools import modules as chapter_modules
+from tools.book import contents
+from tools.book import modules as chapter_modules
+from tools.chapters import execute
+from tools.models import live_models
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from tests import verification as plugin
-from tools import verification
+from tools.reference import verification_record
 
-RECORD = verification.load()
-PUBLIC = verification.public()
+RECORD = verification_record.load()
+PUBLIC = verification_record.public()
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def entry(name="activations.gelu", oracle="torch", error=1e-16, tests=("tests/te
 # -- the record that is kept ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", verification.taught(PUBLIC))
+@pytest.mark.parametrize("name", verification_record.taught(PUBLIC))
 def test_what_is_public_is_checked_against_something(name):
     checked = {each["name"] for each in RECORD["records"]}
     assert name in checked, (
         f"{name} is compared with nothing: call `agree` or `same` of tests.verification in its "
-        f"tests, then `{verification.COMMAND}`"
+        f"tests, then `{verification_record.COMMAND}`"
     )
 
 
@@ -72,20 +72,20 @@ def test_every_test_it_names_exists():
         for test in each["tests"]:
             path, _, name = test.partition("::")
             if path not in defined:
-                tree = ast.parse((verification.ROOT / path).read_text(encoding="utf-8"))
+                tree = ast.parse((verification_record.ROOT / path).read_text(encoding="utf-8"))
                 defined[path] = {node.name for node in ast.walk(tree) if hasattr(node, "name")}
             assert name.rpartition("::")[2] in defined[path], test
 
 
 def test_the_record_is_stored_as_it_would_be_written():
-    text = (verification.ROOT / verification.RECORD).read_text(encoding="utf-8")
-    assert verification.dump(RECORD) == text
-    assert verification.merge([RECORD["records"]]) == RECORD["records"]
+    text = (verification_record.ROOT / verification_record.RECORD).read_text(encoding="utf-8")
+    assert verification_record.dump(RECORD) == text
+    assert verification_record.merge([RECORD["records"]]) == RECORD["records"]
 
 
 def test_the_record_says_where_and_with_what_it_was_made():
     assert RECORD["command"] == "make verification"
-    assert set(RECORD["versions"]) == {"python", *verification.LIBRARIES}
+    assert set(RECORD["versions"]) == {"python", *verification_record.LIBRARIES}
     assert RECORD["machine"]
     assert RECORD["date"]
 
@@ -108,20 +108,20 @@ STALE = {
 @pytest.mark.parametrize("kind", STALE)
 def test_a_record_out_of_date_is_noticed(kind):
     fresh, kept, says = STALE[kind]
-    found = verification.differences(fresh, kept, WHOLE)
+    found = verification_record.differences(fresh, kept, WHOLE)
     assert re.search(says, "\n".join(found))
 
 
 def test_what_has_not_run_is_not_missed():
-    assert verification.differences([], [entry()], []) == []
-    assert verification.differences([entry()], [entry()], WHOLE) == []
+    assert verification_record.differences([], [entry()], []) == []
+    assert verification_record.differences([entry()], [entry()], WHOLE) == []
     elsewhere = entry(tests=["tests/test_a.py::test_x", "tests/test_b.py::test_x"])
-    assert verification.differences([entry()], [elsewhere], WHOLE) == []
+    assert verification_record.differences([entry()], [elsewhere], WHOLE) == []
 
 
 def run_apart(folder, text, *options):
     """Run one file of tests in a process of its own, with the plugin and nothing else of ours."""
-    root = str(verification.ROOT)
+    root = str(verification_record.ROOT)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     command += ["-c", f"{root}/pyproject.toml", "--rootdir", root, "-p", "tests.verification"]
     (folder / "test_new.py").write_text(text)
@@ -210,31 +210,31 @@ def test_same_takes_tensors_and_plain_things(records):
 )
 def test_a_subject_begins_with_a_public_name(subject, expected):
     if expected:
-        assert verification.resolve(subject, PUBLIC) == expected
+        assert verification_record.resolve(subject, PUBLIC) == expected
     else:
         with pytest.raises(ValueError, match="subject must begin with a public name"):
-            verification.resolve(subject, PUBLIC)
+            verification_record.resolve(subject, PUBLIC)
 
 
 def test_a_name_of_two_modules_must_be_told_apart():
     names = dict.fromkeys(("layers.mean", "evaluation.mean"))
     with pytest.raises(ValueError, match=r"name one of .*layers.mean"):
-        verification.resolve("mean", names)
-    assert verification.resolve("layers.mean", names) == ("layers.mean", "")
+        verification_record.resolve("mean", names)
+    assert verification_record.resolve("layers.mean", names) == ("layers.mean", "")
 
 
 def test_errors_are_rounded_up():
     for error in (1.2345e-16, 9.95e-9, 1e-12, 0.5, 2.2e-16):
-        rounded = verification.rounded_up(error)
+        rounded = verification_record.rounded_up(error)
         assert error * (1 - 1e-6) <= rounded <= 1.11 * error
         assert rounded == float(f"{rounded:.1e}")
-    assert verification.rounded_up(0.0) == 0.0
+    assert verification_record.rounded_up(0.0) == 0.0
 
 
 def test_what_is_written_reads_back(tmp_path):
     entries = [entry(), entry(oracle="“…” and, by hand"), entry() | {"detail": "in place"}]
     record = {"command": "x", "records": entries}
     path = tmp_path / "record.json"
-    path.write_text(text := verification.dump(record), encoding="utf-8")
-    assert verification.load(path) == record
+    path.write_text(text := verification_record.dump(record), encoding="utf-8")
+    assert verification_record.load(path) == record
     assert [line.count('"detail"') for line in text.splitlines()] == [0, 0, 0, 0, 0, 1, 0, 0]

@@ -1,10 +1,11 @@
 """Compare with an oracle, and write down how large the error was.
 
 Every comparison of the package goes through ``agree`` (numbers) or ``same`` (whatever must be
-equal); a test that looks at behaviour instead says so with the mark ``verifies``. At the end of
-a run all of it stands in ``build/verification.json``, and is held against the record that is
-kept and published (`tools.verification`): a comparison that is new there, or made no more, fails
-the run. (This file is also a pytest plugin: ``pytest_plugins = [..., "tests.verification"]``.)
+equal); a test that looks at behaviour instead says so with the mark ``verifies``. At the end of a
+run all of it stands in ``build/verification.json``, and is held against the record that is kept and
+published (`tools.reference.verification_record`): a comparison that is new there, or made no more,
+fails the run. (This file is also a pytest plugin: ``pytest_plugins = [...,
+"tests.verification"]``.)
 """
 
 import os
@@ -13,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from tools import verification
+from tools.reference import verification_record
 
 #: What agreement means unless a test says otherwise, and why.
 TOLERANCES = {"float64": 1e-10, "float32": 1e-5}
 
-ROOT = verification.ROOT
-FRESH = ROOT / verification.FRESH
-PUBLIC = verification.public()
+ROOT = verification_record.ROOT
+FRESH = ROOT / verification_record.FRESH
+PUBLIC = verification_record.public()
 
 _records: dict[tuple[str, ...], dict] = {}
 _partial: set[str] = set()  # files of which not all tests run
@@ -52,7 +53,7 @@ def same(subject, oracle, value, expected):
     """Assert that two things are equal, tensors and arrays entry by entry, and record it."""
     value, expected = (_as_list(thing) for thing in (value, expected))
     assert value == expected, f"{subject} is not what {oracle} gives"
-    _record(subject, oracle, verification.EXACT)
+    _record(subject, oracle, verification_record.EXACT)
 
 
 def _as_list(thing):
@@ -71,7 +72,7 @@ def _error(value, expected):
 
 
 def _record(subject, oracle, precision, error=0.0, tolerance=0.0):
-    name, detail = verification.resolve(subject, PUBLIC)
+    name, detail = verification_record.resolve(subject, PUBLIC)
     new = {
         "name": name,
         "detail": detail,
@@ -82,7 +83,7 @@ def _record(subject, oracle, precision, error=0.0, tolerance=0.0):
         "comparisons": 1,
         "tests": [os.environ["PYTEST_CURRENT_TEST"].partition("[")[0].partition(" ")[0]],
     }
-    verification.combine(_records, new)
+    verification_record.combine(_records, new)
 
 
 # -- the run -------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ def pytest_runtest_call(item):
     result = yield
     for mark in item.iter_markers("verifies"):
         subject, how = mark.args
-        _record(subject, how, verification.BEHAVIOUR)
+        _record(subject, how, verification_record.BEHAVIOUR)
     return result
 
 
@@ -114,14 +115,14 @@ def pytest_sessionfinish(session):
     """Hand over what a worker recorded; what all recorded is written, and compared."""
     named = {arg.partition("::")[0] for arg in session.config.args if "::" in arg}
     _partial.update(os.path.relpath(name, ROOT) for name in named)
-    records = verification.merge([_records.values()])
+    records = verification_record.merge([_records.values()])
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["verification"] = [records, sorted(_partial)]
     elif _lost:
         session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
     elif records:
         FRESH.parent.mkdir(exist_ok=True)
-        FRESH.write_text(verification.dump({"records": records}), encoding="utf-8")
+        FRESH.write_text(verification_record.dump({"records": records}), encoding="utf-8")
         _compare(session, records)
 
 
@@ -134,17 +135,17 @@ def pytest_testnodedown(node):
     records, partial = output.get("verification", [[], []])
     _partial.update(partial)
     for record in records:
-        verification.combine(_records, record)
+        verification_record.combine(_records, record)
 
 
 def _compare(session, records):
     """Let a run fail whose comparisons are not those of the record that is kept."""
-    kept = ROOT / verification.RECORD
+    kept = ROOT / verification_record.RECORD
     if os.environ.get("VERIFICATION") == "record" or session.exitstatus:
         return
     whole = {test.partition("::")[0] for entry in records for test in entry["tests"]} - _partial
-    known = verification.load(kept)["records"] if kept.exists() else []
-    session.config.stash[STALE] = verification.differences(records, known, whole)
+    known = verification_record.load(kept)["records"] if kept.exists() else []
+    session.config.stash[STALE] = verification_record.differences(records, known, whole)
     # A chapter in the making has comparisons that are not recorded yet.
     if session.config.stash[STALE] and not session.config.getoption("chapter", None):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -164,6 +165,8 @@ def pytest_terminal_summary(terminalreporter, config):
         in_the_making = config.getoption("chapter", None)
         warned = {"yellow": True} if in_the_making else {"red": True, "bold": True}
         terminalreporter.section("the verification report is out of date", **warned)
-        terminalreporter.write_line(f"`{verification.COMMAND}` renews {verification.RECORD}")
+        terminalreporter.write_line(
+            f"`{verification_record.COMMAND}` renews {verification_record.RECORD}"
+        )
         for line in stale:
             terminalreporter.write_line(line)

@@ -1,1 +1,52 @@
-"""Tools that make the book: run the chapters, check them, build the site."""
+"""Tools that make the book, a folder for each product, and below them what they share.
+
+A folder imports only those that stand before it here (`FLOORS`):
+
+- `tools.book`: What the book is, whatever is made of it: its contents, files, addresses and words.
+- `tools.chapters`: For whoever writes a chapter: begin it, run it, and see what it lacks.
+- `tools.words`: The words of an edition: where their translations come from, and where they go.
+- `tools.pages`: The pages as Sphinx reads and lays them out, for whatever is made of them.
+- `tools.models`: Models that live in a page: their files, and where they stand.
+- `tools.reference`: Pages that are made from code, tables and records: the appendices.
+- `tools.slides`: The slides: a deck for each chapter that is marked.
+- `tools.paper`: The whole book in one file: a PDF to be printed, and an EPUB.
+- `tools.colab`: The chapters as notebooks for Colab and Jupyter.
+- `tools.chinese`: The Chinese edition: its catalogs kept in step with the book.
+- `tools.site`: The website: built, measured, and served while it is being written.
+
+What Sphinx is to load, each folder says itself (`EXTENSIONS` in its ``__init__.py``).
+"""
+
+from __future__ import annotations
+
+FLOORS = (
+    "book",
+    "chapters",
+    "words",
+    "pages",
+    "models",
+    "reference",
+    "slides",
+    "paper",
+    "colab",
+    "chinese",
+    "site",
+)
+#: The folders whose extensions Sphinx is given, in the order in which they are set up.
+EXTENDING = (
+    "tools.pages",
+    "tools.models",
+    "tools.reference",
+    "tools.slides",
+    "tools.paper",
+    "tools.colab",
+    "tools.chinese",
+    "tools.site",
+)
+
+
+def register(app, package: str, names: tuple[str, ...]) -> dict:
+    """Set up the extensions of a folder, of whose package this is the ``setup``."""
+    for name in names:
+        app.setup_extension(f"{package}.{name}")
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,13 +1,13 @@
 """Figures with controls: drawn by the kernel when a control moves, or all of them ahead.
 
 In Jupyter and on Colab a kernel runs, so only the state in view is drawn. The pages of the book
-have none. When they are made, tools/execute.py sets ``COMPANION_WIDGETS`` to ``stored``: then every
-state is drawn ahead, and the controls choose among the pictures in the browser.
+have none. When they are made, tools/chapters/execute.py sets ``COMPANION_WIDGETS`` to ``stored``:
+then every state is drawn ahead, and the controls choose among the pictures in the browser.
 
 For axes a, b, c these pictures stand in stacks within stacks: a stack over the values of a, each
 of its entries a stack over b, each of those a stack over c. The index of a control (a slider over
 quantities, buttons for kinds) is linked, in the browser, to the index of each stack of its level.
-The built site makes plain controls and pictures of what is stored (tools/extensions/widgets.py).
+The built site makes plain controls and pictures of what is stored (tools/pages/widgets.py).
 """
 
 from __future__ import annotations

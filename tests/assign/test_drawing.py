@@ -13,7 +13,7 @@ import companion
 import exercises
 from assign import assignment, book, cli, making, rubric
 from assign.book import AssignError
-from tools import contents
+from tools.book import contents
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from assign.grading import arguments
 from assign.grading.results import STATUS
 from assign.sandbox import walls
 from tests.assign.grading_support import rows
-from tools import contents
+from tools.book import contents
 
 PAGE = contents.ROOT / "chapters" / "appendix" / "for-instructors.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 
 from assign import assignment, autograder, book, localise, notebooks
 from assign.grading import steps
-from tools import code_words
+from tools.words import code_words
 
 DIRECTIVE = re.compile(r":::|^\s*```\{|\{[\w:+-]+\}`|\{\{|\(eq-[\w-]+\)\s*$", re.MULTILINE)
 SOLVED = "attention:1,2,3,4,5,6"  # those that run in no time

@@ -8,7 +8,7 @@ import pytest
 from torch.nn.modules.module import register_module_forward_hook
 
 from companion import attention, device, models
-from tools import contents
+from tools.book import contents
 
 CHAPTERS = sorted(path.parent.name for path in (contents.ROOT / "exercises").glob("*/__init__.py"))
 MODULES = {name: importlib.import_module(f"exercises.{name}") for name in CHAPTERS}

@@ -16,7 +16,8 @@ from assign import localise, sources, texts
 from companion.notebook import CheckFailed
 from exercises import KINDS, TEXTS, Check, run
 from tests.exercises.quick import MASTERS, MODULES, quick  # noqa: F401
-from tools import contents, translation_checks
+from tools.book import contents
+from tools.words import translation_checks
 
 EXERCISES = [e for module in MODULES.values() for e in module.EXERCISES]
 SETUP = {e.id: module.SETUP for module in MODULES.values() for e in module.EXERCISES}
@@ -116,7 +117,7 @@ def test_ids_are_unique_and_named_after_their_chapter():
             assert len(f"exercise-{exercise.id}") <= 64
 
 
-# What the exercises of a chapter are together is looked at on its page: `tools.anatomy`.
+# What the exercises of a chapter are together is looked at on its page: `tools.chapters.anatomy`.
 @each(EXERCISES)
 def test_the_kind_is_known(exercise):
     assert exercise.kind in KINDS

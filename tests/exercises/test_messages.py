@@ -6,7 +6,9 @@ import pytest
 
 from assign import texts
 from exercises.attention import EXERCISES
-from tools import catalogs, contents, exercise_messages, exercises
+from tools.book import contents
+from tools.chapters import exercises
+from tools.words import catalogs, exercise_messages
 
 PAGE = "chapters/attention"
 CHAPTER = "exercises/attention"

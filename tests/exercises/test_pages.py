@@ -8,7 +8,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from exercises.attention import EXERCISES
-from tools import contents, exercises
+from tools.book import contents
+from tools.chapters import exercises
 
 WORDS = 1300
 CODE_BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -37,7 +38,7 @@ def test_the_chapter_is_in_step_with_its_master(chapter):
     assert [cell.source for cell in shown] == [exercises.render(e) for e in expected]
     renewed = nbformat.from_dict(chapter)
     exercises.place(renewed, expected)
-    assert renewed == chapter, "run python -m tools.exercises"
+    assert renewed == chapter, "run python -m tools.chapters.exercises"
 
 
 def test_a_chapter_without_a_master_has_no_exercises(tmp_path):

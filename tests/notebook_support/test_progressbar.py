@@ -5,7 +5,7 @@ import time
 import pytest
 
 from companion.notebook import progress, progressbar
-from tools.execute import last_drawn
+from tools.chapters.execute import last_drawn
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from companion.notebook import CheckFailed, catches, check, stop_button, stoppable, stopping
-from tools.execute import last_drawn
+from tools.chapters.execute import last_drawn
 
 CELL = """
 import time

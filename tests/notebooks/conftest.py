@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tools import wheel as wheels
+from tools.book import wheel as wheels
 
 
 def clean_environment(**variables: str) -> dict[str, str]:

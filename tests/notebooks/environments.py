@@ -16,7 +16,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager, KernelManager
 
 from tests.notebooks.conftest import clean_environment
-from tools import contents
+from tools.book import contents
 
 PINS = Path(__file__).with_name("oldest.txt")
 NO_WEB = "http://127.0.0.1:9"  # the port of the discard service: nothing answers there

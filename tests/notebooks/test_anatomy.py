@@ -1,6 +1,6 @@
 """What every chapter has in common: its parts, their order, and what its cells hold.
 
-How a chapter teaches is looked at by `tools.anatomy`, whose rules are held here, too.
+How a chapter teaches is looked at by `tools.chapters.anatomy`, whose rules are held here, too.
 """
 
 import itertools
@@ -9,8 +9,9 @@ import re
 import nbformat
 import pytest
 
-from tools import anatomy, contents, setup_cell
-from tools.anatomy import CITATION, CODE_BLOCK, MATH
+from tools.book import contents
+from tools.chapters import anatomy, setup_cell
+from tools.chapters.anatomy import CITATION, CODE_BLOCK, MATH
 
 CHAPTERS = contents.chapters()
 # Headings of the second level that every chapter has, in this order; each by what it must say.

@@ -3,7 +3,8 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tools import anatomy, contents, notebooks
+from tools.book import contents, notebooks
+from tools.chapters import anatomy
 
 BOX = ":::{admonition} Before you train\n:class: before-training\n\nThe loss begins at 0.69.\n:::"
 SETTINGS = "class Settings:\n    steps: int = 100"

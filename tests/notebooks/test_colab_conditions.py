@@ -19,7 +19,9 @@ from nbclient import NotebookClient
 from tests.notebooks import environments
 from tests.notebooks.talking import Talk, controls, errors, pictures, streams
 from tests.notebooks.test_nbval import MEMORY
-from tools import addresses, contents, setup_cell, site, wheel
+from tools.book import addresses, contents, wheel
+from tools.chapters import setup_cell
+from tools.site import whole_site
 
 pytestmark = [pytest.mark.chapters, pytest.mark.release]
 # One chapter stands for all, since the versions are the point; this one needs the weights, too.
@@ -64,7 +66,7 @@ def published(tmp_path_factory):
     """Return the address of a server that has what the site has for notebooks."""
     folder = tmp_path_factory.mktemp("site")
     wheel.write(contents.ROOT, folder)
-    server = site.make_server(folder)
+    server = whole_site.make_server(folder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()

@@ -10,7 +10,7 @@ import torch
 
 from companion import data
 from companion.tokenizers import BPE
-from tools import contents, notebooks
+from tools.book import contents, notebooks
 
 # A reader's own texts: nothing, Chinese, what is four bytes in UTF-8, quotes, very long.
 TEXTS = ["", "床前明月光，疑是地上霜。", "😀 👩‍🚀", '"He\'s" {here}, he said', "never again " * 300]

@@ -1,4 +1,4 @@
-"""tools.execute: notebooks run from their folder, and stay as they are when nothing changed."""
+"""Running chapters: notebooks run from their folder, and stay as they are when nothing changed."""
 
 import re
 import subprocess
@@ -10,9 +10,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 import companion
 from companion.models import CHECKPOINTS
-from tools import addresses, contents, execute, setup_cell, widget_state
-from tools.execute import ExecutionFailed, last_drawn, merge_streams
-from tools.notebooks import NotebookError
+from tools.book import addresses, contents, widget_state
+from tools.book.notebooks import NotebookError
+from tools.chapters import execute, setup_cell
+from tools.chapters.execute import ExecutionFailed, last_drawn, merge_streams
 
 WIDGET = """\
 import matplotlib.pyplot as plt

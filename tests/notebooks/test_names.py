@@ -10,7 +10,7 @@ import symtable
 
 import pytest
 
-from tools import contents, notebooks
+from tools.book import contents, notebooks
 
 
 def bound(node):

@@ -5,8 +5,8 @@ goes on drawing, or uses up a graph, is found. Training and widgets take long, a
 
 It is run as on Colab: in an empty folder, with the package from its wheel. nbval compares standard
 output, plain text, HTML and Markdown exactly; it leaves out pictures, the names of widgets, and
-what ``tools/sanitize.cfg`` masks: numbers that checks have measured, and links to lines of source.
-Cells tagged ``nbval-ignore-output`` are run but not compared.
+what ``tools/chapters/sanitize.cfg`` masks: numbers that checks have measured, and links to lines of
+source. Cells tagged ``nbval-ignore-output`` are run but not compared.
 """
 
 import copy
@@ -21,8 +21,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests.notebooks.conftest import clean_environment
-from tools import contents, execute, masks, notebooks
-from tools.notebooks import tags
+from tools.book import contents, notebooks
+from tools.book.notebooks import tags
+from tools.chapters import execute, masks
 
 IGNORED = "nbval-ignore-output"
 DIED = "Kernel died before replying to kernel_info"

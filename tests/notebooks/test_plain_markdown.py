@@ -11,9 +11,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 from sphinx import locale
 
-from tools import contents, editions, markdown_text, notebooks
-from tools.execute import LANGUAGE
-from tools.plain_markdown import UnknownNode, Writer
+from tools.book import contents, notebooks
+from tools.chapters.execute import LANGUAGE
+from tools.colab import markdown_text
+from tools.colab.plain_markdown import UnknownNode, Writer
+from tools.pages import editions
 
 ALL, INDEX = (f"https://book.example/en/{name}.html" for name in ("all", "index"))
 PAGE = r"""# A page with *all* kinds

@@ -14,8 +14,8 @@ from jupyter_client.manager import start_new_kernel
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.notebooks.test_nbval import IGNORED, compare, stream, twice
-from tools import contents, notebooks
-from tools.notebooks import tags
+from tools.book import contents, notebooks
+from tools.book.notebooks import tags
 
 SECONDS = 900
 # The names of what lets a reader stop, in a cell's code.

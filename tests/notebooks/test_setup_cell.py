@@ -18,7 +18,8 @@ from assign import setup
 from assign.book import Book
 from companion import _setting_up
 from companion.models import loading
-from tools import addresses, contents, setup_cell, wheel
+from tools.book import addresses, contents, wheel
+from tools.chapters import setup_cell
 
 # What the cell asks of the package that it installs.
 COMPANION = {

@@ -13,7 +13,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from companion.notebook import show
-from tools import catalogs, contents, notebooks, shown_code
+from tools.book import contents, notebooks, shown_code
+from tools.words import catalogs
 
 CODE = "def f(x):\n    return x"
 SHOWN = [
@@ -99,7 +100,7 @@ def test_sphinx_reads_the_notebook_with_its_link(language, said, tmp_path):
     shutil.copy(catalogs.folder(contents.ROOT, "zh_CN") / "book.po", words)
     (tmp_path / "locale" / "zh_CN" / "pages.txt").write_text("page\n")
     config = {
-        "extensions": ["myst_nb", "tools.extensions.sources"],
+        "extensions": ["myst_nb", "tools.pages.sources"],
         "root_doc": "page",
         "nb_execution_mode": "off",
         "language": language,

@@ -4,8 +4,8 @@ import zipfile
 from email import message_from_bytes
 
 import companion
-from tools import contents
-from tools import wheel as wheels
+from tools.book import contents
+from tools.book import wheel as wheels
 
 
 def test_it_holds_the_whole_package_and_nothing_else(wheel):

@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 from companion import models
-from tools import contents, notebooks
-from tools.notebooks import tags
+from tools.book import contents, notebooks
+from tools.book.notebooks import tags
 
 PATH = contents.ROOT / "chapters" / "model-families" / "weights.ipynb"
 

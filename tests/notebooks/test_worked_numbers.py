@@ -7,8 +7,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import contents, worked_numbers
-from tools.worked_numbers import DECIMAL, Example, check, decimals, problems
+from tools.book import contents
+from tools.chapters import worked_numbers
+from tools.chapters.worked_numbers import DECIMAL, Example, check, decimals, problems
 
 NOTEBOOKS = contents.notebooks()
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import anatomy, contents, modules
+from tools.book import contents, modules
+from tools.chapters import anatomy
 
 ROOT = contents.ROOT
 PACKAGE = ROOT / "companion"

@@ -11,7 +11,9 @@ from playwright import sync_api
 
 from tests.site import machine_fonts
 from tests.site.visits import NO_NETWORK, SIZES, Seen, Visit, look, once
-from tools import assets, chromium, contents, editions, site, staging
+from tools.book import contents
+from tools.pages import assets, chromium, editions, staging
+from tools.site import whole_site
 
 ROOT = contents.ROOT
 PAGES = contents.pages()
@@ -36,7 +38,7 @@ def find_chromium() -> str:
 @pytest.fixture(scope="session")
 def html() -> Path:
     """Return the folder of the built site, built first where it is missing or out of date."""
-    assert site.build() == 0, "the site does not build"
+    assert whole_site.build() == 0, "the site does not build"
     return HTML
 
 
@@ -57,7 +59,7 @@ def run_builder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def address(html) -> str:
     """Return the address under which the site is served during the tests."""
-    server = site.make_server(html)
+    server = whole_site.make_server(html)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/"
     server.shutdown()

@@ -15,8 +15,9 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from tools import contents, exercises, notebooks, setup_cell
-from tools.execute import LANGUAGE
+from tools.book import contents, notebooks
+from tools.chapters import exercises, setup_cell
+from tools.chapters.execute import LANGUAGE
 
 SITE = "https://book.example"
 FOLDER = "chapters/optimisation"

@@ -13,7 +13,7 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
-from tools import assets
+from tools.pages import assets
 
 OURS = Path(find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
 # What Debian installs with Chromium even without recommended packages.

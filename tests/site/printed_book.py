@@ -18,9 +18,13 @@ import polib
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tests.notebooks.conftest import clean_environment
-from tools import catalogs, contents, editions, epub, printed
-from tools import translation_checks as checks
-from tools.extensions.printed import slug
+from tools.book import contents
+from tools.pages import editions
+from tools.paper import epub
+from tools.paper import pdf as printed
+from tools.paper.print_builder import slug
+from tools.words import catalogs
+from tools.words import translation_checks as checks
 
 BUILT = {"_build", "build", "dist"}
 EQUATION = re.compile(r"\$\$ ?\(([\w-]+)\)")
@@ -278,7 +282,7 @@ def write_chapter(path: Path) -> None:
     texts = [new_markdown_cell(text) for text in (*TEXT_CELLS, EXERCISES, READING)]
     cells = [*texts[:3], *code, *texts[3:]]
     nbformat.write(new_notebook(cells=cells), path)
-    command = [sys.executable, "-m", "tools.execute", path]
+    command = [sys.executable, "-m", "tools.chapters.execute", path]
     subprocess.run(command, cwd=contents.ROOT, env=clean_environment(), check=True)
 
 

@@ -1,7 +1,7 @@
 """Books of one page, and building them in the tests' own process.
 
-`site.build` starts a program for each edition, which takes seconds to import what it needs, and
-cuts the fonts for the letters of the book. Where a test is not about that, it builds without.
+`whole_site.build` starts a program for each edition, which takes seconds to import what it needs,
+and cuts the fonts for the letters of the book. Where a test is not about that, it builds without.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools import addresses, editions, one_edition, products, site
+from tools.book import addresses
+from tools.pages import editions
+from tools.site import one_edition, whole_site
 
 REPOSITORY = addresses.repository()
 
@@ -32,11 +34,11 @@ def write_book(root: Path, text: str) -> None:
 
 
 def build(root: Path) -> int:
-    """Build a book's site as `site.build` does, its editions here and its fonts whole."""
+    """Build a book's site as `whole_site.build` does, its editions here and its fonts whole."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(site, "build_editions", build_editions)
-        patch.setattr(products, "SITE_PRODUCTS", [])
-        return site.build(root)
+        patch.setattr(whole_site, "build_editions", build_editions)
+        patch.setattr(whole_site, "SITE_PRODUCTS", [])
+        return whole_site.build(root)
 
 
 def build_editions(root: Path, folder: Path, parts: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ import yaml
 
 from assign import book, setup
 from tests.site import folders, small_books
-from tools import addresses, contents, wheel
+from tools.book import addresses, contents, wheel
 
 FORK, PAGES = "ada/fine-book", "https://ada.github.io/fine-book"
 WORKFLOWS = contents.ROOT / ".github" / "workflows"

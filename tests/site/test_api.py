@@ -12,8 +12,9 @@ from bs4 import BeautifulSoup
 import companion
 from tests.site.conftest import EDITIONS, ROOT
 from tests.site.small_books import write_book
-from tools import contents, editions, shown_code
-from tools.extensions import api
+from tools.book import contents, shown_code
+from tools.pages import editions
+from tools.reference import api
 
 FOLDERS = [edition.folder for edition in EDITIONS]
 PAGES = [page for page in contents.pages() if page.startswith(f"{api.FOLDER}/")]

@@ -12,8 +12,10 @@ from docutils import nodes
 from companion.alignment.games import SearchPlayer, TicTacToe, best_moves
 from tests.site import small_books
 from tests.site.conftest import EDITIONS, ROOT
-from tools import board, editions, phrases
-from tools.extensions import board as extension
+from tools.book import phrases
+from tools.models import board
+from tools.models import board_directive as extension
+from tools.pages import editions
 
 pytestmark = pytest.mark.chapter("alignment")
 PAGE = "chapters/alignment/rewards.html"

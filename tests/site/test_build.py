@@ -15,8 +15,10 @@ import pytest
 from tests.site import small_books
 from tests.site.conftest import ENGLISH, EVERY, PAGES, ROOT
 from tests.site.small_books import REPOSITORY, write_book
-from tools import addresses, artwork, assets, contents, editions, notebooks, shown_code, slides
-from tools.extensions import katex, pages, pictures
+from tools.book import addresses, contents, notebooks, shown_code
+from tools.pages import artwork, assets, editions, katex, pictures
+from tools.site import page_context
+from tools.slides import marks
 
 CONFIG = contents.settings()
 FOLDERS = [edition.folder for edition in editions.EDITIONS]
@@ -72,7 +74,7 @@ def test_every_internal_link_resolves(html):
 
 def test_every_page_is_built_and_none_besides(html):
     built = {path.relative_to(html).with_suffix("").as_posix() for path in html.rglob("*.html")}
-    marked = [path for path in contents.notebooks() if slides.has_deck(path)]
+    marked = [path for path in contents.notebooks() if marks.has_deck(path)]
     decks = [contents.product_name(contents.page_of(path)) for path in marked]
     made = {f"{folder}/slides/{name}" for folder in FOLDERS for name in ["index", *decks]}
     searches = {f"{folder}/search" for folder in FOLDERS}
@@ -318,7 +320,7 @@ def test_picture_sizes():
 
 
 def test_report_addresses_are_escaped():
-    address = pages.issue_address(REPOSITORY, "Q & A", "chapters/a b.md")
+    address = page_context.issue_address(REPOSITORY, "Q & A", "chapters/a b.md")
     query = parse_qs(urlsplit(address).query)
     assert "Q & A" in query["title"][0]
     assert "chapters/a b.md" in query["body"][0]

@@ -12,7 +12,9 @@ from bs4 import BeautifulSoup
 
 from tests.site import same_code
 from tests.site.conftest import ROOT
-from tools import catalogs, contents, slides
+from tools.book import contents
+from tools.slides import marks
+from tools.words import catalogs
 
 LANGUAGE, FOLDER = "zh_CN", "zh"
 HAN = re.compile("[\u3400-\u9fff]")
@@ -53,8 +55,8 @@ def places(html: Path, page: str) -> dict[str, tuple[list[str], list[str]]]:
         "page": (texts(site, CELLS), texts(site, ".cell_output .highlight-myst-ansi pre")),
         "Colab": ([cell.source for cell in cells if cell.id != "setup"], streams),
     }
-    if slides.has_deck(ROOT / f"{page}.ipynb"):
-        deck = read(folder / slides.address(page))
+    if marks.has_deck(ROOT / f"{page}.ipynb"):
+        deck = read(folder / marks.address(page))
         code = "\n".join(texts(deck, ".body > .code pre"))
         found["slides"] = ([code], texts(deck, ".body > .output pre"))
     return found

@@ -14,8 +14,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from companion.notebook import check
 from tests.site.conftest import ROOT
-from tools import check_words, code_words, columns, phrases
-from tools.extensions import code
+from tools.book import columns, phrases
+from tools.words import check_words, code_words, page_code
 
 HAN = re.compile("[\u3400-\u9fff]")
 
@@ -243,11 +243,11 @@ def page():
 
 
 def test_words_of_a_pages_code_are_messages(page):
-    assert code.words(page) == ["one thing", "another"]
+    assert page_code.words(page) == ["one thing", "another"]
 
 
 def test_a_pages_code_and_output_are_translated_and_shown_code_is_not(page):
-    code.translate(page, SAID, phrases.speaker(ROOT, "zh_CN"))
+    page_code.translate(page, SAID, phrases.speaker(ROOT, "zh_CN"))
     cell, printed, shown, other = page.findall(nodes.literal_block)
     assert cell.astext() == cell.rawsource == 'check("一件事", 2, 2)  # 另一件'
     assert printed.astext() == printed.rawsource == "✓ 一件事：2，与预期相符\n"
@@ -256,7 +256,7 @@ def test_a_pages_code_and_output_are_translated_and_shown_code_is_not(page):
 
 def test_a_page_without_translations_stays(page):
     before = page.pformat()
-    code.translate(page, {}, phrases.speaker(ROOT, "zh_CN"))
+    page_code.translate(page, {}, phrases.speaker(ROOT, "zh_CN"))
     assert page.pformat() == before
 
 
@@ -264,7 +264,7 @@ def test_cells_of_a_notebook_are_translated_where_they_stand():
     plain = new_output("execute_result", data={"text/plain": PRINTED})
     outputs = [new_output("stream", text=PRINTED), plain]
     notebook = new_notebook(cells=[new_code_cell(SOURCE, outputs=outputs)])
-    code.translate_cells(notebook, SAID, phrases.speaker(ROOT, "zh_CN"))
+    page_code.translate_cells(notebook, SAID, phrases.speaker(ROOT, "zh_CN"))
     (cell,) = notebook.cells
     assert cell.source == 'check("一件事", 2, 2)  # 另一件'
     assert [cell.outputs[0].text, plain.data["text/plain"]] == [

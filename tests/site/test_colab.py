@@ -17,8 +17,10 @@ from markdown_it import MarkdownIt
 from companion.notebook import lettering
 from tests.site.conftest import HTML, ROOT
 from tests.site.same_code import difference, printed_alike
-from tools import addresses, contents, editions, phrases, setup_cell, shown_code, widget_state
-from tools.extensions import board, live_models
+from tools.book import addresses, contents, phrases, shown_code, widget_state
+from tools.chapters import setup_cell
+from tools.models import board_directive, live_directive
+from tools.pages import editions
 
 CHAPTERS = contents.notebooks()
 SITE = addresses.site()
@@ -113,7 +115,7 @@ def page(folder, chapter, edition):
     body = re.search(r"<article[^>]*>(.*)</article>", html, re.DOTALL)[1]
     address = f"{SITE}/{edition.folder}/{chapter.relative_to(ROOT).with_suffix('.html').as_posix()}"
     say = phrases.speaker(ROOT, edition.language)
-    return LIVE.sub(f"<p>{say(live_models.RUNS)} {address}</p>", body)
+    return LIVE.sub(f"<p>{say(live_directive.RUNS)} {address}</p>", body)
 
 
 @cache
@@ -256,7 +258,9 @@ def test_no_picture_is_lost_and_each_says_what_it_shows(notebook, page):
     assert all(len(alt) >= 10 for alt in stored)
     inside = [text for text in texts(notebook) if "<img" in text or "![" in text]
     say = [phrases.speaker(ROOT, each.language) for each in editions.EDITIONS]
-    alive = {speak(alt) for speak in say for alt in (board.ALT, *live_models.ALTS.values())}
+    alive = {
+        speak(alt) for speak in say for alt in (board_directive.ALT, *live_directive.ALTS.values())
+    }
     inside = [text for text in inside if not any(words in text for words in alive)]
     assert len(re.findall(r"<figcaption>", page)) + len(inside) == sum(
         cell.id.endswith("-caption") for cell in notebook.cells

@@ -8,7 +8,7 @@ from docutils.utils import new_document
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from companion.notebook import Drawing
-from tools.extensions import drawings
+from tools.pages import drawings
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from bs4 import BeautifulSoup
 
 from tests.site.conftest import PAGES
 from tests.site.same_code import difference, printed_alike
-from tools import contents, editions
+from tools.book import contents
+from tools.pages import editions
 
 FOLDERS = [edition.folder for edition in editions.EDITIONS]
 # What belongs to a page's language: nothing below it is compared word for word.

@@ -13,8 +13,9 @@ from playwright import sync_api
 from tests.site.conftest import EDITIONS, ROOT
 from tests.site.machine_fonts import MACHINES
 from tests.site.visits import CHAPTERS, THEMES, Visit
-from tools import contents
-from tools.extensions import pages, printed
+from tools.book import contents
+from tools.paper import print_builder
+from tools.site import page_context
 
 ENGLISH = [f"en/{page}" for page in CHAPTERS]
 PHONE = {"width": 390, "height": 844}
@@ -203,7 +204,7 @@ def looked(browser, address):
 
 
 def is_in_columns(text: str) -> bool:
-    return any(pages.COLUMNS.search(line) for line in text.split("\n"))
+    return any(page_context.COLUMNS.search(line) for line in text.split("\n"))
 
 
 @pytest.mark.browser
@@ -296,7 +297,7 @@ def test_the_landing_page_lists_the_chapters_that_stand(html, edition):
 def test_every_variable_that_helps_without_google_is_one_that_the_code_reads():
     page = ROOT / "chapters" / "appendix" / "running-without-google.md"
     named = set(re.findall(r"\b(?:COMPANION|HF)_[A-Z]+\b", page.read_text(encoding="utf-8")))
-    files = [*(ROOT / "companion").rglob("*.py"), ROOT / "tools" / "setup_cell.py"]
+    files = [*(ROOT / "companion").rglob("*.py"), ROOT / "tools" / "chapters" / "setup_cell.py"]
     code = "\n".join(path.read_text(encoding="utf-8") for path in files)
     assert named
     assert named == {
@@ -310,4 +311,4 @@ def test_the_printed_contents_leave_the_letters_of_the_glossary_out():
     page = nodes.section("", nodes.title("Glossary", "Glossary"), other, letter, ids=["glossary"])
     document = nodes.document(None, None)
     document += page
-    assert printed.sections(document) == [other]
+    assert print_builder.sections(document) == [other]

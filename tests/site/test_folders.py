@@ -16,7 +16,10 @@ from bs4 import BeautifulSoup
 from assign import assignment, book
 from tests.site import folders, small_books
 from tests.site.folders import FOLDER, SITE
-from tools import contents, editions, epub, site
+from tools.book import contents
+from tools.pages import editions
+from tools.paper import epub
+from tools.site import whole_site
 
 PAGES = [f"{FOLDER}/{name}" for name in ("index", "down", "further")]
 OPENING, DOWN, FURTHER = PAGES
@@ -249,7 +252,7 @@ def test_parts_follow_one_another_on_e_readers(root):
 
 @pytest.mark.browser
 def test_a_search_names_the_chapter_before_the_part(html, browser):
-    server = site.make_server(html)
+    server = whole_site.make_server(html)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{server.server_address[1]}/en/search.html?q=downhill")

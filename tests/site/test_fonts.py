@@ -8,7 +8,8 @@ import shutil
 import pytest
 from fontTools.ttLib import TTFont
 
-from tools import assets, fonts, staging
+from tools.pages import assets, staging
+from tools.site import fonts
 
 WHOLE = "source-serif-4-latin-wght-normal.woff2"
 

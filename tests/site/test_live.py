@@ -14,7 +14,8 @@ import pytest
 
 from tests.site import small_books
 from tests.site.small_books import write_book
-from tools import editions, fingerprint, live, side_by_side, site
+from tools.pages import editions
+from tools.site import fingerprint, serving, side_by_side, whole_site
 
 ENGLISH = "One sentence, with $\\frac{1}{2}$ in it."
 CHINESE = "一句话，里面有 $\\frac{1}{2}$。"
@@ -92,7 +93,7 @@ def test_a_fault_in_one_edition_is_enough_and_the_last_site_stays(book, capfd):
     good = [page(book / "_build" / "html", edition.folder) for edition in editions.EDITIONS]
     translate(book, ENGLISH, "{ref}`nowhere`")
     try:
-        assert site.build(book) == 1
+        assert whole_site.build(book) == 1
     finally:
         translate(book, ENGLISH, CHINESE)
     said = [line for line in capfd.readouterr().err.splitlines() if "nowhere" in line]
@@ -105,9 +106,9 @@ def test_a_fault_in_one_edition_is_enough_and_the_last_site_stays(book, capfd):
 
 
 def test_what_is_current_is_not_built_again(book, monkeypatch):
-    monkeypatch.setattr(site, "build_alone", lambda _root: pytest.fail("built again"))
-    assert site.is_current(book)
-    assert site.build(book) == 0
+    monkeypatch.setattr(whole_site, "build_alone", lambda _root: pytest.fail("built again"))
+    assert whole_site.is_current(book)
+    assert whole_site.build(book) == 0
 
 
 @pytest.mark.parametrize("name", ["index.md", "locale/zh_CN/LC_MESSAGES/index.po", "_config.yml"])
@@ -118,12 +119,12 @@ def test_a_source_that_changes_makes_the_site_stale(book, name):
         assert fingerprint.changed(book, book / "_build" / "html") == {name}
     finally:
         (book / name).write_bytes(before)
-    assert site.is_current(book)
+    assert whole_site.is_current(book)
 
 
 def test_tools_and_packages_count(book, monkeypatch):
     names = fingerprint.state(book)
-    assert any(name.endswith("tools/site.py") for name in names)
+    assert any(name.endswith("tools/site/whole_site.py") for name in names)
     assert any(name.endswith("web/css/base.css") for name in names)
     monkeypatch.setattr(fingerprint, "packages", lambda: "others")
     assert fingerprint.changed(book, book / "_build" / "html") == {fingerprint.PACKAGES}
@@ -134,16 +135,16 @@ def test_a_site_that_somebody_has_touched_is_not_trusted(book):
     extra.write_text("")
     assert fingerprint.changed(book, extra.parent) is None
     extra.unlink()
-    assert site.is_current(book)
+    assert whole_site.is_current(book)
 
 
 # -- following changes ---------------------------------------------------------------------------
 
 
 @pytest.fixture
-def followed(book) -> live.Live:
+def followed(book) -> serving.Live:
     """Return the book as it is served."""
-    followed = live.Live(book, live.News())
+    followed = serving.Live(book, serving.News())
     followed.start()
     return followed
 
@@ -157,7 +158,7 @@ def test_a_change_is_shown_and_is_what_a_whole_build_makes(followed, capfd):
     assert "And another one." in page(followed.served, "en")
     assert "又一句" in page(followed.served, "zh")
     told = [address for _, addresses in followed.news.changes for address in addresses]
-    assert told[0] == live.EVERYTHING
+    assert told[0] == serving.EVERYTHING
     assert {"/en/index.html", "/zh/index.html"} <= set(told)
     assert page(root / "_build" / "html", "en") == before
 
@@ -185,7 +186,7 @@ def test_changes_are_noticed_once_they_are_at_rest(tmp_path):
     (tmp_path / "chapters").mkdir()
     (tmp_path / "chapters" / "a.md").write_text("a")
     (tmp_path / "_build").mkdir()
-    changes = live.changes(tmp_path, live.look(tmp_path), pause=0.05)
+    changes = serving.changes(tmp_path, serving.look(tmp_path), pause=0.05)
     (tmp_path / "chapters" / "a.md").write_text("new")
     (tmp_path / "index.md").write_text("b")
     (tmp_path / "_build" / "made.html").write_text("")
@@ -195,9 +196,14 @@ def test_changes_are_noticed_once_they_are_at_rest(tmp_path):
 
 
 def test_what_sphinx_does_not_follow_builds_the_whole_site():
-    assert live.can_follow({"chapters/losses.ipynb", "web/css/base.css", "tests/test_losses.py"})
-    for name in ("_toc.yml", "tools/site.py", "exercises/losses/__init__.py", fingerprint.PACKAGES):
-        assert not live.can_follow({"chapters/losses.ipynb", name})
+    assert serving.can_follow({"chapters/losses.ipynb", "web/css/base.css", "tests/test_losses.py"})
+    for name in (
+        "_toc.yml",
+        "tools/site/whole_site.py",
+        "exercises/losses/__init__.py",
+        fingerprint.PACKAGES,
+    ):
+        assert not serving.can_follow({"chapters/losses.ipynb", name})
 
 
 # -- telling browsers ----------------------------------------------------------------------------
@@ -207,8 +213,8 @@ def test_what_sphinx_does_not_follow_builds_the_whole_site():
 def served(tmp_path):
     """Return a server of a folder with one page, and what it is told."""
     (tmp_path / "index.html").write_text("<body><p>text</p></body>")
-    news = live.News()
-    with live.make_server(tmp_path, news) as server:
+    news = serving.News()
+    with serving.make_server(tmp_path, news) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server, news
         server.shutdown()

@@ -21,18 +21,11 @@ from companion.tokenizers import Characters, Tokenizer, Words
 from tests.site import small_books
 from tests.site.conftest import EDITIONS, ROOT
 from tests.site.visits import SIZES, THEMES
-from tools import (
-    editions,
-    live_export,
-    live_models,
-    live_poems,
-    live_sampling,
-    phrases,
-    site,
-    staging,
-)
-from tools.extensions import board
-from tools.extensions import live_models as extension
+from tools.book import phrases
+from tools.models import board_directive, live_export, live_models, live_poems, live_sampling
+from tools.models import live_directive as extension
+from tools.pages import editions, staging
+from tools.site import whole_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.chapter("transformer", "generation")]
 NAME = "tiny-world"
@@ -96,7 +89,7 @@ def page(browser, tmp_path_factory, model, tokenizer, poet, characters):
     live_export.write(model, tokenizer, "random", root / "models")
     live_poems.write(poet, characters, "poet", root / "models")
     (root / "index.html").write_text("<!DOCTYPE html><title>Live</title>")
-    server = site.make_server(root)
+    server = whole_site.make_server(root)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
@@ -448,7 +441,9 @@ def test_it_writes_what_the_package_writes_by_the_same_numbers(page, model, toke
 def test_it_is_small(name, most):
     assert sum(path.stat().st_size for path in live_models.loaded(name)) < most * KB
     # The script of the board is loaded by another page, and measured in tests/site/test_board.py.
-    scripts = {*(ROOT / "web" / "js" / "live").glob("*.js")} - {ROOT / "web" / "js" / board.SCRIPT}
+    scripts = {*(ROOT / "web" / "js" / "live").glob("*.js")} - {
+        ROOT / "web" / "js" / board_directive.SCRIPT
+    }
     assert sum(path.stat().st_size for path in scripts) < 48 * KB
 
 

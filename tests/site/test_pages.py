@@ -15,7 +15,7 @@ import pytest
 
 from tests.site.conftest import ENGLISH, EVERY, ROOT
 from tests.site.visits import CHAPTERS, OF_COLOURS, SIZES, THEMES, switched_colours
-from tools import catalogs
+from tools.words import catalogs
 
 pytestmark = pytest.mark.browser
 # The chapters in English, and in both editions.

@@ -15,9 +15,11 @@ from pypdf import PdfReader
 
 from tests.site import printed_book
 from tests.site.conftest import ROOT
-from tools import contents, dates, editions, epub, epub_checks, phrases, printed, printed_checks
-from tools.extensions.ebook import as_xhtml, between_files
-from tools.extensions.printed import in_one_page, slug
+from tools.book import contents, phrases
+from tools.pages import editions
+from tools.paper import dates, epub, epub_checks, pdf, pdf_checks
+from tools.paper.ebook_builder import as_xhtml, between_files
+from tools.paper.print_builder import in_one_page, slug
 
 pytestmark = pytest.mark.browser
 FOLDERS = [edition.folder for edition in editions.EDITIONS]
@@ -58,7 +60,7 @@ def closed(text: str) -> str:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_pdf_has_no_fault(book, folder):
     path = book.pdf(folder)
-    assert printed_checks.faults(path, book.place("printed", folder) / "book.html") == []
+    assert pdf_checks.faults(path, book.place("printed", folder) / "book.html") == []
     assert path.stat().st_size < 30e6
     # The title, the contents, and pages that each begin on a sheet of their own.
     assert len(contents.pages(book.root)) < len(PdfReader(path).pages) < 2000
@@ -66,7 +68,7 @@ def test_pdf_has_no_fault(book, folder):
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_pdf_is_set_in_the_books_faces(book, folder):
-    fonts = printed_checks.fonts(PdfReader(book.pdf(folder)))
+    fonts = pdf_checks.fonts(PdfReader(book.pdf(folder)))
     names = " ".join(fonts)
     assert all(fonts.values()), fonts
     for face in ("SourceSerif4-Regular", "SourceSerif4-Italic", "JetBrainsMono", "KaTeX_Main"):
@@ -102,8 +104,8 @@ def test_pdf_contents_tell_the_right_pages(book):
 def test_pdf_links_lead_where_they_should(book, folder):
     """Equations and figures stand, with their numbers, on the pages to which links lead."""
     reader = PdfReader(book.pdf(folder))
-    places, pages = printed_checks.folios(book.pdf(folder)), printed_text(book.pdf(folder))
-    assert printed_checks.dead_links(reader) == []
+    places, pages = pdf_checks.folios(book.pdf(folder)), printed_text(book.pdf(folder))
+    assert pdf_checks.dead_links(reader) == []
     numbered = [entry for source in book.sources() for entry in source.numbered()]
     assert numbered
     lost = [(place, number) for place, number in numbered if number not in pages[places[place] - 1]]
@@ -165,9 +167,9 @@ def test_solutions_stand_at_the_end_of_the_chapter(book):
 
 
 def test_without_a_chinese_font_the_error_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(printed, "has_chinese_font", lambda: False)
+    monkeypatch.setattr(pdf, "has_chinese_font", lambda: False)
     with pytest.raises(RuntimeError, match="apt-get install fonts-noto-cjk"):
-        printed.make(tmp_path, editions.edition("zh"))
+        pdf.make(tmp_path, editions.edition("zh"))
 
 
 def test_a_link_into_nothing_is_found(tmp_path):
@@ -182,7 +184,7 @@ def test_a_link_into_nothing_is_found(tmp_path):
     link[NameObject("/Dest")] = TextStringObject("nowhere")
     writer.add_annotation(0, link)
     writer.write(tmp_path / "bad.pdf")
-    assert printed_checks.dead_links(PdfReader(tmp_path / "bad.pdf")) == ["nowhere"]
+    assert pdf_checks.dead_links(PdfReader(tmp_path / "bad.pdf")) == ["nowhere"]
 
 
 def test_ids_of_two_pages_do_not_meet():

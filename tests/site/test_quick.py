@@ -8,7 +8,7 @@ import warnings
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-from tools.extensions import quick
+from tools.pages import quick
 
 
 def listening(folder, disable) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.site.conftest import ENGLISH
 from tests.site.visits import CHAPTERS, SIZES, THEMES
-from tools import contents
+from tools.book import contents
 
 pytestmark = pytest.mark.browser
 CHAPTER = f"en/{CHAPTERS[0]}"

@@ -15,13 +15,15 @@ from bs4 import BeautifulSoup
 
 from tests.site.conftest import EDITIONS, ROOT
 from tests.site.small_books import write_book
-from tools import catalogs, contents, editions, verification
-from tools.extensions import glossary, indexes, speed, tables
-from tools.extensions import verification as report
+from tools.book import contents, term_table
+from tools.pages import editions, tables
+from tools.reference import glossary, indexes, speed, verification_record
+from tools.reference import verification_report as report
+from tools.words import catalogs
 
 FOLDERS = [edition.folder for edition in EDITIONS]
 APPENDIX = "chapters/appendix"
-TERMS = glossary.read_terms(ROOT / glossary.TERMS)
+TERMS = term_table.read_terms(ROOT / term_table.TERMS)
 every_edition = pytest.mark.parametrize("folder", FOLDERS)
 
 
@@ -231,8 +233,8 @@ def test_every_letter_leads_somewhere(html, folder):
 def glossary_book(root: Path, text: str, terms: str) -> None:
     """Write a book of one page with a table of terms."""
     write_book(root, text)
-    (root / glossary.TERMS).parent.mkdir(parents=True)
-    (root / glossary.TERMS).write_text(terms, encoding="utf-8")
+    (root / term_table.TERMS).parent.mkdir(parents=True)
+    (root / term_table.TERMS).write_text(terms, encoding="utf-8")
 
 
 HEADER = "term,chinese,definition,target\n"
@@ -338,7 +340,7 @@ def test_what_stands_in_the_code_is_read_from_it():
 
 # -- verification report -------------------------------------------------------------------------
 
-RECORD = verification.load()
+RECORD = verification_record.load()
 
 
 @every_edition
@@ -429,8 +431,10 @@ def test_a_star_marks_what_the_other_side_limits():
 
 def test_an_unknown_number_stops_the_build(run_builder, tmp_path, capfd):
     write_book(tmp_path, "{verified}`luck`")
-    (tmp_path / verification.RECORD).parent.mkdir(parents=True)
-    (tmp_path / verification.RECORD).write_text(verification.dump(RECORD), encoding="utf-8")
+    (tmp_path / verification_record.RECORD).parent.mkdir(parents=True)
+    (tmp_path / verification_record.RECORD).write_text(
+        verification_record.dump(RECORD), encoding="utf-8"
+    )
     assert run_builder("dummy", tmp_path) == 1
     assert "'luck' is none of functions" in capfd.readouterr().err
 

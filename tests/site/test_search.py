@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from tests.site.conftest import ROOT
-from tools.extensions import glossary
+from tools.book import term_table
 
 pytestmark = pytest.mark.browser
 
@@ -87,12 +87,12 @@ OBJECT_NAMES = """() => {
 
 def taught() -> dict[str, str]:
     """Return the first place where each term is taught."""
-    with (ROOT / glossary.TERMS).open(encoding="utf-8", newline="") as lines:
+    with (ROOT / term_table.TERMS).open(encoding="utf-8", newline="") as lines:
         return {row["term"]: row["target"].partition(" ")[0] for row in csv.DictReader(lines)}
 
 
 def test_no_name_belongs_to_two_terms():
-    terms = glossary.read_terms(ROOT / glossary.TERMS)
+    terms = term_table.read_terms(ROOT / term_table.TERMS)
     owners = [(name.lower(), term.term) for term in terms for name in term.names()]
     names = Counter(name for name, _ in set(owners))
     assert [name for name, count in names.items() if count > 1] == []
@@ -100,7 +100,7 @@ def test_no_name_belongs_to_two_terms():
 
 
 def test_most_terms_have_other_names():
-    terms = glossary.read_terms(ROOT / glossary.TERMS)
+    terms = term_table.read_terms(ROOT / term_table.TERMS)
     assert sum(bool(term.other_names()) for term in terms) > 0.8 * len(terms)
 
 

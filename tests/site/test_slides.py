@@ -17,11 +17,14 @@ from pypdf import PdfReader
 from tests.site import decks
 from tests.site.same_code import difference, printed_alike
 from tests.site.visits import THEMES, Visit, once
-from tools import catalogs, contents, editions, notebooks, slides, translation_checks
+from tools.book import contents, notebooks
+from tools.pages import editions
+from tools.slides import marks
+from tools.words import catalogs, translation_checks
 
 pytestmark = pytest.mark.browser
 FOLDERS = [edition.folder for edition in editions.EDITIONS]
-MARKED = [path for path in contents.notebooks() if slides.has_deck(path)]
+MARKED = [path for path in contents.notebooks() if marks.has_deck(path)]
 PAGES = {contents.product_name(page): page for page in map(contents.page_of, MARKED)}
 DECKS = [(folder, name) for folder in FOLDERS for name in PAGES]
 
@@ -43,12 +46,12 @@ def shown(browser, address, axe):
 
 def deck_of(folder: str, name: str) -> str:
     """Return the address of a chapter's deck."""
-    return f"{folder}/{slides.address(PAGES[name])}"
+    return f"{folder}/{marks.address(PAGES[name])}"
 
 
 def printed_in(path) -> list[str]:
     """Return what the cells of a notebook have printed."""
-    outputs = (output for cell in slides.cells(path) for output in cell.get("outputs", []))
+    outputs = (output for cell in marks.cells(path) for output in cell.get("outputs", []))
     return ["".join(output.get("text", "")) for output in outputs]
 
 
@@ -133,7 +136,7 @@ def test_the_speaker_has_the_whole_text(shown, folder, name):
 @pytest.mark.parametrize("path", MARKED, ids=contents.label)
 def test_code_is_shown_before_it_is_used(path):
     """The linter, which knows nothing of slides, reads what they show as one program."""
-    program = "\n".join(slide.code for slide in slides.cut(path))
+    program = "\n".join(slide.code for slide in marks.cut(path))
     assert len(program) > 500
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821,F823", "-"]
     linted = subprocess.run(command, input=program, capture_output=True, text=True, check=False)
@@ -144,12 +147,12 @@ def test_code_is_shown_before_it_is_used(path):
 def test_chinese_titles_and_points_are_chinese(html, path):
     page = contents.page_of(path)
     known = {e.msgid: e.msgstr for e in catalogs.entries(contents.ROOT, "zh_CN", page)}
-    words = list(dict.fromkeys(slides.words(path)))
+    words = list(dict.fromkeys(marks.words(path)))
     wanted = [word for word in words if translation_checks.needs_translation(word)]
     entries = [polib.POEntry(msgid=word, msgstr=known.get(word, "")) for word in wanted]
     assert [entry.msgid for entry in entries if not entry.msgstr] == []
     assert [problem for entry in entries for problem in translation_checks.problems(entry)] == []
-    deck = (html / "zh" / slides.address(page)).read_text(encoding="utf-8")
+    deck = (html / "zh" / marks.address(page)).read_text(encoding="utf-8")
     plain = [known[word] for word in wanted if not re.search(r"[$*`{]", known[word])]
     assert len(plain) > 10
     assert [text for text in plain if text not in deck] == []
@@ -223,7 +226,7 @@ def test_a_deck_can_be_printed(new_visit, tmp_path):
 def test_the_list_names_every_deck(new_visit, axe, html, folder):
     visit = new_visit(f"{folder}/slides/index.html")
     links = visit.page.eval_on_selector_all("li > a", "all => all.map((a) => a.pathname)")
-    assert links == [f"/{folder}/{slides.address(page)}" for page in PAGES.values()]
+    assert links == [f"/{folder}/{marks.address(page)}" for page in PAGES.values()]
     assert all((html / link[1:]).is_file() for link in links)
     heading = visit.page.locator("h1").text_content()
     assert heading == {"en": "Slides", "zh": "幻灯片"}[folder]
@@ -242,7 +245,7 @@ def test_only_marked_chapters_have_a_deck_and_a_button(html, folder):
     for path in contents.notebooks():
         page = path.relative_to(contents.ROOT).with_suffix("").as_posix()
         links = Links((html / folder / f"{page}.html").read_text(encoding="utf-8")).links
-        offered = [link for link in links if link.endswith(slides.address(page))]
+        offered = [link for link in links if link.endswith(marks.address(page))]
         assert bool(offered) == (path in MARKED), page
 
 
@@ -368,7 +371,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_mark_is_named(tmp_path, fault):
     change, said = FAULTS[fault]
-    long = new_code_cell("def f(x):\n    return unseen\n" + "y = 1\n" * slides.CODE_LINES, id="f-1")
+    long = new_code_cell("def f(x):\n    return unseen\n" + "y = 1\n" * marks.CODE_LINES, id="f-1")
     mark = {"slide_type": "slide", "title": "Mine", "lines": "3-5"} | change
     if fault == "too long":
         del mark["lines"]
@@ -376,7 +379,7 @@ def test_a_faulty_mark_is_named(tmp_path, fault):
     first = marked(new_code_cell("import math"), "slide", title="Set-up")
     path = tmp_path / "chapter.ipynb"
     path.write_text(notebooks.write(new_notebook(cells=[first, long])), encoding="utf-8")
-    problems = list(slides.problems(slides.cut(path)))
+    problems = list(marks.problems(marks.cut(path)))
     assert any(said in problem and "f-1" in problem for problem in problems), problems
 
 

@@ -8,8 +8,10 @@ from filelock import FileLock
 
 from tests.site.conftest import ROOT
 from tests.site.small_books import write_book
-from tools import catalogs, editions, translations
-from tools import translation_checks as checks
+from tools.chinese import translations
+from tools.pages import editions
+from tools.words import catalogs
+from tools.words import translation_checks as checks
 
 LANGUAGES = [edition.language for edition in editions.EDITIONS[1:]]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tools import lighthouse
+from tools.site import lighthouse
 
 
 def recorded() -> dict[str, dict]:

@@ -17,7 +17,8 @@ from bs4 import BeautifulSoup, Tag
 
 from tests.site.conftest import ROOT
 from tests.site.visits import CHAPTERS
-from tools import catalogs, notebooks, widget_state
+from tools.book import notebooks, widget_state
+from tools.words import catalogs
 
 HAN = re.compile("[\u4e00-\u9fff]")
 WORD = re.compile("[a-z]{3}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from playwright import sync_api
 
-from tools import contents
+from tools.book import contents
 
 CHAPTERS = [contents.page_of(path) for path in contents.chapter_notebooks()]
 SIZES = {"desk": {"width": 1400, "height": 900}, "phone": {"width": 390, "height": 800}}

@@ -1,7 +1,7 @@
 // What Sphinx's search finds: terms by every name that the glossary has for them, however they are
 // spelt. And what it shows of a page: its text without the page's tools and with each formula once,
 // and what was searched for marked as it was written. (Chinese is looked up in pairs of characters,
-// see tools/extensions/search.py.)
+// see tools/site/search.py.)
 "use strict";
 
 (() => {

@@ -1,5 +1,5 @@
 // Tic-tac-toe in the page. The replies of a trained player to all positions are loaded with the
-// first move; `tools.board` writes them.
+// first move; `tools.models.board` writes them.
 
 const LINES = ["012", "345", "678", "036", "147", "258", "048", "246"].map((line) => [...line]);
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -3, ArrowDown: 3 };
@@ -45,7 +45,7 @@ class Board {
     return this.stones.every(Boolean) ? "draw" : "";
   }
 
-  // As `tools.board.place`: own stones count 1, those of the other player 2, in base three.
+  // As `tools.models.board.place`: own stones count 1, those of the other player 2, in base three.
   get place() {
     return this.stones.reduce((sum, stone, i) => sum + 3 ** i * (stone ? (stone === this.turn ? 1 : 2) : 0), 0);
   }

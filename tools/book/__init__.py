@@ -1,0 +1,1 @@
+"""What the book is, whatever is made of it: its contents, files, addresses and words."""

@@ -1,1 +1,0 @@
-"""Sphinx extensions of this book, each small enough to read in one go."""

@@ -1,0 +1,1 @@
+"""The words of an edition: where their translations come from, and where they go."""
