@@ -96,7 +96,7 @@ def test_whose_a_file_is(path, name):
         ("chapters/losses", True),
         ("zh/chapters/losses", True),
         ("en/chapters/appendix/glossary", False),
-        (losses.EXERCISES[0], True),
+        (losses.MASTERS[0].page, True),
         (losses.MASTERS[0], True),
         (7, False),
         (None, False),

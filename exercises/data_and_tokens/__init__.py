@@ -1,16 +1,6 @@
 """Exercises of the chapter *Data and tokens*."""
 
-from exercises import Master
-from exercises.data_and_tokens import (
-    authors_apart,
-    bytes_of_chinese,
-    encode_word,
-    grammar_by_hand,
-    hidden_leak,
-    kappa_by_hand,
-    merges_by_hand,
-    signatures,
-)
+from exercises import masters
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -24,17 +14,15 @@ from companion import data
 from companion.tokenizers import BPE
 """
 
-MASTERS = [
-    Master(module.exercise, module.draw)
-    for module in (
-        kappa_by_hand,
-        authors_apart,
-        hidden_leak,
-        signatures,
-        merges_by_hand,
-        bytes_of_chinese,
-        encode_word,
-        grammar_by_hand,
-    )
-]
+MASTERS = masters(
+    __name__,
+    "kappa_by_hand",
+    "authors_apart",
+    "hidden_leak",
+    "signatures",
+    "merges_by_hand",
+    "bytes_of_chinese",
+    "encode_word",
+    "grammar_by_hand",
+)
 EXERCISES = [master.variant() for master in MASTERS]

@@ -1,16 +1,6 @@
 """Exercises of the chapter *Generation*."""
 
-from exercises import Master
-from exercises.generation import (
-    beam_by_hand,
-    guesses_by_hand,
-    may_follow,
-    own_sampler,
-    ragged_batch,
-    second_chance,
-    tokens_left,
-    whole_characters,
-)
+from exercises import masters
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -23,17 +13,15 @@ import torch
 from companion import generation, models
 """
 
-MASTERS: list[Master] = [
-    Master(module.exercise, module.draw)
-    for module in (
-        tokens_left,
-        beam_by_hand,
-        guesses_by_hand,
-        own_sampler,
-        ragged_batch,
-        whole_characters,
-        second_chance,
-        may_follow,
-    )
-]
+MASTERS = masters(
+    __name__,
+    "tokens_left",
+    "beam_by_hand",
+    "guesses_by_hand",
+    "own_sampler",
+    "ragged_batch",
+    "whole_characters",
+    "second_chance",
+    "may_follow",
+)
 EXERCISES = [master.variant() for master in MASTERS]

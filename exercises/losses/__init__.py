@@ -1,16 +1,6 @@
 """Exercises of the chapter *Losses*."""
 
-from exercises import Master
-from exercises.losses import (
-    best_constant,
-    code_by_hand,
-    entropy_from_counts,
-    focal,
-    in_parts,
-    own_rule,
-    smoothed_numpy,
-    turning_knobs,
-)
+from exercises import masters
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -24,17 +14,15 @@ import torch.nn.functional as F
 from companion import losses
 """
 
-MASTERS = [
-    Master(module.exercise, module.draw)
-    for module in (
-        best_constant,
-        turning_knobs,
-        code_by_hand,
-        smoothed_numpy,
-        in_parts,
-        entropy_from_counts,
-        focal,
-        own_rule,
-    )
-]
+MASTERS = masters(
+    __name__,
+    "best_constant",
+    "turning_knobs",
+    "code_by_hand",
+    "smoothed_numpy",
+    "in_parts",
+    "entropy_from_counts",
+    "focal",
+    "own_rule",
+)
 EXERCISES = [master.variant() for master in MASTERS]

@@ -1,18 +1,6 @@
 """Exercises of the chapter *Pretraining*."""
 
-from exercises import Master
-from exercises.pretraining import (
-    add_gradients,
-    diagnose_run,
-    extend_law,
-    fill_gaps,
-    gap_floor,
-    go_on_reading,
-    how_many,
-    judge_change,
-    ladder_by_hand,
-    trust_by_hand,
-)
+from exercises import masters
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -25,19 +13,17 @@ from companion import losses, models, pretraining
 from companion.tinyworld import TinyWorld
 """
 
-MASTERS: list[Master] = [
-    Master(module.exercise, module.draw)
-    for module in (
-        how_many,
-        trust_by_hand,
-        ladder_by_hand,
-        fill_gaps,
-        go_on_reading,
-        add_gradients,
-        gap_floor,
-        diagnose_run,
-        extend_law,
-        judge_change,
-    )
-]
+MASTERS = masters(
+    __name__,
+    "how_many",
+    "trust_by_hand",
+    "ladder_by_hand",
+    "fill_gaps",
+    "go_on_reading",
+    "add_gradients",
+    "gap_floor",
+    "diagnose_run",
+    "extend_law",
+    "judge_change",
+)
 EXERCISES = [master.variant() for master in MASTERS]

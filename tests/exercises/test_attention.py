@@ -14,7 +14,7 @@ from exercises.attention import cache_by_hand, cache_timing, softmax_by_hand
 from tests.exercises.quick import quick  # noqa: F401
 from tests.support import attend_by_loops, coins, normal
 
-BY_ID = {exercise.id.removeprefix("attention-"): exercise for exercise in master.EXERCISES}
+BY_ID = {m.page.id.removeprefix("attention-"): m.page for m in master.MASTERS}
 
 
 def solve(name):

@@ -215,5 +215,5 @@ def sentences_of(values):
 
 
 def test_the_mix_of_data_and_tokens():
-    kinds = Counter(exercise.kind for exercise in master.EXERCISES)
+    kinds = Counter(m.page.kind for m in master.MASTERS)
     assert kinds == {"by hand": 3, "predict": 1, "code": 2, "measure": 1, "open": 1}

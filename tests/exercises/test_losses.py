@@ -27,7 +27,7 @@ from exercises.losses import (
 )
 from tests.support import normal
 
-BY_ID = {exercise.id.removeprefix("losses-"): exercise for exercise in master.EXERCISES}
+BY_ID = {m.page.id.removeprefix("losses-"): m.page for m in master.MASTERS}
 
 
 def solve(name):
@@ -212,7 +212,7 @@ def test_an_honest_report_of_a_lie_passes():
 
 
 def test_texts_name_only_what_they_fill():
-    for exercise in master.EXERCISES:
+    for exercise in (m.page for m in master.MASTERS):
         named = {
             name
             for part in ("question", "hint", "explanation")

@@ -19,8 +19,8 @@ from tests.exercises.quick import MASTERS, MODULES, quick  # noqa: F401
 from tools.book import contents
 from tools.words import translation_checks
 
-EXERCISES = [e for module in MODULES.values() for e in module.EXERCISES]
-SETUP = {e.id: module.SETUP for module in MODULES.values() for e in module.EXERCISES}
+EXERCISES = [m.page for module in MODULES.values() for m in module.MASTERS]
+SETUP = {m.page.id: module.SETUP for module in MODULES.values() for m in module.MASTERS}
 pytestmark = pytest.mark.usefixtures("quick")
 
 
@@ -112,7 +112,7 @@ def test_ids_are_unique_and_named_after_their_chapter():
     ids = [exercise.id for exercise in EXERCISES]
     assert len(set(ids)) == len(ids)
     for name, module in MODULES.items():
-        for exercise in module.EXERCISES:
+        for exercise in (m.page for m in module.MASTERS):
             assert re.fullmatch(rf"{name.replace('_', '-')}(-[a-z0-9]+)+", exercise.id)
             assert len(f"exercise-{exercise.id}") <= 64
 
@@ -124,7 +124,7 @@ def test_the_kind_is_known(exercise):
 
 
 def test_the_mix_of_attention():
-    kinds = collections.Counter(e.kind for e in MODULES["attention"].EXERCISES)
+    kinds = collections.Counter(m.page.kind for m in MODULES["attention"].MASTERS)
     assert kinds == {"by hand": 2, "predict": 1, "code": 3, "measure": 1, "open": 1}
 
 
@@ -275,7 +275,9 @@ def imports_of(chapter):
 def try_on_the_page(exercise, code):
     """Run an answer where the exercise stands, and then its check."""
     names = {}
-    chapter = next(name for name, module in MODULES.items() if exercise in module.EXERCISES)
+    chapter = next(
+        name for name, module in MODULES.items() if exercise in [m.page for m in module.MASTERS]
+    )
     for part in (imports_of(chapter), exercise.starter, code, exercise.trial):
         exec(textwrap.dedent(part), names)
 

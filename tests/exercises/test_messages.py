@@ -5,10 +5,12 @@ import polib
 import pytest
 
 from assign import texts
-from exercises.attention import EXERCISES
+from exercises.attention import MASTERS
 from tools.book import contents
 from tools.chapters import exercises
 from tools.words import catalogs, exercise_messages
+
+EXERCISES = [master.page for master in MASTERS]
 
 PAGE = "chapters/attention"
 CHAPTER = "exercises/attention"

@@ -25,7 +25,7 @@ from exercises.optimisation import (
 )
 from tests.support import normal
 
-BY_ID = {exercise.id.removeprefix("optimisation-"): exercise for exercise in master.EXERCISES}
+BY_ID = {m.page.id.removeprefix("optimisation-"): m.page for m in master.MASTERS}
 
 
 def solved(exercise):
@@ -329,7 +329,7 @@ def test_smooth_scores_are_good_answers_too():
 
 
 def test_texts_name_only_what_they_fill():
-    for exercise in master.EXERCISES:
+    for exercise in (m.page for m in master.MASTERS):
         named = {
             name
             for part in ("question", "hint", "explanation")

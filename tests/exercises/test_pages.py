@@ -7,9 +7,11 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from exercises.attention import EXERCISES
+from exercises.attention import MASTERS
 from tools.book import contents
 from tools.chapters import exercises
+
+EXERCISES = [master.page for master in MASTERS]
 
 WORDS = 1300
 CODE_BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)

@@ -158,7 +158,7 @@ def exercises(chapter) -> tuple[str, set[str]]:
     module = f"exercises.{chapter.module}"
     if not (ROOT / "exercises" / chapter.module).is_dir():
         return module, set()
-    return module, {exercise.id for exercise in importlib.import_module(module).EXERCISES}
+    return module, {master.page.id for master in importlib.import_module(module).MASTERS}
 
 
 # -- what came of it -----------------------------------------------------------------------------

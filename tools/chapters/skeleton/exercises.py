@@ -1,7 +1,6 @@
 """Exercises of the chapter *Chapter name*."""
 
-from exercises import Master
-from exercises.chapter_name import by_hand, predicted
+from exercises import masters
 
 # What every answer may use without importing it.
 SETUP = """\
@@ -11,5 +10,9 @@ import torch
 from companion import chapter_name
 """
 
-MASTERS = [Master(module.exercise, module.draw) for module in (by_hand, predicted)]
+MASTERS = masters(
+    __name__,
+    "by_hand",
+    "predicted",
+)
 EXERCISES = [master.variant() for master in MASTERS]
