@@ -6,19 +6,16 @@ import datetime
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import companion
 from assign import phrases, references
 from assign.book import LANGUAGES, AssignError, Book, Chapter, say
-from tools.words import code_words, exercise_messages
-
-if TYPE_CHECKING:
-    from exercises import Check, Exercise
+from assign.masters import Check, Exercise
 
 __all__ = ["Question", "Assignment", "draw", "choose"]
 
@@ -52,9 +49,7 @@ class Question:
     @property
     def starter(self) -> str:
         """The code to begin with, and what it says to its reader."""
-        return code_words.translated(
-            self.exercise.starter, lambda words: exercise_messages.in_words(words, self.into)
-        )
+        return self.book.code(self.exercise.starter, self.into)
 
     def say(self, phrase: str, **values: object) -> str:
         """Return a phrase in the assignment's language."""
@@ -254,7 +249,7 @@ def _date(due: str | None) -> str | None:
     return due
 
 
-def choose(chapters: dict[str, Chapter], selection: Iterable[str]) -> Iterator[tuple[str, int]]:
+def choose(chapters: Mapping[str, Chapter], selection: Iterable[str]) -> Iterator[tuple[str, int]]:
     """Yield chapter and number of every exercise that is asked for."""
     for asked in selection:
         name, colon, listed = asked.partition(":")

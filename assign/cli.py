@@ -14,11 +14,13 @@ from assign.book import LANGUAGES, AssignError, Book
 __all__ = ["main"]
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(book: Book, arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Parameters
     ----------
+    book : Book
+        Assignments are drawn from its exercises.
     arguments : list of str, optional
         Default: those of the program.
 
@@ -30,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         options = _parser(given[0] if given else "").parse_args(given)
-        return int(options.action(options))
+        return int(options.action(book, options))
     except AssignError as error:
         print(f"assign: {error}", file=sys.stderr)
         return 2
@@ -55,13 +57,13 @@ def _parser(command: str) -> argparse.ArgumentParser:
         from assign.grading import command as graders
 
         arguments.add(graded)
-        graded.set_defaults(action=graders.run)
+        graded.set_defaults(action=lambda _, options: graders.run(options))
     reviewed = commands.add_parser("review", help="show what was written in words, to give points")
     if command == "review":
         from assign.grading import review
 
         review.add_arguments(reviewed)
-        reviewed.set_defaults(action=review.run)
+        reviewed.set_defaults(action=lambda _, options: review.run(options))
     return parser
 
 
@@ -88,17 +90,17 @@ def _make_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=_make)
 
 
-def _list(options: argparse.Namespace) -> int:
-    chapters = listing.listed(Book())
+def _list(book: Book, options: argparse.Namespace) -> int:
+    chapters = listing.listed(book)
     print(json.dumps(chapters, indent=2) if options.json else listing.as_text(chapters))
     return 0
 
 
-def _make(options: argparse.Namespace) -> int:
+def _make(book: Book, options: argparse.Namespace) -> int:
     from assign import assignment, making
 
     drawn = assignment.draw(
-        Book(),
+        book,
         options.exercises,
         options.seed,
         options.title,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -13,9 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from assign import localise, phrases, setup, sources
 from assign.assignment import Assignment, Question
-
-if TYPE_CHECKING:
-    from exercises import Check
+from assign.masters import Check
 
 __all__ = ["student", "solution"]
 

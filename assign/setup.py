@@ -9,8 +9,6 @@ from string import Template
 
 from assign import localise, phrases, sources
 from assign.book import Book, say
-from tools.book import addresses, wheel
-from tools.chapters import setup_cell
 
 __all__ = ["source"]
 
@@ -28,9 +26,9 @@ def source(book: Book, language: str, weights: bool) -> str:
     """
     into = book.speaker(language, next(iter(book.chapters)))
     code = Template(phrases.SETUP).substitute(
-        version=wheel.version(book.root),
-        site=addresses.site(book.root) or "http://localhost:8000",
-        help=setup_cell.HELP.replace("en/", f"{language}/", 1),
+        version=book.version(),
+        site=book.address() or "http://localhost:8000",
+        help=book.help_page(language),
         weights=f', weights="{book.weights()}"' if weights else "",
         machinery=sources.MACHINERY,
     )

@@ -5,6 +5,7 @@ A folder imports only those that stand before it here (`FLOORS`):
 - `tools.book`: What the book is, whatever is made of it: its contents, files, addresses and words.
 - `tools.chapters`: For whoever writes a chapter: begin it, run it, and see what it lacks.
 - `tools.words`: The words of an edition: where their translations come from, and where they go.
+- `tools.assignments`: What ``python -m assign`` draws from: masters, addresses, words of this book.
 - `tools.pages`: The pages as Sphinx reads and lays them out, for whatever is made of them.
 - `tools.models`: Models that live in a page: their files, and where they stand.
 - `tools.reference`: Pages that are made from code, tables and records: the appendices.
@@ -23,6 +24,7 @@ FLOORS = (
     "book",
     "chapters",
     "words",
+    "assignments",
     "pages",
     "models",
     "reference",

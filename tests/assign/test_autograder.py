@@ -5,14 +5,15 @@ import functools
 import pytest
 from otter.test_files.exception_test import ExceptionTestFile
 
-from assign import assignment, autograder, book
+from assign import assignment, autograder
 from assign.sandbox.inside import told
 from exercises import run
+from tools.assignments.repository import Repository
 
 
 @functools.cache
 def question(selection, language="en"):
-    return assignment.draw(book.Book(), [selection], 1, "Homework", language).questions[0]
+    return assignment.draw(Repository(), [selection], 1, "Homework", language).questions[0]
 
 
 def grade(asked, code):

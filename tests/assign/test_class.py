@@ -12,6 +12,7 @@ from assign import cli
 from assign.grading import byhand, collect, dist, review, roster, statistics, table
 from assign.grading.collect import Submission
 from tests.assign.grading_support import PROMPT, RIGHT, draw, grade, hand_in, notebook, rows
+from tools.assignments.repository import Repository
 
 # As the platforms export them: who is who, by names and numbers.
 EXPORTS = {
@@ -189,7 +190,7 @@ def reviewed(dist_folder, tmp_path):
         hand_in(tmp_path / "in", f"{name}.ipynb", notebook(**RIGHT, words=words))
     (tmp_path / "in" / "eve.ipynb").write_text("no notebook")
     command = ["review", str(dist_folder), str(tmp_path / "in"), "--out", str(tmp_path / "review")]
-    assert cli.main(command) == 0
+    assert cli.main(Repository(), command) == 0
     return command
 
 
@@ -221,7 +222,7 @@ def test_points_are_typed_once_and_stay_whatever_is_graded_again(
 ):
     sheet, out, pages = tmp_path / "review" / "q2.csv", tmp_path / "grades.csv", tmp_path / "pages"
     give(sheet, ada={"points": "0,5", "comment": "nearly"})
-    assert cli.main(reviewed) == 0, "once more, when a late one has come in"
+    assert cli.main(Repository(), reviewed) == 0, "once more, when a late one has come in"
     assert "nearly" in (tmp_path / "review" / "q2.html").read_text()
     command = (dist_folder, tmp_path / "in", "--out", out, "--feedback", pages, "--jobs", 1)
     assert grade(*command, "--by-hand", tmp_path / "review") == 0

@@ -11,14 +11,15 @@ import pytest
 
 import companion
 import exercises
-from assign import assignment, book, cli, making, rubric
+from assign import assignment, cli, making, rubric
 from assign.book import AssignError
+from tools.assignments.repository import Repository
 from tools.book import contents
 
 
 @pytest.fixture(scope="module")
 def repository():
-    return book.Book()
+    return Repository()
 
 
 def draw(repository, *selection, seed=2027, title="Homework 2", **more):
@@ -130,16 +131,16 @@ def test_another_secret_draws_another_assignment_and_id(repository, drawn):
 def test_the_secret_is_in_the_record_and_nowhere_in_the_notebook(repository, tmp_path):
     given = ["make", "attention:1", "--seed", "271828", "--title", "HW", "--no-run"]
     for folder in ("one", "two"):
-        assert cli.main([*given, "--out", str(tmp_path / folder)]) == 0
+        assert cli.main(Repository(), [*given, "--out", str(tmp_path / folder)]) == 0
     first, second = ((tmp_path / f / "student/hw.ipynb").read_text() for f in ("one", "two"))
     assert first != second
     record = json.loads((tmp_path / "one" / "assignment.json").read_text())
     for told in (record["secret"], "271828"):
         assert told not in first
-    assert cli.main([*given, "--out", str(tmp_path / "one"), "--force"]) == 0
+    assert cli.main(Repository(), [*given, "--out", str(tmp_path / "one"), "--force"]) == 0
     assert (tmp_path / "one" / "student/hw.ipynb").read_text() == first, "drawn again"
     same = ["--out", str(tmp_path / "three"), "--secret", record["secret"]]
-    assert cli.main([*given, *same]) == 0
+    assert cli.main(Repository(), [*given, *same]) == 0
     assert (tmp_path / "three" / "student/hw.ipynb").read_text() == first
 
 
@@ -241,7 +242,7 @@ def test_the_masters_are_no_part_of_the_package():
 
 
 def test_list_shows_what_there_is(capsys):
-    assert cli.main(["list"]) == 0
+    assert cli.main(Repository(), ["list"]) == 0
     text = capsys.readouterr().out
     assert "attention: 8 exercises, 32 points, 195 minutes" in text
     assert "A head with a habit (find-a-head)" in text
@@ -263,7 +264,7 @@ def test_a_page_s_exercise_is_made_once_and_others_as_often_as_asked():
 
 
 def test_list_as_json(capsys):
-    assert cli.main(["list", "--json"]) == 0
+    assert cli.main(Repository(), ["list", "--json"]) == 0
     chapters = {told["chapter"]: told for told in json.loads(capsys.readouterr().out)}
     chapter = chapters["attention"]
     assert chapter["exercises"][0] == {
@@ -281,9 +282,9 @@ def test_list_as_json(capsys):
 
 def test_make_says_what_to_hand_out(tmp_path, capsys):
     given = ["make", "attention:1", "--seed", "3", "--title", "HW", "--no-run"]
-    assert cli.main([*given, "--out", str(tmp_path / "dist")]) == 0
+    assert cli.main(Repository(), [*given, "--out", str(tmp_path / "dist")]) == 0
     assert "student/hw.ipynb    hand this out" in capsys.readouterr().out
-    assert cli.main([*given, "--out", str(tmp_path / "dist")]) == 2
+    assert cli.main(Repository(), [*given, "--out", str(tmp_path / "dist")]) == 2
     assert "is not empty" in capsys.readouterr().err
 
 

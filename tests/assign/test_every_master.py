@@ -11,10 +11,11 @@ from textwrap import dedent
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from assign import assignment, autograder, book
+from assign import assignment, autograder
 from assign.grading import table
 from tests.assign.grading_support import grade, hand_in
 from tests.exercises.quick import counted
+from tools.assignments.repository import Repository
 
 # Times say nothing on a busy machine: the one exercise that measures counts products instead.
 CLOCK = f"""
@@ -44,7 +45,7 @@ def answered(drawn, answers):
 def graded(request, tmp_path_factory):
     """Grade all answers to one drawn assignment; return it, and what came of each notebook."""
     folder = tmp_path_factory.mktemp("every")
-    repository = book.Book()
+    repository = Repository()
     drawn = assignment.draw(repository, repository.chapters, request.param, "All of them")
     autograder.write(drawn, folder / "autograder.zip")
     (folder / "assignment.json").write_text(json.dumps(drawn.record({})))

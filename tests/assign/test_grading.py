@@ -22,6 +22,7 @@ from assign import cli
 from assign.grading import feedback, files
 from assign.sandbox.inside import told
 from tests.assign.grading_support import RIGHT, TESTS, draw, grade, hand_in, notebook, rows
+from tools.assignments.repository import Repository
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--timeout", 60, "--jobs", 2)
@@ -36,7 +37,7 @@ def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn") / "dist"
     command = ["make", "attention:1,2,4", "--seed", "2027", "--title", "Homework 2"]
     command += ["--secret", "test-76"]  # with it, the third question is as on the page
-    assert cli.main([*command, "--out", str(folder), "--no-run"]) == 0
+    assert cli.main(Repository(), [*command, "--out", str(folder), "--no-run"]) == 0
     return folder
 
 

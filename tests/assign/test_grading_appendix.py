@@ -7,11 +7,12 @@ import shutil
 
 import pytest
 
-from assign import book, cli
+from assign import cli
 from assign.grading import arguments
 from assign.grading.results import STATUS
 from assign.sandbox import walls
 from tests.assign.grading_support import rows
+from tools.assignments.repository import Repository
 from tools.book import contents
 
 PAGE = contents.ROOT / "chapters" / "appendix" / "for-instructors.md"
@@ -46,7 +47,7 @@ def test_from_drawing_to_feedback(tmp_path, monkeypatch, capsys):
     (tmp_path / "class.csv").write_text("Student,ID\nAda,1\nBob,2\n")
     for command in OWN:
         extra = ["--no-run"] if command[0] == "make" else []
-        assert cli.main([*command, *extra]) == 0, command
+        assert cli.main(Repository(), [*command, *extra]) == 0, command
         if command[0] == "make" and not (tmp_path / "submissions").exists():
             (tmp_path / "submissions").mkdir()
             solution = tmp_path / "dist" / "homework-2" / "solution" / "homework-2.ipynb"
@@ -99,7 +100,7 @@ def test_numbers_are_those_of_the_code(option, said):
 
 @pytest.fixture(scope="module")
 def chapters():
-    return book.Book(contents.ROOT).chapters
+    return Repository(contents.ROOT).chapters
 
 
 def test_chapters_are_as_long_as_the_page_says(chapters):

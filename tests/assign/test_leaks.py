@@ -9,14 +9,15 @@ import zipfile
 import nbformat
 import pytest
 
-from assign import assignment, autograder, book, making
+from assign import assignment, autograder, making
 from tests.assign.leaks import leaks, secrets
+from tools.assignments.repository import Repository
 
 
 @pytest.fixture(scope="module", params=[("en", 2027), ("zh", 11)], ids=["en", "zh"])
 def drawn(request):
     language, seed = request.param
-    return assignment.draw(book.Book(), ["attention"], seed, "Homework", language)
+    return assignment.draw(Repository(), ["attention"], seed, "Homework", language)
 
 
 @pytest.fixture(scope="module")

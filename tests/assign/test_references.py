@@ -2,18 +2,19 @@
 
 import pytest
 
-from assign import book, references
+from assign import references
+from tools.assignments.repository import Repository
 
 
 @pytest.fixture(scope="module")
 def links():
-    repository = book.Book()
+    repository = Repository()
     return references.Links(repository, repository.chapters["attention"], "zh")
 
 
 def test_an_equation_is_numbered_as_on_the_page(links):
     """The page says (2.3) for the third equation with a label of the second chapter."""
-    chapter = list(book.Book().chapters).index("attention") + 1
+    chapter = list(Repository().chapters).index("attention") + 1
     text = links.plain("Equation {eq}`eq-multihead` with $T = 1$.")
     address = f"{links.site}/chapters/attention.html#equation-eq-multihead"
     assert text == f"Equation [({chapter}.3)]({address}) with $T = 1$."

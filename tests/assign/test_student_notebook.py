@@ -11,8 +11,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from assign import assignment, autograder, book, localise, notebooks
+from assign import assignment, autograder, localise, notebooks
 from assign.grading import steps
+from tools.assignments.repository import Repository
 from tools.words import code_words
 
 DIRECTIVE = re.compile(r":::|^\s*```\{|\{[\w:+-]+\}`|\{\{|\(eq-[\w-]+\)\s*$", re.MULTILINE)
@@ -21,7 +22,7 @@ SOLVED = "attention:1,2,3,4,5,6"  # those that run in no time
 
 @functools.cache
 def draw(selection=SOLVED, seed=5, language="en"):
-    return assignment.draw(book.Book(), [selection], seed, "Homework", language)
+    return assignment.draw(Repository(), [selection], seed, "Homework", language)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_it_is_in_chinese_where_asked():
 
 
 def test_a_message_without_translation_stays_english(monkeypatch, drawn):
-    monkeypatch.setattr(book.Book, "speaker", lambda *_: lambda message: message)
+    monkeypatch.setattr(Repository, "speaker", lambda *_: lambda message: message)
     untranslated = draw.__wrapped__(language="zh")
     assert text(notebooks.student(untranslated)).replace("/zh/", "/en/") == text(
         notebooks.student(drawn)
@@ -258,7 +259,7 @@ def test_a_cell_that_checks_is_three_lines_where_nothing_is_folded(language):
 
 def test_what_several_chapters_import_is_imported_once():
     mixed = assignment.draw(
-        book.Book(), ["losses:4", "optimisation:4", "transformer:6"], 5, "Homework"
+        Repository(), ["losses:4", "optimisation:4", "transformer:6"], 5, "Homework"
     )
     imports = next(c for c in notebooks.student(mixed).cells if c.id == "imports")
     assert imports.source == (

@@ -15,9 +15,9 @@ import tomllib
 from nbformat.v4 import new_notebook
 
 from assign import setup
-from assign.book import Book
 from companion import _setting_up
 from companion.models import loading
+from tools.assignments.repository import Repository
 from tools.book import addresses, contents, wheel
 from tools.chapters import setup_cell
 
@@ -387,7 +387,7 @@ FOR_CHECKS = {name: text for name, text in COMPANION.items() if "notebook" not i
 
 
 def assigned(language="en"):
-    return f"{setup.source(Book(), language, weights=False)}\nprint(report)"
+    return f"{setup.source(Repository(), language, weights=False)}\nprint(report)"
 
 
 def test_an_assignment_brings_the_package_where_it_is_missing(python, tmp_path):

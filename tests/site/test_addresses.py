@@ -7,8 +7,9 @@ import zipfile
 import pytest
 import yaml
 
-from assign import book, setup
+from assign import setup
 from tests.site import folders, small_books
+from tools.assignments.repository import Repository
 from tools.book import addresses, contents, wheel
 
 FORK, PAGES = "ada/fine-book", "https://ada.github.io/fine-book"
@@ -166,7 +167,7 @@ def test_the_wheel_and_the_students_notebook_name_the_fork(monkeypatch, tmp_path
         (name,) = (each for each in packed.namelist() if each.endswith("METADATA"))
         said = packed.read(name).decode()
     assert f"Project-URL: Repository, https://github.com/{FORK}\n" in said
-    assert f'"COMPANION_SITE", "{PAGES}")' in setup.source(book.Book(), "en", weights=False)
+    assert f'"COMPANION_SITE", "{PAGES}")' in setup.source(Repository(), "en", weights=False)
 
 
 # -- publishing it -------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from assign import assignment, book
+from assign import assignment
 from tests.site import folders, small_books
 from tests.site.folders import FOLDER, SITE
+from tools.assignments.repository import Repository
 from tools.book import contents
 from tools.pages import editions
 from tools.paper import epub
@@ -192,7 +193,7 @@ def test_references_in_colab_carry_the_chapters_numbers(html):
 
 
 def test_assignments_are_drawn_from_the_chapter(root):
-    trial = book.Book(root)
+    trial = Repository(root)
     chapter = trial.chapters["optimisation"]
     assert chapter.number == 2
     assert list(chapter.pages) == PAGES

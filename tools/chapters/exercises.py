@@ -13,6 +13,7 @@ import importlib
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
@@ -27,11 +28,17 @@ HEADING = re.compile(r"^## Exercises\s*$", re.MULTILINE)
 SECTION = re.compile(r"^## ", re.MULTILINE)
 
 
+def folder(chapter: Chapter, root: Path = contents.ROOT) -> ModuleType | None:
+    """Return the package of a chapter's exercises, with ``SETUP`` and ``MASTERS``, or nothing."""
+    if not (root / "exercises" / chapter.module / "__init__.py").exists():
+        return None
+    return importlib.import_module(f"exercises.{chapter.module}")
+
+
 def load(chapter: Chapter, root: Path = contents.ROOT) -> list[Master]:
     """Return the masters of a chapter's exercises; none if it has no folder of them."""
-    if not (root / "exercises" / chapter.module / "__init__.py").exists():
-        return []
-    return importlib.import_module(f"exercises.{chapter.module}").MASTERS
+    found = folder(chapter, root)
+    return found.MASTERS if found else []
 
 
 def masters(path: Path, root: Path = contents.ROOT) -> list[Exercise]:

@@ -1,0 +1,1 @@
+"""What ``python -m assign`` draws from: masters, addresses, words of this book."""
