@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import secrets
@@ -17,6 +16,7 @@ from nbformat import NotebookNode
 from assign import autograder, notebooks, rubric
 from assign.assignment import Assignment
 from assign.book import AssignError
+from companion.data.downloading import sha256
 
 __all__ = ["secret", "make"]
 
@@ -91,7 +91,7 @@ def _write(assignment: Assignment, folder: Path, run: bool) -> list[str]:
     autograder.write(assignment, folder / "autograder.zip")
     (folder / "rubric.md").write_text(rubric.write(assignment), encoding="utf-8")
     files = {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }

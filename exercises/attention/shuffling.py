@@ -12,6 +12,7 @@ import torch
 
 from companion import attention
 from exercises import Check, Exercise
+from exercises.answers import otherwise, words_for_cases
 
 # What may be shuffled: how the question says it, and why it comes out as it does.
 CASES = {
@@ -162,14 +163,11 @@ def shuffle_outcomes(seed: int, order: tuple[int, ...], cases: tuple[str, ...]) 
 
 def predictions_are_complete(predictions):
     """Check that there is one of the three words for each case."""
-    words = ("same", "shuffled", "different")
-    for case in "abcde":
-        given = predictions.get(case)
-        assert given in words, f"({case}) should be one of {', '.join(words)}, got {given!r}"
+    words_for_cases(predictions, ("same", "shuffled", "different"))
 
 
 def predictions_come_true(predictions, *, seed, order, cases):
     """Run the experiments and compare."""
     truth = shuffle_outcomes(seed, order, cases)
-    wrong = [case for case in truth if predictions[case] != truth[case]]
+    wrong = otherwise(predictions, truth)
     assert not wrong, f"The run says otherwise for {', '.join(wrong)}; run them with compare"

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from exercises import Check, Exercise
-from exercises.answers import text
+from exercises.answers import otherwise, words_for_cases
 
 # How the question says it, and why it comes out as it does.
 CASES = {
@@ -246,17 +246,14 @@ def one_fate(
 
 def fates_of_both_are_named(moved_after_one, moved_after_two):
     """Check that each case has one of the four words, for both steps."""
-    words = ("A", "B", "both", "neither")
     for given in (moved_after_one, moved_after_two):
-        for case in "abcde":
-            said = text(given.get(case, ""))
-            assert said in words, f"({case}) should be one of {', '.join(words)}, got {said!r}"
+        words_for_cases(given, ("A", "B", "both", "neither"))
 
 
 def first_step_comes_true(moved_after_one, *, cases):
     """Take one step in each case."""
     truth = fates_of(cases, 1)
-    wrong = [case for case in truth if text(moved_after_one[case]) != truth[case]]
+    wrong = otherwise(moved_after_one, truth)
     assert not wrong, (
         f"One step gives another result for {', '.join(wrong)}: which factors of the two gradients "
         "are 0, and does anything else move a weight?"
@@ -266,7 +263,7 @@ def first_step_comes_true(moved_after_one, *, cases):
 def second_step_comes_true(moved_after_two, *, cases):
     """Take two steps in each case."""
     truth = fates_of(cases, 2)
-    wrong = [case for case in truth if text(moved_after_two[case]) != truth[case]]
+    wrong = otherwise(moved_after_two, truth)
     assert not wrong, (
         f"Two steps give another result for {', '.join(wrong)}: what has the first step made of "
         "the factor that was 0?"

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from exercises import Check, Exercise
+from exercises.answers import otherwise, words_for_cases
 
 # What is changed: how the question says it, and why it comes out as it does.
 CASES = {
@@ -173,14 +174,11 @@ def knob_outcomes(rows, labels, cases) -> dict[str, str]:
 
 def knobs_are_complete(knob_predictions):
     """Check that there is one of the three words for each case."""
-    words = ("smaller", "same", "larger")
-    for case in "abcde":
-        given = knob_predictions.get(case)
-        assert given in words, f"({case}) should be one of {', '.join(words)}, got {given!r}"
+    words_for_cases(knob_predictions, ("smaller", "same", "larger"))
 
 
 def knobs_come_true(knob_predictions, *, rows, labels, cases):
     """Make the changes and compare."""
     truth = knob_outcomes(rows, labels, cases)
-    wrong = [case for case in truth if knob_predictions[case] != truth[case]]
+    wrong = otherwise(knob_predictions, truth)
     assert not wrong, f"The run says otherwise for {', '.join(wrong)}; make the change and see"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from companion import models
 from exercises import Check, Exercise
+from exercises.answers import otherwise, words_for_cases
 
 QUESTION = """
 Five small models each read a text of {{length}} tokens; the positions count from 0. The token at position {{changed}} is replaced by another one. Does the output at position {{seen}} *move*, or does it *stay* what it was, to the last bit, in
@@ -153,13 +154,11 @@ def fates(length: int, changed: int, seen: int, order: tuple[str, ...]) -> dict[
 
 def fates_are_named(family_predictions):
     """Check that there is one of the two words for each case."""
-    for case in "abcde":
-        given = family_predictions.get(case)
-        assert given in ("move", "stay"), f"({case}) should be move or stay, got {given!r}"
+    words_for_cases(family_predictions, ("move", "stay"))
 
 
 def fates_come_true(family_predictions, *, length, changed, seen, order):
     """Run the models and compare."""
     truth = fates(length, changed, seen, order)
-    wrong = [case for case in truth if family_predictions[case] != truth[case]]
+    wrong = otherwise(family_predictions, truth)
     assert not wrong, f"The run says otherwise for {', '.join(wrong)}: call what_happens for them"

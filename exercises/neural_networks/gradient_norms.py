@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from exercises import Check, Exercise
+from exercises.answers import otherwise, words_for_cases
 
 # Activation, factor of the standard deviation 1/√n, how the question says it, and why.
 CASES = {
@@ -196,23 +197,15 @@ def fates(depth, width, cases, seed) -> dict[str, str]:
     return found
 
 
-def word(given):
-    """Return a word however it was written."""
-    return given.strip().lower() if isinstance(given, str) else given
-
-
 def fates_are_named(depth_predictions):
     """Check that there is one of the three words for each case."""
-    words = ("vanishes", "stays", "explodes")
-    for case in "abcde":
-        given = word(depth_predictions.get(case))
-        assert given in words, f"({case}) should be one of {', '.join(words)}, got {given!r}"
+    words_for_cases(depth_predictions, ("vanishes", "stays", "explodes"))
 
 
 def fates_come_true(depth_predictions, *, depth, width, cases, seed):
     """Run the networks and compare."""
     truth = fates(depth, width, cases, seed)
-    wrong = [case for case in truth if word(depth_predictions[case]) != truth[case]]
+    wrong = otherwise(depth_predictions, truth)
     assert not wrong, (
         f"The run says otherwise for {', '.join(wrong)}: how does one layer change the gradient?"
     )

@@ -9,6 +9,7 @@ import random
 from typing import Any
 
 from exercises import Check, Exercise
+from exercises.answers import otherwise, words_for_cases
 
 # Two runs each: how the question says it, and why it comes out as it does.
 CASES = {
@@ -57,7 +58,6 @@ RUNS = {
     "both": "ends_at(Adam, MIDDLE), ends_at(Adam, TENTIMES, alpha=TENFOLD)",
     "half": "ends_at(AdamW, MIDDLE, eta=HALF), ends_at(AdamW, MIDDLE)",
 }
-DECAY_WORDS = ("nearer", "same", "farther")
 QUESTION = r"""
 A weight starts at 1; for {{steps}} steps its gradients are $g, -g, g, -g, \dots$ Weight decay, with $\alpha = {{alpha}}$ and $\eta = {{eta}}$, is part of the gradient (*L2*) or, in AdamW, stands beside it. Does the first of two runs end *nearer* to 0 than the second, at the *same* place, or *farther*?
 
@@ -220,14 +220,11 @@ def decay_outcomes(cases, sizes, eta, alpha, steps) -> dict[str, str]:
 
 def decays_are_complete(decay_predictions):
     """Check that there is one of the three words for each pair of runs."""
-    words = ("nearer", "same", "farther")
-    for case in "abcde":
-        given = decay_predictions.get(case)
-        assert given in words, f"({case}) should be one of {', '.join(words)}, got {given!r}"
+    words_for_cases(decay_predictions, ("nearer", "same", "farther"))
 
 
 def decays_come_true(decay_predictions, *, cases, sizes, eta, alpha, steps):
     """Make the runs and compare."""
     truth = decay_outcomes(cases, sizes, eta, alpha, steps)
-    wrong = [case for case in truth if decay_predictions[case] != truth[case]]
+    wrong = otherwise(decay_predictions, truth)
     assert not wrong, f"The runs say otherwise for {', '.join(wrong)}; make both runs and compare"

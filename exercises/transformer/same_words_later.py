@@ -12,6 +12,7 @@ import torch
 
 from companion import attention, layers
 from exercises import Check, Exercise
+from exercises.answers import otherwise, words_for_cases
 
 # What the explanation says of each kind, by what becomes of its output.
 REASONS = {
@@ -186,14 +187,11 @@ def fates(n, start, places, cases, seed) -> dict[str, str]:
 
 def fates_are_named(shift_predictions):
     """Check that there is one of the three words for each case."""
-    words = ("same", "different", "error")
-    for case in "abcde":
-        given = shift_predictions.get(case)
-        assert given in words, f"({case}) should be one of {', '.join(words)}, got {given!r}"
+    words_for_cases(shift_predictions, ("same", "different", "error"))
 
 
 def fates_come_true(shift_predictions, *, n, start, places, cases, seed):
     """Read at both places and compare."""
     truth = fates(n, start, places, cases, seed)
-    wrong = [case for case in truth if shift_predictions[case] != truth[case]]
+    wrong = otherwise(shift_predictions, truth)
     assert not wrong, f"The run says otherwise for {', '.join(wrong)}; run them with read_at"
