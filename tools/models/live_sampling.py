@@ -72,13 +72,16 @@ def at_first() -> Settings:
 
 def samplers(settings: Settings) -> list[generation.Sampler]:
     """Return the package's samplers for settings whose temperature is above 0."""
+    penalty, temperature, p, least = (
+        float(settings[name] or 0) for name in ("penalty", "temperature", "p", "least")
+    )
     made: list[generation.Sampler] = [
-        generation.RepetitionPenalty(settings["penalty"]),
-        generation.Temperature(settings["temperature"]),
+        generation.RepetitionPenalty(penalty),
+        generation.Temperature(temperature),
     ]
     if settings["k"] is not None:
         made.append(generation.TopK(int(settings["k"])))
-    return [*made, generation.TopP(settings["p"]), generation.MinP(settings["least"])]
+    return [*made, generation.TopP(p), generation.MinP(least)]
 
 
 def left(logits: list[float], ids: list[int], settings: Settings) -> torch.Tensor:

@@ -52,7 +52,7 @@ def npm_install(folder: Path) -> None:
     if done.returncode:
         raise RuntimeError(
             f"npm could not install the site's assets (exit status {done.returncode}); "
-            f"the first installation needs a network connection.\n{done.stdout}"
+            f"the first installation needs a network connection.\n{done.stdout!s}"
         )
 
 

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -199,7 +200,8 @@ def sphinx(
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     translators.clear()  # Sphinx would only add to those of another edition's build
-    gettext._translations.clear()  # a catalog that was read stays read, whatever has changed in it
+    # A catalog that was read stays read, whatever has changed in it.
+    gettext._translations.clear()  # type: ignore[attr-defined]
     try:
         with warnings.catch_warnings(), patch_docutils(None), docutils_namespace():
             # Python's warnings about other people's code are theirs; Sphinx's own all count.
@@ -220,7 +222,8 @@ def sphinx(
             for event, listener in (listeners or {}).items():
                 app.connect(event, listener)
             if not fresh:  # a catalog that is compiled again has its page read again
-                app.builder.compile_all_catalogs = app.builder.compile_update_catalogs
+                compiler: Any = app.builder
+                compiler.compile_all_catalogs = compiler.compile_update_catalogs
             app.build(force_all=everything)
     except SphinxError as error:
         print(f"{error.category}: {error}", file=sys.stderr)

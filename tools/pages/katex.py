@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from typing import Any
 
 from docutils import nodes
 from sphinx.locale import _
@@ -43,7 +44,7 @@ class KeepMarks(SphinxPostTransform):
         for math in [m for m in self.document.findall(nodes.math) if len(m.astext()) < SHORT]:
             parent, place = math.parent, math.parent.index(math)
             before, after = _neighbour(parent, place - 1), _neighbour(parent, place + 1)
-            opened, closed = BEFORE.search(before or ""), AFTER.match(after or "")
+            opened, closed = BEFORE.search(before), AFTER.match(after)
             if opened or closed:
                 parts = [nodes.Text(opened[0]) if opened else None, math]
                 parts.append(nodes.Text(closed[0]) if closed else None)
@@ -55,17 +56,18 @@ class KeepMarks(SphinxPostTransform):
                     parent[place - 1] = nodes.Text(before[: opened.start()])
 
 
-def _neighbour(parent, place: int) -> str | None:
-    """Return a text beside a formula; nothing where something else stands there."""
+def _neighbour(parent, place: int) -> str:
+    """Return a text beside a formula; an empty one where something else stands there."""
     there = parent[place] if 0 <= place < len(parent) else None
-    return there.astext() if isinstance(there, nodes.Text) else None
+    return there.astext() if isinstance(there, nodes.Text) else ""
 
 
 class Renderer:
     """A node process that turns TeX into HTML, one line for one line."""
 
     def __init__(self, command: list[str], macros: dict[str, str]):
-        self.command, self.macros, self.process = command, macros, None
+        self.command, self.macros = command, macros
+        self.process: Any = None
         self.known: dict[tuple[str, bool], dict] = {}
 
     def render(self, tex: str, display: bool) -> dict:

@@ -41,7 +41,7 @@ def with_size(tag: str, read) -> str:
     `read` returns the bytes of the picture at an address, or None when it is not ours.
     """
     attributes = {name: unescape(value) for name, value in ATTRIBUTE.findall(tag)}
-    add = {}
+    add: dict[str, object] = {}
     stated = STYLE_SIZE.fullmatch(attributes.get("style", ""))
     if stated:
         # As attributes they let the picture shrink in proportion; as a style they do not.

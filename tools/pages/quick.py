@@ -155,10 +155,11 @@ def disable_collector(app) -> None:
 
 MESSAGES = Messages()
 PAGES = Pages()
-i18n.publish_msgstr = MESSAGES
+i18n.publish_msgstr = MESSAGES  # type: ignore[assignment]
 docscrape_sphinx.SandboxedEnvironment = template_once(docscrape_sphinx.SandboxedEnvironment)
 base.make_document = document_once(base.make_document)
-StandardDomain._resolve_numref_xref = looking_only(StandardDomain._resolve_numref_xref)
+NUMREF = looking_only(StandardDomain._resolve_numref_xref)
+StandardDomain._resolve_numref_xref = NUMREF  # type: ignore[method-assign]
 collectors.disable_builtin_toctree_collector = disable_collector
 pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
+import matplotlib
 from fontTools.ttLib import TTFont
 
 SAMPLE = (
@@ -22,7 +22,7 @@ SAMPLE = (
     "a larger one? Because the gradient is true only here: a few inches on, the ground may rise."
 )
 TEXT = "@fontsource/source-serif-4/files/source-serif-4-latin-{weight}-{slant}.woff2"
-DEJAVU = Path(find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
+DEJAVU = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
 @dataclass(frozen=True)

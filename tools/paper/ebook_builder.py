@@ -11,6 +11,7 @@ import re
 from dataclasses import asdict
 from html.entities import html5
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -36,7 +37,7 @@ class MathML:
         """Return a formula's MathML, or the error."""
         answer = self.katex.render(tex, display)
         if "html" in answer:
-            return answer | {"html": MATH.search(answer["html"])[0]}
+            return answer | {"html": MATH.findall(answer["html"])[0]}
         return answer
 
     def close(self) -> None:
@@ -89,7 +90,8 @@ class EbookBuilder(PrintedBuilder):
     def prepare_writing(self, docnames: set[str]) -> None:
         """Take only the MathML from KaTeX."""
         super().prepare_writing(docnames)
-        self.app.katex = MathML(self.app.katex)
+        app: Any = self.app
+        app.katex = MathML(app.katex)
 
     def localised(self, body: str, pagename: str) -> str:
         """Return a page's body with links and pictures as they are in the EPUB."""

@@ -58,7 +58,7 @@ def unnamed(files: dict[str, bytes], trees: dict) -> list[str]:
 
 def identities(tree: ElementTree.Element) -> list[str]:
     """Return the ids in a file."""
-    return [element.get("id") for element in tree.iter() if element.get("id")]
+    return [name for element in tree.iter() if (name := element.get("id"))]
 
 
 def dead_links(files: dict[str, bytes], trees: dict) -> list[str]:

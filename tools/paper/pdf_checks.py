@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 from pypdf import PdfReader
 
@@ -16,11 +17,10 @@ FOLIO = re.compile(r'class="folio" data-of="([^"]+)"')
 def folios(path: Path) -> dict[str, int]:
     """Return on which page each place that is linked to stands, counted from 1."""
     reader = PdfReader(path)
-    numbers = {page.indirect_reference.idnum: i + 1 for i, page in enumerate(reader.pages)}
-    found = {}
-    for name, destination in reader.named_destinations.items():
-        found[name.lstrip("/")] = numbers[destination.page.idnum]
-    return found
+    pages: list[Any] = list(reader.pages)
+    numbers = {page.indirect_reference.idnum: i + 1 for i, page in enumerate(pages)}
+    places: dict[str, Any] = dict(reader.named_destinations)
+    return {name.lstrip("/"): numbers[to.page.idnum] for name, to in places.items()}
 
 
 def faults(path: Path, source: Path) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 # Radicals that Unicode does not itself equate with a letter, each before the letter of its shape.
 SIMPLIFIED = (
@@ -45,7 +46,8 @@ def mend(writer) -> None:
     for found in list(writer._objects):
         if not isinstance(found, DictionaryObject) or "/ToUnicode" not in found:
             continue
-        data = found["/ToUnicode"].get_object().get_data()
+        table: Any = found["/ToUnicode"].get_object()
+        data = table.get_data()
         right = without_radicals(data)
         if right != data:
             new = StreamObject()

@@ -32,7 +32,7 @@ def stage_faces(modules: Path, out: Path) -> str:
         shutil.copy(package / "LICENSE", out / f"{family}-LICENSE.txt")
         for style in styles:
             for rule in FACE.findall((package / f"{style}.css").read_text(encoding="utf-8")):
-                name = FILE.search(rule)[1]
+                name = FILE.findall(rule)[0]
                 if re.fullmatch(rf"{family}-(?:{'|'.join(SUBSETS)})-{style_name(style)}", name):
                     shutil.copy(package / "files" / name, out)
                     rules.append(with_source(rule, name))

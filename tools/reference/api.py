@@ -16,6 +16,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from myst_parser.mocking import MockRSTParser
@@ -64,7 +65,7 @@ def chosen(lines: Iterable[str], root: Path) -> list[str]:
 
 def origin(signature: addnodes.desc_signature) -> str:
     """Return the full name of what a signature describes, where it is defined; else nothing."""
-    thing = importlib.import_module(signature["module"])
+    thing: Any = importlib.import_module(signature["module"])
     for part in signature["fullname"].split("."):
         thing = getattr(thing, part, None)
     thing = getattr(thing, "fget", getattr(thing, "__func__", thing))  # of a property, of a class

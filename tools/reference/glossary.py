@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 from string import ascii_uppercase
+from typing import Any
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -97,7 +98,7 @@ class BookGlossary(SphinxDirective):
     def row(self, term: Term) -> nodes.row:
         """Return a term's row, and make it known to the role ``term``."""
         where = self.state.document.current_source, self.lineno
-        domain = self.env.get_domain("std")
+        domain: Any = self.env.get_domain("std")
         for name in dict.fromkeys(each for n in term.names() for each in (n, n.lower())):
             domain.note_object("term", name, term.identity, location=where)
         names = [tables.fixed(nodes.strong("", term.name(self.config.language)))]

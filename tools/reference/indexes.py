@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -125,12 +126,13 @@ def first_sentence(node: nodes.Element) -> list[nodes.Node]:
     return made
 
 
-def section_of(page: str, node: nodes.Node) -> str:
+def section_of(page: str, node: Any) -> str:
     """Return the place of the section in which a node stands."""
     while node is not None and not (isinstance(node, nodes.section) and node["ids"]):
         node = node.parent
-    top = node is None or isinstance(node.parent, nodes.document)
-    return page if top else f"{page}#{node['ids'][0]}"
+    if node is None or isinstance(node.parent, nodes.document):
+        return page
+    return f"{page}#{node['ids'][0]}"
 
 
 def following_cell(doctree: nodes.document, node: nodes.Node) -> nodes.Node | None:
@@ -146,7 +148,7 @@ def reported(code: str) -> list[str]:
     >>> reported("report(2, weights=w, context=c)")
     ['weights', 'context']
     """
-    return [keyword.arg for call in called(code, "report") for keyword in call.keywords]
+    return [str(keyword.arg) for call in called(code, "report") for keyword in call.keywords]
 
 
 def worked_examples(_app, page: str, doctree: nodes.document) -> Iterator[nodes.row]:

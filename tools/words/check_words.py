@@ -85,7 +85,7 @@ def _parts(words: str, is_template: bool) -> tuple[list[str], list[str]]:
     if not is_template:
         return [words], []
     quote = next(q for q in ('"""', "'''") if q[0] != words[-1:] and q not in words)
-    values = ast.parse(f"f{quote}{words}{quote}", mode="eval").body.values
+    values = vars(ast.parse(f"f{quote}{words}{quote}", mode="eval").body)["values"]
     texts, fields = [""], []
     for value in values:
         if isinstance(value, ast.Constant):

@@ -245,7 +245,7 @@ def _docstrings(text: _Text) -> Iterator[Piece]:
     for node in _docstring_nodes(text.tree):
         start, end = text.span(node)
         match = LITERAL.fullmatch(text.source[start:end])
-        if match and match[3] == node.value and len(re.findall(r"(?m)^.*\S", node.value)) <= SHORT:
+        if match and match[3] == node.value and len(re.findall(r"(?m)^.*\S", match[3])) <= SHORT:
             place = start + match.start(3)
             for paragraph in re.finditer(r"\S.*(?:\n[ \t]*\S.*)*", match[3]):
                 lines = paragraph[0].rstrip().split("\n")
@@ -298,7 +298,7 @@ def _said_nodes(tree: ast.AST, sayers: set[str]) -> list[ast.Constant | ast.Join
     assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
     sayers = sayers | {str(_target(node)) for node in assigned if _callees(node.value) & sayers}
     named = [_name_of(node) for node in ast.walk(tree) if _is_call(node, sayers)]
-    printed = [s for n in ast.walk(tree) if _is_call(n, {"print"}) for s in _strings(n.args[0])]
+    printed = [s for n in ast.walk(tree) if _is_call(n, {"print"}) for s in _strings(_name_of(n))]
     found = [string for node in named for string in _strings(node)]
     variables = _only_said(tree, named)
     for node in assigned:
@@ -325,7 +325,7 @@ def _callees(function: ast.expr) -> set[str]:
 
 
 def _name_of(call: ast.AST) -> ast.expr:
-    return call.args[0]
+    return vars(call)["args"][0]
 
 
 def _target(node: ast.Assign) -> str | None:
@@ -337,8 +337,9 @@ def _strings(node: ast.expr) -> list[ast.Constant | ast.JoinedStr]:
     """Return the strings that an expression may be."""
     if isinstance(node, ast.IfExp):
         return [*_strings(node.body), *_strings(node.orelse)]
-    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-    return [node] if is_text or isinstance(node, ast.JoinedStr) else []
+    if isinstance(node, ast.Constant):
+        return [node] if isinstance(node.value, str) else []
+    return [node] if isinstance(node, ast.JoinedStr) else []
 
 
 def _beginning(node: ast.Constant | ast.JoinedStr) -> str:
