@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import tools
+from tools.book import contents, house
 
 FOLDER = Path(tools.__file__).parent
 # From the ground up. The command of `assign` hands this book over to it, and nothing imports it.
@@ -83,3 +84,39 @@ def test_no_package_imports_one_that_stands_above(name):
 def test_an_import_of_a_package_is_seen(source):
     """Whichever way it is written."""
     assert packages(source) == {"tools"}
+
+
+# -- the picture of it ---------------------------------------------------------------------------
+
+
+def test_the_picture_is_that_of_the_code():
+    """After a change, ``python -m tools.book.house`` draws it anew."""
+    path = contents.ROOT / house.PICTURE
+    assert path.read_text(encoding="utf-8") == house.draw(house.rests_on())
+
+
+def test_every_folder_is_in_the_picture():
+    """Those of the tools, and the packages below them."""
+    boxes = {f"tools/{name}" for name in tools.FLOORS} | set(PACKAGES[:-1])
+    assert set(house.rests_on()) == boxes
+
+
+def test_readers_and_writers_see_the_picture():
+    """README and CONTRIBUTING show it."""
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (contents.ROOT / name).read_text(encoding="utf-8")
+        assert f"]({house.PICTURE.as_posix()})" in text
+
+
+def test_an_import_moves_a_box(tmp_path):
+    """The picture is made from what files import, functions included, and not from a list."""
+    for name in ("companion", "assign", "exercises", "tools/site"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "__init__.py").write_text(f'"""What {name} is."""')
+    (tmp_path / "tools" / "site" / "one.py").write_text("def f():\n    import assign.book\n")
+    (tmp_path / "assign" / "__main__.py").write_text("from tools import site\n")
+    found = house.rests_on(tmp_path)
+    empty = {name: set() for name in ("companion", "assign", "exercises")}
+    assert found == {**empty, "tools/site": {"assign"}}
+    assert house.places(found)["tools/site"][1] < house.places(found)["assign"][1]
+    assert "What tools/site is" in house.draw(found, tmp_path)
