@@ -5,12 +5,15 @@ from __future__ import annotations
 import html as html_entities
 import itertools
 import re
+import subprocess
+import sys
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+import yaml
 
 from tests.site import small_books
 from tests.site.conftest import ENGLISH, EVERY, PAGES, ROOT
@@ -324,3 +327,20 @@ def test_report_addresses_are_escaped():
     query = parse_qs(urlsplit(address).query)
     assert "Q & A" in query["title"][0]
     assert "chapters/a b.md" in query["body"][0]
+
+
+def test_jupyter_books_own_command_builds_the_pages(tmp_path):
+    """``jupyter-book build .``, warnings as errors, has the book's own extensions and theme."""
+    write_book(tmp_path, "A box:\n\n:::{margin} Aside\nA formula: $x^2$.\n:::\n")
+    settings = yaml.safe_load((tmp_path / "_config.yml").read_text())
+    listed = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["local_extensions"]
+    settings["sphinx"]["local_extensions"] = dict.fromkeys(listed, str(ROOT))
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(settings))
+    program = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "build", ".", "-W", "--keep-going"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "_build" / "html" / "index.html").read_text(encoding="utf-8")
+    assert '<span class="katex">' in page
+    assert 'class="margin' in page
+    assert "sphinx-book-theme" not in page

@@ -31,6 +31,7 @@ UNUSED = {
     "sphinx_comments",
     "sphinx.ext.intersphinx",
     "sphinx_book_theme",
+    "tools.pages.plain_build",  # gets all that is set here
 }
 
 

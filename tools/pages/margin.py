@@ -26,5 +26,5 @@ class Margin(Directive):
 
 def setup(app) -> dict:
     """Register the directive with Sphinx."""
-    app.add_directive("margin", Margin)
+    app.add_directive("margin", Margin, override=True)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
