@@ -22,8 +22,7 @@ def names(start=companion):
     return [info.name for info in found if not info.name.endswith("__main__")]
 
 
-MOVED = {"companion.assign"}  # it only says where it went
-MODULES = [name for name in names() if name not in MOVED]
+MODULES = names()
 PACKAGES = [name for name in MODULES if (PACKAGE.parent / name.replace(".", "/")).is_dir()]
 each_module = pytest.mark.parametrize("name", MODULES)
 
@@ -132,15 +131,6 @@ def test_a_module_is_imported_when_it_is_asked_for():
 def test_all_modules_can_be_imported_by_star():
     done = run("from companion import *; print(layers.Linear.__name__, losses.__name__)")
     assert done.stdout == "Linear companion.losses\n", done.stderr
-
-
-def test_what_has_moved_says_where_it_went():
-    with pytest.raises(ImportError, match="run python -m assign in a clone of the book's reposit"):
-        from companion.assign import runner  # noqa: F401
-    command = [sys.executable, "-m", "companion.assign", "list"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "run python -m assign" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["atention", "__wrapped__", "os", "importlib_"])

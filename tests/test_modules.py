@@ -67,7 +67,6 @@ def test_a_chapter_is_found_by_its_name(book):
         ("companion/models/cnn.py", "neural-networks"),
         ("companion/models/bert.py", "model-families"),
         ("companion/notebook/style.py", ""),
-        ("companion/assign.py", ""),
         ("tests/test_losses.py", "losses"),
         ("tests/test_cnn.py", "neural-networks"),
         ("tests/test_bpe.py", "data-and-tokens"),

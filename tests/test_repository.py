@@ -205,7 +205,7 @@ def forbidden(module, imported):
     if part == "notebook":
         ours = ("companion.notebook", "companion.device")
         return top not in NOTEBOOK and not imported.startswith(ours)
-    if part in {"assign", "_setting_up"}:  # one says where it went, nothing imports the other
+    if part == "_setting_up":  # nothing imports it
         return False
     if top == "companion":
         target = inner.split(".")[0]
@@ -251,7 +251,7 @@ def test_the_rule_for_imports(module, imported, wrong):
 def test_every_module_is_taught_in_one_chapter():
     found = [path for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"]
     names = {path.stem for path in found if not path.name.startswith("_")}
-    untaught = names - {*ORDER, "reference", "notebook", "assign"}
+    untaught = names - {*ORDER, "reference", "notebook"}
     assert untaught == set(), 'no chapter names it in its metadata: "companion": {"modules": ...}'
     assert len(set(ORDER)) == len(ORDER)
 

@@ -31,7 +31,7 @@ from tools.reference import verification_report
 PACKAGE = "companion"
 FOLDER = "chapters/appendix/api"
 REST = "*"
-APART = ("assign", "reference")  # a command, and the twins: neither is described here
+APART = ("reference",)  # the twins, which are not described here
 LISTED = re.compile(r"^```\{api\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BEGINS = '<section class="api"'  # of a module, as HTML
 LEFT_OUT = "extra_repr, Config"  # torch's own, and another name of a class that stands there itself
