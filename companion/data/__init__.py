@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from companion.data.agreement import cohens_kappa, confusion
 from companion.data.batching import batches
-from companion.data.duplicates import exact_duplicates, leakage, near_duplicates, normalise_text
+from companion.data.duplicates import leakage, near_duplicates, normalise_text
 from companion.data.encodings import garble, mend_mojibake, suspicious_characters
 from companion.data.fetching import Unavailable, fetch
 from companion.data.folds import group_folds, k_folds, stratified_folds
@@ -88,7 +88,6 @@ __all__ = [
     "crop",
     "delete_words",
     "estimate_jaccard",
-    "exact_duplicates",
     "fetch",
     "flip",
     "garble",

@@ -17,12 +17,11 @@ from companion._arguments import (
     _require_ordered_texts,
     _require_text,
 )
-from companion.data.keys import Labels, keys
 from companion.data.minhashing import jaccard, minhash, shingles
 
 Row = TypeVar("Row", bound=Hashable)
 
-__all__ = ["exact_duplicates", "leakage", "near_duplicates", "normalise_text"]
+__all__ = ["leakage", "near_duplicates", "normalise_text"]
 
 
 def normalise_text(text: str) -> str:
@@ -46,32 +45,6 @@ def normalise_text(text: str) -> str:
         "NFKC", unicodedata.normalize("NFKC", _require_text(text)).casefold()
     )
     return re.sub(r"\s+", " ", folded).strip()
-
-
-def exact_duplicates(rows: Labels) -> list[list[int]]:
-    r"""Return the rows that occur more than once.
-
-    Parameters
-    ----------
-    rows : sequence
-        Texts, or anything else that can be compared; give them normalised or as they are.
-
-    Returns
-    -------
-    list of list of int
-        One list for each row that occurs more than once: where.
-
-    Raises
-    ------
-    ValueError
-        If a row is NaN, which equals nothing.
-
-    Examples
-    --------
-    >>> exact_duplicates(["a", "b", "a", "c", "b", "a"])
-    [[0, 2, 5], [1, 4]]
-    """
-    return [some for some in _places(keys(rows, "rows")).values() if len(some) > 1]
 
 
 def _places(rows: Iterable[Row]) -> dict[Row, list[int]]:

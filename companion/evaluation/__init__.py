@@ -63,7 +63,7 @@ from companion.evaluation.probabilities import (
 from companion.evaluation.retrieval import mean_reciprocal_rank, ndcg, recall_at_k
 from companion.evaluation.robustness import fgsm
 from companion.evaluation.rouge import RougeScore, rouge_l, rouge_lsum, rouge_n, rouge_tokens
-from companion.evaluation.significance import Significance, mcnemar, sign_test
+from companion.evaluation.significance import Significance, mcnemar
 from companion.evaluation.spans import Span, SpanScores, bio_spans, span_scores
 from companion.losses import bits_per_byte, perplexity
 
@@ -125,7 +125,6 @@ __all__ = [
     "bootstrap_difference",
     "Significance",
     "mcnemar",
-    "sign_test",
     "mean_difference",
     "paired_permutation_test",
     "permutation_test",

@@ -1,6 +1,6 @@
 r"""Tests of significance: how rare a difference would be between models that are alike.
 
-This file adds: McNemar's test and the sign test, which count the items on which two models differ.
+This file adds: McNemar's test, which counts the items on which two models differ.
 Both are two-sided.
 
 A p-value is the probability of a difference as large as the one seen, or larger, if the two models
@@ -15,7 +15,7 @@ import numpy as np
 from companion._arguments import _require_flag
 from companion.evaluation._checks import Numbers, _numbers, _require_same_length
 
-__all__ = ["Significance", "mcnemar", "sign_test"]
+__all__ = ["Significance", "mcnemar"]
 
 
 class Significance(NamedTuple):
@@ -77,38 +77,6 @@ def mcnemar(
         return Significance(0.0, 1.0)
     statistic = max(abs(only_a - only_b) - correction, 0) ** 2 / n
     return Significance(statistic, math.erfc(math.sqrt(statistic / 2)))
-
-
-def sign_test(a: Numbers, b: Numbers) -> Significance:
-    r"""Sign test of paired scores: on how many items a is the larger one, ties left out.
-
-    Like McNemar's exact test, but for scores of any kind: only who is better counts, not by how
-    much (Arbuthnot 1710).
-
-    Parameters
-    ----------
-    a, b : sequence of float
-
-    Returns
-    -------
-    Significance
-        The number of items with :math:`a_i > b_i`.
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ, there are no items, or a score is not finite.
-
-    Examples
-    --------
-    >>> result = sign_test([3, 2, 5, 4, 1, 2], [1, 1, 1, 1, 1, 3])
-    >>> result.statistic, result.p_value
-    (4.0, 0.375)
-    """
-    a, b = _numbers("a", a), _numbers("b", b)
-    _require_same_length(a=a, b=b)
-    larger, smaller = int((a > b).sum()), int((a < b).sum())
-    return Significance(float(larger), _binomial_p(larger, smaller))
 
 
 def _binomial_p(heads: int, tails: int) -> float:

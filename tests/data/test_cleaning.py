@@ -49,17 +49,6 @@ def test_normalising_twice_changes_nothing(text):
     assert unicodedata.is_normalized("NFKC", once)
 
 
-@shapes_vary
-@given(rows=st.lists(st.integers(0, 5), max_size=15))
-def test_exact_duplicates(rows):
-    array = np.array(rows, dtype=int)
-    counted, first = np.unique(array, return_index=True)
-    order = counted[np.argsort(first)]
-    expected = [np.flatnonzero(array == value).tolist() for value in order]
-    expected = [places for places in expected if len(places) > 1]
-    same("exact_duplicates", "numpy.unique", data.exact_duplicates(rows), expected)
-
-
 # -- shingles and signatures ---------------------------------------------------------------------
 
 

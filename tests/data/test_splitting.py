@@ -141,8 +141,6 @@ def test_labels_are_told_apart_by_what_they_hold(form):
     for folds in (data.group_folds, data.stratified_folds):
         found, expected = ([lists(fold) for fold in folds(x, 2)] for x in (labels, groups))
         same(folds.__name__, "a list of numbers", found, expected)
-    pairs = [[0, 1], [2, 3], [4, 5], [6, 7]]
-    same("exact_duplicates", "by hand", data.exact_duplicates(labels), pairs)
     counts = data.confusion(labels, labels)
     same("confusion", "by hand", counts, 2 * np.eye(4, dtype=int))
 
@@ -159,7 +157,6 @@ def lists(parts):
         lambda labels: data.stratified_split(labels, (0.5, 0.5)),
         lambda labels: data.group_folds(labels, 2),
         lambda labels: data.stratified_folds(labels, 2),
-        data.exact_duplicates,
         lambda labels: data.confusion(labels, labels),
     ],
 )
@@ -207,7 +204,6 @@ SAME = {
 @pytest.mark.parametrize("labels", SAME.values(), ids=SAME)
 def test_labels_of_any_kind_are_told_apart_by_what_they_hold(labels):
     same("group_split", "by hand", lists(data.group_split(labels, (2 / 3, 1 / 3))), [[0, 2], [1]])
-    same("exact_duplicates", "by hand", data.exact_duplicates(labels), [[0, 2]])
 
 
 NO_LABELS = {
