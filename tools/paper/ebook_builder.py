@@ -27,6 +27,18 @@ MATH = re.compile(r"<math\b.*</math>", re.DOTALL)
 PICTURE = re.compile(r'(src="_images/[^"]+)\.webp"')
 
 
+WORD = re.compile(r"(<mo\b[^>]*>)<mrow>((?:<mi[^>]*>\w</mi>)+)</mrow></mo>")
+
+
+def flat(formula: str) -> str:
+    """Return MathML in which a word that is an operator, as in a mod b, is plain text.
+
+    >>> flat('<mo lspace="0.2em"><mrow><mi mathvariant="normal">m</mi><mi>o</mi></mrow></mo>')
+    '<mo lspace="0.2em">mo</mo>'
+    """
+    return WORD.sub(lambda found: f"{found[1]}{re.sub('<[^>]*>', '', found[2])}</mo>", formula)
+
+
 class MathML:
     """KaTeX, of which only the MathML is taken."""
 
@@ -37,7 +49,7 @@ class MathML:
         """Return a formula's MathML, or the error."""
         answer = self.katex.render(tex, display)
         if "html" in answer:
-            return answer | {"html": MATH.findall(answer["html"])[0]}
+            return answer | {"html": flat(MATH.findall(answer["html"])[0])}
         return answer
 
     def close(self) -> None:
@@ -54,6 +66,15 @@ def as_xhtml(markup: str) -> str:
     markup = ENTITY.sub(lambda match: html5.get(match[1], match[0]), markup)
     markup = TAG.sub(lambda tag: UNKNOWN.sub("", tag[0]), markup)
     return VOID.sub(lambda match: f"<{match[1]}{match[2].rstrip(' /')}/>", markup)
+
+
+def as_known(drawing: str) -> str:
+    """Return a drawing with a style in place of an attribute that is no part of EPUB's SVG.
+
+    >>> as_known('<text stroke="#FFF" paint-order="stroke">x</text>')
+    '<text stroke="#FFF" style="paint-order:stroke">x</text>'
+    """
+    return drawing.replace(' paint-order="stroke"', ' style="paint-order:stroke"')
 
 
 def file_name(page: str) -> str:
@@ -105,6 +126,9 @@ class EbookBuilder(PrintedBuilder):
             with Image.open(picture) as opened:
                 opened.convert("RGB").quantize(256).save(picture.with_suffix(".png"), optimize=True)
             picture.unlink()
+        for picture in Path(self.outdir, "_images").glob("*.svg"):
+            drawing = picture.read_text(encoding="utf-8")
+            picture.write_text(as_known(drawing), encoding="utf-8")
         pages = [described(page) for page in self.in_order()]
         text = json.dumps(pages, ensure_ascii=False, indent=1)
         Path(self.outdir, "pages.json").write_text(text, encoding="utf-8")
