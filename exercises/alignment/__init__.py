@@ -24,4 +24,3 @@ MASTERS = masters(
     "loose_verifier",
     "name_fault",
 )
-EXERCISES = [master.variant() for master in MASTERS]

@@ -24,4 +24,3 @@ MASTERS = masters(
     "cache_timing",
     "find_a_head",
 )
-EXERCISES = [master.variant() for master in MASTERS]

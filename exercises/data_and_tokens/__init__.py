@@ -25,4 +25,3 @@ MASTERS = masters(
     "encode_word",
     "grammar_by_hand",
 )
-EXERCISES = [master.variant() for master in MASTERS]

@@ -23,4 +23,3 @@ MASTERS = masters(
     "same_resamples",
     "exchanged_names",
 )
-EXERCISES = [master.variant() for master in MASTERS]

@@ -26,4 +26,3 @@ MASTERS = masters(
     "packed_inputs",
     "one_gpu",
 )
-EXERCISES = [master.variant() for master in MASTERS]

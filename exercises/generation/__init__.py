@@ -24,4 +24,3 @@ MASTERS = masters(
     "second_chance",
     "may_follow",
 )
-EXERCISES = [master.variant() for master in MASTERS]

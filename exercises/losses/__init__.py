@@ -25,4 +25,3 @@ MASTERS = masters(
     "focal",
     "own_rule",
 )
-EXERCISES = [master.variant() for master in MASTERS]

@@ -23,4 +23,3 @@ MASTERS = masters(
     "experts_by_hand",
     "to_patches",
 )
-EXERCISES = [master.variant() for master in MASTERS]

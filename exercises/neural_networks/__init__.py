@@ -23,4 +23,3 @@ MASTERS = masters(
     "lstm_in_order",
     "new_operation",
 )
-EXERCISES = [master.variant() for master in MASTERS]

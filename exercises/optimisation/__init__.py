@@ -23,4 +23,3 @@ MASTERS = masters(
     "patience",
     "coverage",
 )
-EXERCISES = [master.variant() for master in MASTERS]

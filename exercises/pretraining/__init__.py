@@ -26,4 +26,3 @@ MASTERS = masters(
     "extend_law",
     "judge_change",
 )
-EXERCISES = [master.variant() for master in MASTERS]

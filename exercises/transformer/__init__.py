@@ -24,4 +24,3 @@ MASTERS = masters(
     "same_words_later",
     "scaled_stream",
 )
-EXERCISES = [master.variant() for master in MASTERS]

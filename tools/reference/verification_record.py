@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from importlib import metadata
 from math import ceil, floor, log10
 from pathlib import Path
@@ -156,9 +157,9 @@ def load(path: Path = ROOT / RECORD) -> dict[str, Any]:
 def dump(record: Mapping[str, Any]) -> str:
     """Return a record as text, one comparison a line, so that a change shows as one line."""
     head = {name: value for name, value in record.items() if name != "records"}
-    short = {"ensure_ascii": False, "separators": (",", ":")}
+    short = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
     kept = ({k: v for k, v in entry.items() if v != ""} for entry in record["records"])
-    lines = [json.dumps(entry, **short) for entry in kept]
+    lines = [short(entry) for entry in kept]
     text = json.dumps({**head, "records": []}, indent=1, ensure_ascii=False)
     return text.removesuffix("]\n}") + "\n  " + ",\n  ".join(lines) + "\n ]\n}\n"
 

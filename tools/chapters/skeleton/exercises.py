@@ -15,4 +15,3 @@ MASTERS = masters(
     "by_hand",
     "predicted",
 )
-EXERCISES = [master.variant() for master in MASTERS]
