@@ -11,9 +11,10 @@ import pytest
 
 from tools.book import contents
 from tools.chapters import anatomy, setup_cell
-from tools.chapters.anatomy import CITATION, CODE_BLOCK, MATH
+from tools.chapters.anatomy import CODE_BLOCK, MATH
 
 CHAPTERS = contents.chapters()
+CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 # Headings of the second level that every chapter has, in this order; each by what it must say.
 SECTIONS = [r"goes? wrong", r"summary", r"exercises", r"further reading"]
 STRUCTURAL = re.compile(r"\s*([-*+>|#%:(]|\d+[.)]|\$\$|\[\^|`{3}|<|\\)|\s{2,}")

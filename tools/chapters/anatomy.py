@@ -37,7 +37,6 @@ FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 
 CODE_BLOCK = re.compile(r"^(`{3,})[^`\n]*\n.*?^\1", re.DOTALL | re.MULTILINE)
 MATH = re.compile(r"\$\$.*?\$\$(?: \([\w-]+\))?|\$[^$\n]+\$", re.DOTALL)
-CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
 TARGET = re.compile(r"^\(([\w-]+)\)=$", re.MULTILINE)
 OBJECTIVES = re.compile(r"^(:{3,})\{admonition\}[^\n]*\n:class: objectives\n.*?^\1", re.M | re.S)
