@@ -61,8 +61,11 @@ def _require_ids(name: str, ids: Tensor, n: int) -> None:
     if torch.compiler.is_compiling():
         return
     ids = ids.long()  # 300 has no place among numbers of 8 bits, and those of 16 do not compare
-    outside = ids[(ids < 0) | (ids >= n)]
-    if outside.numel():
+    if not ids.numel():
+        return
+    low, high = torch.stack(torch.aminmax(ids)).tolist()  # a GPU is waited for once
+    if low < 0 or high >= n:
+        outside = ids[(ids < 0) | (ids >= n)]
         raise ValueError(f"{name} must be from 0 to {n - 1}, got {int(outside[0])}")
 
 

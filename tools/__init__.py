@@ -6,7 +6,7 @@ A folder imports only those that stand before it here (`FLOORS`):
 - `tools.chapters`: For whoever writes a chapter: begin it, run it, and see what it lacks.
 - `tools.words`: The words of an edition: where their translations come from, and where they go.
 - `tools.assignments`: What ``python -m assign`` draws from: masters, addresses, words of this book.
-- `tools.pages`: The pages as Sphinx reads and lays them out, for whatever is made of them.
+- `tools.pages`: The pages as Sphinx reads them, laid out for whatever is made of them.
 - `tools.models`: Models that live in a page: their files, and where they stand.
 - `tools.reference`: Pages that are made from code, tables and records: the appendices.
 - `tools.slides`: The slides: a deck for each chapter that is marked.

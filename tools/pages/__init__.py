@@ -1,4 +1,4 @@
-"""The pages as Sphinx reads and lays them out, for whatever is made of them."""
+"""The pages as Sphinx reads them, laid out for whatever is made of them."""
 
 from __future__ import annotations
 
