@@ -5,9 +5,10 @@ cells of *Few parameters, trained well* (tagged ``labels``), so that what is mea
 printed there. One GPT a seed is pretrained; each way then learns from labels of that seed.
 
 SST-2 and ChnSentiCorp: tf-idf with logistic regression (over words, and over characters and their
-pairs), logistic regression on the frozen vectors of MiniLM, and on SST-2 with few labels MiniLM as
-a whole. A seed is another draw of the labels. The vectors are kept in ``_build/benchmarks``. Run
-from the repository's root; what is interrupted goes on where it was:
+pairs), logistic regression on the frozen vectors of MiniLM, and on SST-2 a network of MiniLM's
+shape from scratch, its last block, and all of it. A seed is another draw of the labels. The vectors
+are kept in ``_build/benchmarks``. Run from the repository's root; what is interrupted goes on where
+it was:
 
     OMP_NUM_THREADS=1 python -m benchmarks.finetuning_labels [--seeds 3]
 """
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from benchmarks import records
 from companion import data, device, finetuning, training
-from companion.models import load_pretrained
+from companion.models import BertEncoder, load_pretrained
 from companion.tinyworld import TinyWorld, grammar, tasks
 
 CHAPTER = records.chapter("fine-tuning/adapting")
@@ -37,8 +38,8 @@ WAYS = ("majority", "tf-idf", "scratch", "frozen", "unasked", "last", "all")
 TESTED = 4000
 #: Tokens of a review that MiniLM reads; it was trained on texts of up to 128.
 LENGTH = {"sst2": 64, "chnsenticorp": 48}
-#: Passes over the labels when MiniLM is trained as a whole, and its learning rate.
-EPOCHS, RATE = {50: 8, 500: 3}, 5e-5
+#: Passes over the labels when MiniLM, or a part of it, is trained, and the learning rates.
+EPOCHS, RATES = {50: 8, 500: 3, 5000: 1}, {"scratch": 3e-4, "last": 1e-3, "all": 5e-5}
 
 Code = dict[str, Any]
 Split = tuple[list[str], np.ndarray]
@@ -109,8 +110,8 @@ def on_reviews(task: str, way: str, n: int, seed: int) -> float:
     chosen = drawn(task, n, seed)
     if way == "majority":
         return float(max(np.mean(test_labels), 1 - np.mean(test_labels)))
-    if way == "all":
-        return whole_minilm(task, chosen, seed)
+    if way in RATES:
+        return trained_minilm(task, way, chosen, seed)
     if way == "frozen":
         train, test = vectors(task)
         model = LogisticRegression(max_iter=2000)
@@ -172,14 +173,19 @@ def embedded(texts: list[str], task: str) -> np.ndarray:
     return found
 
 
-def whole_minilm(task: str, chosen: np.ndarray, seed: int) -> float:
-    """Train all of MiniLM on few labels, and return its accuracy on the test texts."""
+def trained_minilm(task: str, way: str, chosen: np.ndarray, seed: int) -> float:
+    """Train MiniLM, a part of it, or its shape, and return its accuracy on the test texts."""
     (texts, labels), test = reviews(task)
     device.seed_everything(seed)
-    model = finetuning.SequenceClassifier(deepcopy(minilm()), 2)
+    encoder = BertEncoder(minilm().config) if way == "scratch" else deepcopy(minilm())
+    model = finetuning.SequenceClassifier(encoder, 2)
+    if way == "last":
+        finetuning.train_last(model, 1)
     rows = [(ids_of(texts[i], task), int(labels[i])) for i in chosen]
     steps = EPOCHS[len(rows)] * -(-len(rows) // 16)
-    plan = training.TrainConfig(steps, lr=RATE, warmup=steps // 10, final_share=0.0, device="cpu")
+    plan = training.TrainConfig(
+        steps, lr=RATES[way], warmup=steps // 10, final_share=0.0, device="cpu"
+    )
     training.train(model, training.Epochs(rows, 16, seed=seed, collate=labelled), plan, bar=None)
     model.eval()
     return float((predicted(model, test[0], task) == test[1]).mean())
@@ -215,7 +221,7 @@ def cases(seeds: range) -> list[dict[str, Any]]:
     ways = [("tiny-world", way, n) for way in WAYS for n in LABELS]
     for task in LENGTH:
         ways += [(task, way, n) for way in ("majority", "tf-idf", "frozen") for n in LABELS]
-    ways += [("sst2", "all", n) for n in EPOCHS]
+    ways += [("sst2", way, n) for n in EPOCHS for way in RATES]
     return [
         {"task": task, "way": way, "n": n, "seed": seed} for task, way, n in ways for seed in seeds
     ]

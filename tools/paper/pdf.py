@@ -98,6 +98,18 @@ def finish(path: Path, root: Path, title: str, author: str, edition: Edition) ->
     )
     pdf_letters.mend(writer)
     writer.write(path)
+    pack(path)
+
+
+def pack(path: Path) -> None:
+    """Store the small objects of a PDF together: the tags of a long book weigh half as much."""
+    import pikepdf
+
+    with pikepdf.open(path, allow_overwriting_input=True) as book:
+        book.save(
+            object_stream_mode=pikepdf.ObjectStreamMode.generate,
+            deterministic_id=True,
+        )
 
 
 def write(built: Built, path: Path) -> list[str]:
