@@ -100,11 +100,29 @@ def test_pretraining_pays_where_labels_are_few():
         assert f"{spread(frozen)} against {spread(counted)}" in cells()["unasked"]
 
 
-def test_all_of_minilm_is_recorded():
-    said = " and ".join(spread(found("sst2", "all", n)) for n in finetuning_labels.EPOCHS)
-    assert f"Training all of MiniLM gives {said} with 50 and 500 labels" in cells()["unasked"]
-    assert mean("sst2", "all", 50) < mean("sst2", "frozen", 50)
-    assert mean("sst2", "all", 500) > mean("sst2", "frozen", 500) + 0.02
+def of_minilm(way, sizes=tuple(finetuning_labels.EPOCHS)):
+    *others, last = (spread(found("sst2", way, n)) for n in sizes)
+    return f"{', '.join(others)} and {last}"
+
+
+def test_what_minilm_learns_is_recorded():
+    said = cells()["unasked"]
+    labels = "50, 500 and 5,000 labels"
+    assert f"the last of its six blocks gives {of_minilm('last')} with {labels}" in said
+    assert f"training all of MiniLM {of_minilm('all')}." in said
+    for way in ("last", "all"):
+        few, many = (found("sst2", way, n) for n in (50, 5000))
+        assert few["mean"] < mean("sst2", "frozen", 50) + found("sst2", "frozen", 50)["sd"]
+        assert many["mean"] - many["sd"] > mean("sst2", "frozen", 5000) + 0.02
+
+
+def test_minilm_from_nothing_learns_little():
+    for n in (50, 500):
+        assert mean("sst2", "scratch", n) == pytest.approx(0.5, abs=0.01)
+    most = found("sst2", "scratch", 5000)
+    assert f"hardly better ({spread(most)}) after one pass over 5,000." in cells()["unasked"]
+    assert most["mean"] - 0.5 < most["sd"]
+    assert finetuning_labels.EPOCHS[5000] == 1
 
 
 def test_an_english_model_does_not_help_with_chinese():
