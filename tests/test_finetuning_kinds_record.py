@@ -8,8 +8,8 @@ from tests import recorded
 pytestmark = pytest.mark.chapter("fine-tuning")
 ROWS = {
     "BLEU of translations": ("bleu", ".1f"),
-    "chrF of translations": ("chrf", ".1f"),
-    "ROUGE-1 of summaries": ("rouge_1", ".2f"),
+    "{term}`chrF` of translations": ("chrf", ".1f"),
+    "{term}`ROUGE-1 <ROUGE>` of summaries": ("rouge_1", ".2f"),
     "ROUGE-L of summaries": ("rouge_l", ".2f"),
     "programs that pass": ("passed", "d"),
 }

@@ -166,6 +166,10 @@ def test_solutions_stand_at_the_end_of_the_chapter(book):
     assert text.index(last) < text.index(words)
 
 
+def test_small_objects_are_stored_together(book):
+    assert b"/ObjStm" in book.pdf("en").read_bytes()
+
+
 def test_without_a_chinese_font_the_error_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(pdf, "has_chinese_font", lambda: False)
     with pytest.raises(RuntimeError, match="apt-get install fonts-noto-cjk"):
