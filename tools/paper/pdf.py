@@ -105,9 +105,11 @@ def pack(path: Path) -> None:
     """Store the small objects of a PDF together: the tags of a long book weigh half as much."""
     import pikepdf
 
+    pikepdf.settings.set_flate_compression_level(9)
     with pikepdf.open(path, allow_overwriting_input=True) as book:
         book.save(
             object_stream_mode=pikepdf.ObjectStreamMode.generate,
+            recompress_flate=True,
             deterministic_id=True,
         )
 
