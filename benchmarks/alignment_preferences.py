@@ -133,9 +133,7 @@ def main() -> None:
     torch.set_num_threads(1)
     kinds = [(way, n) for way in WAYS for n in EPOCHS if way != "scratch" or n <= LARGEST]
     cases = [{"way": way, "n": n, "seed": seed} for way, n in kinds for seed in seeds]
-    runs = records.kept_runs(RESULT.stem, cases, measured)
-    for run in runs:  # seconds differ from machine to machine
-        run["measured"].pop("cpu_seconds", None)
+    runs = records.untimed(records.kept_runs(RESULT.stem, cases, measured))
     records.write(
         RESULT,
         seeds,

@@ -88,9 +88,7 @@ def main() -> None:
     """Measure, and write the record."""
     seeds = records.seeds_from_command_line(__doc__, default=3)
     cases = [{"way": way, "seed": seed} for seed in seeds for way in WAYS]
-    runs = records.kept_runs("alignment_reasoning", cases, measured)
-    for run in runs:  # seconds differ from machine to machine
-        run["measured"].pop("cpu_seconds", None)
+    runs = records.untimed(records.kept_runs("alignment_reasoning", cases, measured))
     records.write(
         RESULT,
         seeds,

@@ -78,9 +78,7 @@ def main() -> None:
     """Measure, write the record, and write the moves for the page."""
     seeds = records.seeds_from_command_line(__doc__, default=3)
     cases = [{"rounds": rounds, "seed": seed} for seed in seeds for rounds in STAGES]
-    runs = records.kept_runs("alignment_rewards", cases, measured)
-    for run in runs:  # seconds differ from machine to machine
-        run["measured"].pop("cpu_seconds", None)
+    runs = records.untimed(records.kept_runs("alignment_rewards", cases, measured))
     board.write(games.SearchPlayer(trained(STAGES[-1], 0).evaluate, board.SIMULATIONS))
     records.write(
         RESULT,

@@ -10,6 +10,7 @@ the repository's root:
 """
 
 import re
+import statistics
 from functools import cache
 from typing import Any
 
@@ -24,7 +25,6 @@ from companion.models import load_pretrained
 CHAPTER = records.chapter("fine-tuning/instructions")
 RESULT = records.RESULTS / "finetuning_kinds.json"
 SIZES = {"steps": 48, "batch": 8, "max_length": 96}
-WHEN = ("before", "after")
 TRANSLATIONS = 30
 #: Tokens that a text with its summary may have.
 LONGEST = 300
@@ -106,15 +106,11 @@ def judged(model: Any, template: ChatML) -> Code:
     return {
         "bleu": evaluation.corpus_bleu(*both).score,
         "chrf": evaluation.corpus_chrf(*both),
-        "rouge_1": _mean([evaluation.rouge_n(*pair, 1).fmeasure for pair in pairs]),
-        "rouge_l": _mean([evaluation.rouge_l(*pair).fmeasure for pair in pairs]),
+        "rouge_1": statistics.fmean([evaluation.rouge_n(*pair, 1).fmeasure for pair in pairs]),
+        "rouge_l": statistics.fmean([evaluation.rouge_l(*pair).fmeasure for pair in pairs]),
         "passed": sum(runs),
         "said": {kind: texts[kind][:3] for kind in texts},
     }
-
-
-def _mean(numbers: list[float]) -> float:
-    return sum(numbers) / len(numbers)
 
 
 def measured(seed: int, when: str) -> Code:
@@ -150,9 +146,8 @@ def main() -> None:
 
 
 def _rounded(run: Code) -> Code:
-    seconds = run.pop("cpu_seconds", None)
     numbers = {k: round(v, 4) if isinstance(v, float) else v for k, v in run.items()}
-    return numbers if seconds is None else {**numbers, "cpu_seconds": round(seconds, 1)}
+    return {**numbers, "cpu_seconds": round(run["cpu_seconds"], 1)}
 
 
 if __name__ == "__main__":

@@ -18,13 +18,12 @@ from typing import Any
 
 import torch
 
-from benchmarks import pairs, records
+from benchmarks import finetuning_labels, pairs, records
+from benchmarks.finetuning_labels import CHAPTER, TESTED, pretrained
 from companion import finetuning, optim
 
-CHAPTER = records.chapter("fine-tuning/adapting")
 RESULT = records.RESULTS / "finetuning_methods.json"
-LABELS, STEPS, TESTED, ROUNDS = 1500, 100, 4000, 60
-CPU = torch.device("cpu")
+LABELS, STEPS, ROUNDS = 1500, 100, 60
 
 Code = dict[str, Any]
 
@@ -32,16 +31,8 @@ Code = dict[str, Any]
 @cache
 def chapter_code() -> Code:
     """Return what the chapter's cells of the experiment define."""
-    return records.chapter_code(CHAPTER, "adapting-imports", "labels") | records.chapter_code(
-        CHAPTER, "adapting-imports", "methods"
-    )
-
-
-@cache
-def pretrained(seed: int) -> Any:
-    """Return a GPT that has read stories and no labels."""
-    code = chapter_code()
-    return code["pretrain"](code["Settings"](), seed, CPU)
+    methods = records.chapter_code(CHAPTER, "adapting-imports", "methods")
+    return finetuning_labels.chapter_code() | methods
 
 
 @cache
@@ -110,9 +101,7 @@ def main() -> None:
     torch.set_num_threads(1)
     methods = chapter_code()["METHODS"]
     cases = [{"method": method, "seed": seed} for method in methods for seed in seeds]
-    runs = records.kept_runs(RESULT.stem, cases, reached)
-    for run in runs:
-        run["measured"].pop("cpu_seconds", None)
+    runs = records.untimed(records.kept_runs(RESULT.stem, cases, reached))
     records.write(
         RESULT,
         seeds,

@@ -99,9 +99,8 @@ def main() -> None:
     """Measure, and write the record."""
     seeds = records.seeds_from_command_line(__doc__, default=3)
     cases = [{"way": way, "seed": seed} for way in WAYS for seed in seeds]
-    runs, trials = records.kept_runs("finetuning_search", cases, measured), []
+    runs, trials = records.untimed(records.kept_runs("finetuning_search", cases, measured)), []
     for run in runs:
-        run["measured"].pop("cpu_seconds")  # differ from machine to machine
         some = run["measured"].pop("trials", [])
         trials += [{**run["case"], **rounded(trial)} for trial in some]
     settings = {"labels": LABELS, "trials": TRIALS, "chosen_on": CHOSEN_ON, "published": PUBLISHED}

@@ -139,9 +139,7 @@ def main() -> None:
     for part, some in cases().items():
         every = [{"part": part, **case, "seed": seed} for case in some for seed in seeds]
         runs = records.kept_runs("finetuning_tasks", every, measured)
-        for run in runs:  # seconds differ from machine to machine
-            run["measured"].pop("cpu_seconds", None)
-        found[part] = records.by_seed(runs)
+        found[part] = records.by_seed(records.untimed(runs))
     settings = {"examples": LEARNT, "passes": PASSES, "rate": RATE, "batch": BATCH}
     records.write(RESULT, seeds, tested=TESTED, settings=settings, **found)
 

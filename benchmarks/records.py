@@ -175,6 +175,20 @@ def _measured(case: Mapping[str, Any], run: Callable[..., Mapping[str, float]]) 
     }
 
 
+def untimed(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return runs without their seconds, which differ from machine to machine.
+
+    Examples
+    --------
+    >>> untimed([{"case": {"seed": 0}, "measured": {"loss": 1.5, "cpu_seconds": 3.0}}])
+    [{'case': {'seed': 0}, 'measured': {'loss': 1.5}}]
+    """
+    return [
+        {**row, "measured": {k: v for k, v in row["measured"].items() if k != "cpu_seconds"}}
+        for row in rows
+    ]
+
+
 def by_seed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Sum up the runs that differ in their seed alone: each number over the seeds.
 
