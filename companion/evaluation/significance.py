@@ -1,7 +1,7 @@
 r"""Tests of significance: how rare a difference would be between models that are alike.
 
 This file adds: McNemar's test, which counts the items on which two models differ.
-Both are two-sided.
+The test is two-sided.
 
 A p-value is the probability of a difference as large as the one seen, or larger, if the two models
 were alike. It is not the probability that they are alike.

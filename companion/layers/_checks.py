@@ -22,8 +22,7 @@ def _require_eps(eps: float) -> None:
 
 def _require_features(x: Tensor, expected: int) -> None:
     """Refuse what is no tensor, or one whose last dimension has another length."""
-    if not (isinstance(x, Tensor) and x.is_floating_point()):  # in most calls it is
-        _require_floats(x=x)
+    _require_floats(x=x)
     if x.ndim == 0 or x.shape[-1] != expected:
         raise ValueError(
             f"x must have {expected} features in its last dimension, got shape {tuple(x.shape)}"
