@@ -18,8 +18,7 @@ FILES = [path for name in tools.FLOORS for path in sorted((FOLDER / name).glob("
 
 def folders(source: str) -> set[str]:
     """Return the folders of ``tools`` that a module imports from."""
-    imports = [n.module or "" for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom)]
-    return {each.split(".")[1] for each in imports if each.startswith("tools.")}
+    return {each.split(".")[1] for each in house.imported(source) if each.startswith("tools.")}
 
 
 def test_every_folder_has_a_floor():
@@ -52,13 +51,9 @@ def test_an_import_from_above_is_seen():
 
 def packages(source: str) -> set[str]:
     """Return which of the repository's packages a module imports from, or loads by name."""
-    names = []
+    names = list(house.imported(source))
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom):
-            names.append(node.module or "")
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
             names += re.findall(r"\w+", ast.unparse(node.args[0]))
     return {name.split(".")[0] for name in names} & set(PACKAGES)
 

@@ -35,16 +35,7 @@ FLOORS = (
     "site",
 )
 #: The folders whose extensions Sphinx is given, in the order in which they are set up.
-EXTENDING = (
-    "tools.pages",
-    "tools.models",
-    "tools.reference",
-    "tools.slides",
-    "tools.paper",
-    "tools.colab",
-    "tools.chinese",
-    "tools.site",
-)
+EXTENDING = tuple(f"tools.{name}" for name in FLOORS[FLOORS.index("pages") :])
 
 
 def register(app, package: str, names: tuple[str, ...]) -> dict:

@@ -148,7 +148,7 @@ def reported(code: str) -> list[str]:
     >>> reported("report(2, weights=w, context=c)")
     ['weights', 'context']
     """
-    return [str(keyword.arg) for call in called(code, "report") for keyword in call.keywords]
+    return [word.arg for call in called(code, "report") for word in call.keywords if word.arg]
 
 
 def worked_examples(_app, page: str, doctree: nodes.document) -> Iterator[nodes.row]:

@@ -23,10 +23,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.book import wheel
+from tools.book.contents import ROOT
 from tools.pages import editions, products
 from tools.site import entrance, fingerprint, fonts, one_edition, side_by_side
 
-ROOT = Path(__file__).resolve().parents[2]
 SITE_PRODUCTS: list[Callable[[Path, Path], None]] = [wheel.write, fonts.trim]
 
 
